@@ -1,0 +1,144 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/whalegate/whalegate/internal/postgres"
+)
+
+// Halt is a manual stop and its incident record.
+type Halt struct {
+	ID        int64      `json:"id"`
+	HaltedAt  time.Time  `json:"halted_at"`
+	HaltedBy  string     `json:"halted_by"`
+	Reason    string     `json:"reason"`
+	ResumedAt *time.Time `json:"resumed_at"`
+	ResumedBy *string    `json:"resumed_by"`
+	Cause     *string    `json:"cause"`
+	Actions   *string    `json:"actions"`
+}
+
+// Beginner begins transactions: a pool or a connection.
+type Beginner interface {
+	Begin(ctx context.Context) (pgx.Tx, error)
+}
+
+// ErrHalted means that a halt is in force already.
+var ErrHalted = errors.New("a halt is already in force")
+
+// RefusedError says why a resume was refused: everything that is missing.
+type RefusedError struct{ Missing []string }
+
+func (e *RefusedError) Error() string {
+	return "resume refused: " + strings.Join(e.Missing, "; ")
+}
+
+const haltColumns = "id, halted_at, halted_by, reason, resumed_at, resumed_by, cause, actions"
+
+// Stop puts a halt in force until Resume. It returns ErrHalted when one is.
+func Stop(ctx context.Context, db Querier, reason, by string) (Halt, error) {
+	if strings.TrimSpace(reason) == "" {
+		return Halt{}, errors.New("halt: the reason is empty: say what made you halt")
+	}
+	rows, err := db.Query(ctx, "INSERT INTO halts (halted_at, halted_by, reason) VALUES (whalegate_now(), $1, $2) RETURNING "+haltColumns, by, reason)
+	if err != nil {
+		return Halt{}, fmt.Errorf("halt: %w", postgres.Cause(err))
+	}
+	halt, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Halt])
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) && answer.ConstraintName == "halts_one_in_force" {
+		return Halt{}, ErrHalted
+	}
+	if err != nil {
+		return Halt{}, fmt.Errorf("halt: %w", postgres.Cause(err))
+	}
+	return halt, nil
+}
+
+// InForce returns the halt that is in force, or nil.
+func InForce(ctx context.Context, db Querier) (*Halt, error) {
+	rows, err := db.Query(ctx, "SELECT "+haltColumns+" FROM halts WHERE resumed_at IS NULL")
+	if err != nil {
+		return nil, fmt.Errorf("look for a halt: %w", postgres.Cause(err))
+	}
+	halt, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Halt])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for a halt: %w", postgres.Cause(err))
+	}
+	return &halt, nil
+}
+
+// needCleanRuns is how many consecutive clean minutes, written since the halt,
+// a resume asks for.
+const needCleanRuns = 2
+
+// Resume ends the halt in force and completes its record. It returns a
+// *RefusedError that names everything that is missing: the cause, the actions
+// taken, a halt, or two recent consecutive clean cycles written since the halt.
+func Resume(ctx context.Context, db Beginner, cause, actions, by string) (Halt, error) {
+	var resumed Halt
+	err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		missing, err := missingForResume(ctx, tx, cause, actions)
+		if err != nil {
+			return err
+		}
+		if len(missing) > 0 {
+			return &RefusedError{Missing: missing}
+		}
+		rows, err := tx.Query(ctx, `UPDATE halts SET resumed_at = whalegate_now(), resumed_by = $1, cause = $2, actions = $3
+			WHERE resumed_at IS NULL RETURNING `+haltColumns, by, cause, actions)
+		if err != nil {
+			return err
+		}
+		resumed, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Halt])
+		return err
+	})
+	var refused *RefusedError
+	if err != nil && !errors.As(err, &refused) {
+		return Halt{}, fmt.Errorf("resume: %w", postgres.Cause(err))
+	}
+	return resumed, err
+}
+
+func missingForResume(ctx context.Context, tx pgx.Tx, cause, actions string) (missing []string, err error) {
+	if strings.TrimSpace(cause) == "" {
+		missing = append(missing, "the root cause is empty (--cause)")
+	}
+	if strings.TrimSpace(actions) == "" {
+		missing = append(missing, "the actions taken are empty (--actions)")
+	}
+	var haltedAt time.Time
+	err = tx.QueryRow(ctx, "SELECT halted_at FROM halts WHERE resumed_at IS NULL FOR UPDATE").Scan(&haltedAt)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return append(missing, "no halt is in force"), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	h, err := Read(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	var since int
+	if err := tx.QueryRow(ctx, "SELECT count(*) FROM ingest_runs WHERE is_clean AND finished_at > $1", haltedAt).Scan(&since); err != nil {
+		return nil, err
+	}
+	if clean := min(h.CleanRuns, since); clean < needCleanRuns {
+		missing = append(missing, fmt.Sprintf("%d of %d consecutive clean cycles since the halt (status success or partial, coverage at least 90 %%)", clean, needCleanRuns))
+	}
+	const recent = 120
+	if h.AgeSeconds == nil || *h.AgeSeconds > recent {
+		missing = append(missing, "a snapshot that is at most 2 minutes old")
+	}
+	return missing, nil
+}

@@ -1,0 +1,96 @@
+// Package health asks the one definition of whether the data may be acted on:
+// the SQL function ingest_health_at. Nothing in Go judges health by itself.
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/whalegate/whalegate/internal/postgres"
+)
+
+// State is what may be done with the data.
+type State string
+
+// The states, most severe first.
+const (
+	Stale    State = "STALE"    // nothing may be shown or decided
+	Degraded State = "DEGRADED" // shown with a warning, no behavioural alerts
+	Healthy  State = "HEALTHY"
+)
+
+// States lists every state, most severe first.
+var States = []State{Stale, Degraded, Healthy}
+
+// Reasons lists every code that a Health can carry, so that each can be a
+// metric from the start.
+var Reasons = []string{
+	"no_runs", "snapshot_age", "clock_skew", "run_failed", "coverage",
+	"null_szi:HYPE", "null_szi:BTC", "null_szi:ETH", "system_stale", "halted", "recovering", ReasonDatabase,
+}
+
+// ReasonDatabase is the reason when the database could not be asked.
+const ReasonDatabase = "database"
+
+// Health is one answer, as the view ingest_health gives it.
+type Health struct {
+	State          State      `json:"health_state"`
+	SnapshotStatus *string    `json:"snapshot_status"`          // of the newest run; nil: no run yet
+	LastSuccess    *time.Time `json:"last_success_snapshot_ts"` // nil: no run ever succeeded
+	AgeSeconds     *float64   `json:"snapshot_age_seconds"`     // of the last success
+	CoveragePct    *float64   `json:"coverage_pct"`             // of the newest run
+	CleanRuns      int        `json:"clean_runs"`               // unbroken clean minutes up to the newest run, 10 at most
+	Reasons        []string   `json:"reasons"`                  // why it is not HEALTHY
+}
+
+// askTimeout bounds one question: no answer is an answer (STALE).
+const askTimeout = 5 * time.Second
+
+var errAskTimeout = fmt.Errorf("the database did not answer within %s", askTimeout)
+
+// Querier is a pool, a connection or a transaction.
+type Querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// Read asks for the present state. When the database cannot be asked the answer
+// is STALE with the reason "database", together with the error.
+func Read(ctx context.Context, db Querier) (Health, error) {
+	return read(ctx, db, "SELECT * FROM ingest_health")
+}
+
+// ReadAt asks what the state was at t, from the runs and halts as they stood.
+func ReadAt(ctx context.Context, db Querier, t time.Time) (Health, error) {
+	return read(ctx, db, "SELECT * FROM ingest_health_at($1)", t)
+}
+
+func read(ctx context.Context, db Querier, sql string, args ...any) (Health, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, askTimeout, errAskTimeout)
+	defer cancel()
+	rows, err := db.Query(ctx, sql, args...)
+	if err == nil {
+		var h Health
+		if h, err = pgx.CollectExactlyOneRow(rows, scan); err == nil {
+			return h, nil
+		}
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = errors.Join(cause, err)
+	}
+	unknown := Health{State: Stale, Reasons: []string{ReasonDatabase}}
+	return unknown, fmt.Errorf("ask for health: %w", postgres.Cause(err))
+}
+
+func scan(row pgx.CollectableRow) (Health, error) {
+	var h Health
+	err := row.Scan(&h.State, &h.SnapshotStatus, &h.LastSuccess, &h.AgeSeconds, &h.CoveragePct, &h.CleanRuns, &h.Reasons)
+	if h.LastSuccess != nil {
+		utc := h.LastSuccess.UTC()
+		h.LastSuccess = &utc
+	}
+	return h, err
+}

@@ -1,0 +1,77 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// ErrUnreachable is wrapped by errors that mean that the database could not be
+// asked, as opposed to one that answered with an error.
+var ErrUnreachable = errors.New("database unreachable")
+
+// connectTimeout bounds one attempt to connect: a host that swallows packets
+// must not hold a cycle.
+const connectTimeout = 5 * time.Second
+
+// Open makes a pool on the database at databaseURL. It does not connect: a
+// database that is down at start is a state, not an error. program is shown to
+// operators in pg_stat_activity. The error names what is wrong with the URL
+// without repeating its password.
+func Open(ctx context.Context, databaseURL, program string) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("database URL %s: not a PostgreSQL URL or connection string such as postgres://user@host:5432/hyperliquid", Redact(databaseURL))
+	}
+	config.ConnConfig.ConnectTimeout = connectTimeout
+	config.ConnConfig.RuntimeParams["application_name"] = program
+	config.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	config.MaxConns = 8
+	config.MaxConnIdleTime = 5 * time.Minute
+	return pgxpool.NewWithConfig(ctx, config)
+}
+
+// Redact is databaseURL without its password; text that is no URL is left out
+// whole, because a password may stand anywhere in it.
+func Redact(databaseURL string) string {
+	u, err := url.Parse(databaseURL)
+	if err != nil || u.Scheme == "" || u.Host == "" {
+		return "(not shown)"
+	}
+	if u.User != nil {
+		u.User = url.User(u.User.Username())
+	}
+	u.RawQuery = ""
+	return u.String()
+}
+
+// Cause tells an unreachable database from one that answered: err, wrapped with
+// ErrUnreachable when no answer of the server is behind it.
+func Cause(err error) error {
+	if err == nil || errors.Is(err, ErrUnreachable) {
+		return err
+	}
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) {
+		switch answer.Code[:2] {
+		case "08", "57": // connection trouble, and a server that is stopping or starting
+			return fmt.Errorf("%w: %w", ErrUnreachable, err)
+		}
+		return err
+	}
+	if errors.Is(err, pgx.ErrNoRows) || errors.Is(err, pgx.ErrTooManyRows) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnreachable, err)
+}
+
+// Executor runs statements: a pool, a connection or a transaction.
+type Executor interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}

@@ -1,0 +1,92 @@
+package postgres
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+//go:embed grants.sql
+var grants string
+
+// Role is one of the database roles, each the least that a process needs.
+type Role struct {
+	Name    string
+	Purpose string // what does not work without it
+	create  string
+}
+
+// Roles lists what `migrate` makes, without a password and unable to log in:
+// both are given by the installation.
+var Roles = []Role{
+	{"whalegate_writer", "the service (run) cannot log in with the least rights", "CREATE ROLE whalegate_writer NOLOGIN"},
+	{"whalegate_watchdog", "the dead man's switch (watchdog) cannot log in with the least rights", "CREATE ROLE whalegate_watchdog NOLOGIN"},
+	{"whalegate_board", "the trading board cannot read anything", "CREATE ROLE whalegate_board NOLOGIN CONNECTION LIMIT 20"},
+	{"whalegate_ops", "the incident board cannot read anything", "CREATE ROLE whalegate_ops NOLOGIN CONNECTION LIMIT 20"},
+}
+
+// readerSettings keep one of Grafana's sessions from holding the database: they
+// are no protection (a session may change them), the rights are.
+var readerSettings = []string{"statement_timeout = '5s'", "default_transaction_read_only = on", "idle_in_transaction_session_timeout = '10s'"}
+
+// duplicateCodes are what the server answers when the role is there already, or
+// is being made at the same moment for another database of the cluster.
+var duplicateCodes = map[string]bool{"42710": true, "23505": true, "XX000": true}
+
+const insufficientPrivilege = "42501"
+
+// Provision makes the roles that are missing and grants each what it needs.
+// When the user may not make roles, it returns the statements that an
+// administrator has to run first, and grants nothing.
+func Provision(ctx context.Context, conn *pgx.Conn) (missing []string, err error) {
+	for _, role := range Roles {
+		exists, err := roleExists(ctx, conn, role.Name)
+		if err != nil {
+			return nil, err
+		}
+		if exists {
+			continue
+		}
+		for _, statement := range role.statements() {
+			var answer *pgconn.PgError
+			_, err := conn.Exec(ctx, statement)
+			switch {
+			case err == nil || errors.As(err, &answer) && duplicateCodes[answer.Code]:
+			case errors.As(err, &answer) && answer.Code == insufficientPrivilege:
+				missing = append(missing, fmt.Sprintf("%s; -- without it, %s", statement, role.Purpose))
+			default:
+				return nil, fmt.Errorf("make role %s: %w", role.Name, Cause(err))
+			}
+		}
+	}
+	if len(missing) > 0 {
+		return missing, nil
+	}
+	if _, err := conn.Exec(ctx, grants); err != nil {
+		return nil, fmt.Errorf("grant rights: %w", atLine(Cause(err), grants))
+	}
+	return nil, nil
+}
+
+func (r Role) statements() []string {
+	statements := []string{r.create}
+	if strings.HasSuffix(r.Name, "_board") || strings.HasSuffix(r.Name, "_ops") {
+		for _, setting := range readerSettings {
+			statements = append(statements, fmt.Sprintf("ALTER ROLE %s SET %s", r.Name, setting))
+		}
+	}
+	return statements
+}
+
+func roleExists(ctx context.Context, db querier, name string) (exists bool, err error) {
+	err = db.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name).Scan(&exists)
+	if err != nil {
+		return false, fmt.Errorf("look for role %s: %w", name, Cause(err))
+	}
+	return exists, nil
+}
