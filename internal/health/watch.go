@@ -27,6 +27,9 @@ type Watcher struct {
 	Clock  clock.Clock
 	Logger *slog.Logger
 	Every  time.Duration // between two looks, of Clock
+
+	// Changed is told of each new state or set of reasons; may be nil.
+	Changed func(context.Context, Health)
 }
 
 // transition is a change that has been seen; those seen while the database was
@@ -54,6 +57,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 		}
 		if h.State != last.State || !slices.Equal(h.Reasons, last.Reasons) {
 			w.log(ctx, last, h, err)
+			if w.Changed != nil {
+				w.Changed(ctx, h)
+			}
 		}
 		if h.State != last.State && len(pending) < maxPending {
 			pending = append(pending, transition{w.Clock.Now(), last.State, h.State, h.Reasons})

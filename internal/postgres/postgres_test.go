@@ -205,7 +205,7 @@ func TestS1SnapshotsOffTheMinuteAreRefusedByTheTable(t *testing.T) {
 	if _, err := pool.Exec(t.Context(), "SELECT ensure_snapshot_partitions('2026-03-01', '2026-03-01')"); err != nil {
 		t.Fatal(err)
 	}
-	_, err := pool.Exec(t.Context(), "INSERT INTO wallet_snapshots (timestamp, wallet_id, asset, ingest_run_id) VALUES ('2026-03-01 00:00:30Z', '0x1', 'BTC', 1)")
+	_, err := pool.Exec(t.Context(), "INSERT INTO wallet_snapshots (timestamp, wallet_id, asset, ingest_run_id) VALUES ('2026-03-01 00:00:00.4Z', '0x1', 'BTC', 1)")
 	var answer *pgconn.PgError
 	if !errors.As(err, &answer) || answer.ConstraintName != "on_a_minute" {
 		t.Errorf("a row off the minute: %v", err)

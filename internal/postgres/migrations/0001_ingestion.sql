@@ -96,7 +96,7 @@ CREATE TABLE wallet_snapshots (
     -- The upstream's own time of the oldest account state behind the row.
     state_time    timestamptz,
     PRIMARY KEY (timestamp, wallet_id, asset),
-    CONSTRAINT on_a_minute CHECK (EXTRACT(epoch FROM timestamp)::bigint % 60 = 0)
+    CONSTRAINT on_a_minute CHECK (EXTRACT(epoch FROM timestamp) % 60 = 0)
 ) PARTITION BY RANGE (timestamp);
 
 CREATE TABLE snapshot_anomalies (

@@ -2,7 +2,7 @@
 -- The constraints repeat the gates that must hold whatever code writes here.
 
 CREATE TABLE signals (
-    timestamp          timestamptz NOT NULL CHECK (EXTRACT(epoch FROM timestamp)::bigint % 300 = 0),
+    timestamp          timestamptz NOT NULL CHECK (EXTRACT(epoch FROM timestamp) % 300 = 0),
     asset              text        NOT NULL CHECK (asset IN ('HYPE', 'BTC', 'ETH')),
     alignment_score    double precision NOT NULL CHECK (alignment_score BETWEEN 0 AND 100),
     alignment_trend    text        NOT NULL CHECK (alignment_trend IN ('rising', 'falling', 'flat')),

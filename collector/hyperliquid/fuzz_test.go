@@ -1,0 +1,153 @@
+package hyperliquid
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/whalegate/whalegate/internal/asset"
+)
+
+// object decodes a body by the standard means: exact names, the last of
+// several members.
+func object(body []byte) map[string]any {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber()
+	var value map[string]any
+	if decoder.Decode(&value) != nil {
+		return nil
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil
+	}
+	return value
+}
+
+func checkFailure(t *testing.T, err error) {
+	var failed *Error
+	if !errors.As(err, &failed) {
+		t.Fatalf("%v is no *Error", err)
+	}
+	if failed.Failure != Null && failed.Failure != Malformed && failed.Failure != Schema && failed.Failure != TooLarge {
+		t.Fatalf("a body failed as %s", failed.Failure)
+	}
+}
+
+// checkState compares a state with what the standard decoder sees.
+func checkState(t *testing.T, state State, seen map[string]any) {
+	list, ok := seen["assetPositions"].([]any)
+	if !ok {
+		t.Fatalf("a state without a list of positions: %v", seen)
+	}
+	if year := state.Time.Year(); year < 2001 || year > 2286 {
+		t.Fatalf("time %s", state.Time)
+	}
+	listed := map[asset.Asset]any{}
+	for _, entry := range list {
+		position := entry.(map[string]any)["position"].(map[string]any)
+		if a, ours := asset.FromCoin(position["coin"].(string)); ours {
+			listed[a] = position["szi"]
+		}
+	}
+	for _, a := range asset.All {
+		got := state.Positions[a]
+		szi, here := listed[a]
+		if !here {
+			if got != (Position{Known: true}) {
+				t.Fatalf("%s is not listed and %+v", a, got)
+			}
+			continue
+		}
+		var text string
+		switch szi := szi.(type) {
+		case string:
+			text = szi
+		case json.Number:
+			text = szi.String()
+		}
+		want, err := asset.ParseSize(text, a)
+		if got.Known && (err != nil || got.Size != want) || !got.Known && got.Size != 0 {
+			t.Fatalf("%s with szi %v is %+v", a, szi, got)
+		}
+		for _, number := range []string{got.Entry, got.Liquidation, got.Leverage, got.Margin} {
+			if number != "" && !isDecimal(number) {
+				t.Fatalf("%s has %q", a, number)
+			}
+		}
+	}
+}
+
+func FuzzState(f *testing.F) {
+	f.Add([]byte(testdata(f, "state.json")))
+	for _, seed := range []string{
+		"null", "", "<html>", listing(""), listing("null"), listing(holding(`"coin":"BTC"`)), listing(holding(`"coin":"ETH","szi":"NaN"`)),
+		listing(holding(`"coin":"HYPE","szi":-1.5e2,"leverage":{"value":3}`)), `{"assetPositions":[],"assetPositions":[],"time":1767225600123}`,
+		`{"assetpositions":[],"time":1767225600123}`, listing(holding(`"coin":"\u0042TC","SZI":"1","szi":"2"`)), listing("") + " x",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		state, err := decodeState(body)
+		if err != nil {
+			checkFailure(t, err)
+			return
+		}
+		checkState(t, state, object(body))
+		checkParts(t, body)
+	})
+}
+
+func FuzzSubAccounts(f *testing.F) {
+	f.Add([]byte(testdata(f, "sub_accounts.json")))
+	for _, seed := range []string{"null", "[]", "[null]", `[{"subAccountUser":"` + subAddress + `","clearinghouseState":` + listing("") + `}]`, "{}"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		accounts, err := decodeSubAccounts(body, account)
+		if err != nil {
+			checkFailure(t, err)
+			return
+		}
+		seen, _ := object([]byte(`{"list":` + string(body) + `}`))["list"].([]any)
+		if len(seen) != len(accounts) {
+			t.Fatalf("%d accounts of %d", len(accounts), len(seen))
+		}
+		for i, account := range accounts {
+			if readAddress([]byte(`"`+account.Address+`"`)) != account.Address {
+				t.Fatalf("address %q", account.Address)
+			}
+			checkState(t, account.State, seen[i].(map[string]any)["clearinghouseState"].(map[string]any))
+		}
+	})
+}
+
+func FuzzLeaderboard(f *testing.F) {
+	f.Add([]byte(testdata(f, "leaderboard.json")))
+	for _, seed := range []string{
+		"null", "{}", rows(""), rows("null"), rows(row(1, `"5"`) + "," + row(1, `-5e3`)), rows(performing(`[["month",{}]]`)),
+		`{"x":[{}],"leaderboardRows":[1]}`, `{"leaderboardRows":[],"leaderboardRows":[]}`, rows("") + "]", `{"leaderboardRows":[}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		board, err := decodeLeaderboard(bytes.NewReader(body), 3)
+		if err != nil {
+			checkFailure(t, err)
+			return
+		}
+		list, ok := object(body)["leaderboardRows"].([]any)
+		if !ok || len(list) != board.RowsRead {
+			t.Fatalf("%d rows read of %d", board.RowsRead, len(list))
+		}
+		if len(board.Entries) != min(3, board.RowsRead-board.RowsSkipped) {
+			t.Fatalf("%d entries of %d rows, %d skipped", len(board.Entries), board.RowsRead, board.RowsSkipped)
+		}
+		for _, entry := range board.Entries {
+			if readAddress([]byte(`"`+entry.Wallet+`"`)) != entry.Wallet || !isDecimal(entry.MonthPnL) {
+				t.Fatalf("%+v", entry)
+			}
+		}
+	})
+}

@@ -1,0 +1,139 @@
+package hyperliquid
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// errSlow is the cause with which a request's own timeout ends it.
+var errSlow = errors.New("no complete answer within the timeout")
+
+// ask posts one question to the info endpoint, inside the weight budget, and
+// hands the body, at most limit bytes, to read.
+func (c *Client) ask(ctx context.Context, endpoint, question, account string, weight int, limit int64, read func(body []byte) error) error {
+	err := c.budget.wait(ctx, weight)
+	if err == nil {
+		err = c.exchange(ctx, endpoint, c.timeout, c.infoRequest(question, account), func(res *http.Response) error {
+			if res.StatusCode != http.StatusOK {
+				return c.refused(res)
+			}
+			body, err := readBody(res, limit)
+			if err != nil {
+				return err
+			}
+			return read(body)
+		})
+	}
+	return c.finish(endpoint, outcomeOK, err)
+}
+
+func (c *Client) infoRequest(question, account string) *http.Request {
+	// Marshalling two strings cannot fail.
+	body, _ := json.Marshal(struct {
+		Type string `json:"type"`
+		User string `json:"user"`
+	}{question, account})
+	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	req := newRequest(http.MethodPost, c.infoURL, c.infoUser)
+	req.Body, _ = open()
+	req.GetBody, req.ContentLength = open, int64(len(body))
+	req.Header.Set("Content-Type", "application/json")
+	// Never sent: it tells the transport that a question may be asked again
+	// when the server hung up on an idle connection.
+	req.Header["Idempotency-Key"] = nil
+	for name, values := range c.infoExtra {
+		req.Header[name] = values
+	}
+	return req
+}
+
+// newRequest needs no parsing that could fail with the URL in its error.
+func newRequest(method string, at *url.URL, user *url.Userinfo) *http.Request {
+	req := &http.Request{Method: method, URL: at, Header: http.Header{
+		"Accept":     {"application/json"},
+		"User-Agent": {"whalegate"},
+	}}
+	if user != nil {
+		password, _ := user.Password()
+		req.SetBasicAuth(user.Username(), password)
+	}
+	return req
+}
+
+// exchange sends a request and hands the answer to use, all within timeout.
+func (c *Client) exchange(ctx context.Context, endpoint string, timeout time.Duration, req *http.Request, use func(*http.Response) error) error {
+	limited, cancel := c.clock.WithTimeout(ctx, timeout, errSlow)
+	defer cancel()
+	started := c.clock.Now()
+	defer func() { c.metrics.took(endpoint, c.clock.Now().Sub(started)) }()
+
+	res, err := c.transport.RoundTrip(req.WithContext(limited))
+	if err != nil {
+		return interrupted(ctx, limited, err)
+	}
+	defer res.Body.Close()
+	err = use(res)
+	var failed *Error
+	if errors.As(err, &failed) {
+		failed.Status = res.StatusCode
+		return err
+	}
+	return interrupted(ctx, limited, err)
+}
+
+// interrupted tells apart why sending or reading broke off. A context that
+// ended shows up as many different errors, so the contexts are asked first.
+func interrupted(caller, limited context.Context, err error) error {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err // its text would print the URL
+	}
+	var network net.Error
+	switch {
+	case err == nil:
+		return nil
+	case caller.Err() != nil:
+		return failure(Cancelled, "%w", context.Cause(caller))
+	case errors.Is(context.Cause(limited), errSlow):
+		return failure(Timeout, "%w", errSlow)
+	case errors.As(err, &network) && network.Timeout():
+		return failure(Timeout, "%w", err)
+	default:
+		return failure(Connection, "%w", err)
+	}
+}
+
+// finish counts the outcome of a request and completes its error.
+func (c *Client) finish(endpoint, success string, err error) error {
+	if err == nil {
+		c.metrics.count(endpoint, success)
+		return nil
+	}
+	failed := &Error{Failure: Connection, Err: err}
+	errors.As(err, &failed)
+	failed.Endpoint = endpoint
+	c.metrics.count(endpoint, string(failed.Failure))
+	return failed
+}
+
+// readBody reads at most limit bytes, counted after decompression.
+func readBody(res *http.Response, limit int64) ([]byte, error) {
+	if res.ContentLength > limit {
+		return nil, failure(TooLarge, "the body of %d bytes is over the limit of %d", res.ContentLength, limit)
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(body)) > limit {
+		return nil, failure(TooLarge, "the body is over the limit of %d bytes", limit)
+	}
+	return body, nil
+}

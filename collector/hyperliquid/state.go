@@ -1,0 +1,127 @@
+package hyperliquid
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/whalegate/whalegate/internal/asset"
+)
+
+// StateWeight is what State takes of the weight budget.
+const StateWeight = 2
+
+// maxStateBody bounds the body of a state; real ones run from 0.3 to 80 KB.
+const maxStateBody = 4 << 20
+
+// State is what one account holds on the exchange's main dex. Coins of builder
+// dexes and spot balances are not part of it.
+type State struct {
+	Time      time.Time             // of the server, in UTC, to the millisecond
+	Positions [asset.Count]Position // indexed by asset.Asset
+}
+
+// Position is an account's position in one asset.
+type Position struct {
+	// Size is the signed size (szi), rounded to the asset's precision. It
+	// means nothing unless Known.
+	Size asset.Size
+
+	// Known is false when the coin is listed and its size is absent or cannot
+	// be read. A coin that is not listed is Known with size 0.
+	Known bool
+
+	// Entry and Liquidation are prices in dollars, Leverage a factor, Margin
+	// dollars: each a finite decimal number of at most 40 characters, possibly
+	// with an exponent of at most ±30, or "" when absent, null or unreadable.
+	Entry, Liquidation, Leverage, Margin string
+}
+
+// State fetches what account, 0x and 40 hex digits, holds. Every error is an
+// *Error.
+func (c *Client) State(ctx context.Context, account string) (State, error) {
+	var state State
+	err := c.ask(ctx, stateEndpoint, "clearinghouseState", account, StateWeight, maxStateBody, func(body []byte) (err error) {
+		state, err = decodeState(body)
+		return err
+	})
+	if err != nil {
+		return State{}, err
+	}
+	return state, nil
+}
+
+// decodeState reads a whole body.
+func decodeState(body []byte) (State, error) {
+	value, err := single(body)
+	if err != nil {
+		return State{}, err
+	}
+	if isNull(value) {
+		return State{}, failure(Null, "the state is null")
+	}
+	state, err := readState(value)
+	if err != nil {
+		return State{}, failure(Schema, "read state: %w", err)
+	}
+	return state, nil
+}
+
+// single checks that body is one JSON value with nothing behind it. Nesting
+// too deep for encoding/json is not valid to it.
+func single(body []byte) ([]byte, error) {
+	var value json.RawMessage
+	if err := json.Unmarshal(body, &value); err != nil {
+		return nil, failure(Malformed, "read body: %w", err)
+	}
+	return bytes.TrimSpace(value), nil
+}
+
+func isNull(value []byte) bool { return string(value) == "null" }
+
+// readState reads a state out of valid JSON. It is flat only when the list of
+// positions is there, is a list, and is there once.
+func readState(value []byte) (State, error) {
+	if !opens(value, '{') {
+		return State{}, errors.New("it is not an object")
+	}
+	var positions, at field
+	for name, member := range members(value) {
+		switch name {
+		case "assetPositions":
+			positions.set(member)
+		case "time":
+			at.set(member)
+		}
+	}
+	if !opens(positions.once(), '[') {
+		return State{}, errors.New("it has no one list of assetPositions")
+	}
+	stamp, err := readTime(at.once())
+	if err != nil {
+		return State{}, err
+	}
+	state := State{Time: stamp}
+	if state.Positions, err = readPositions(positions.once()); err != nil {
+		return State{}, err
+	}
+	return state, nil
+}
+
+// readTime reads milliseconds since 1970. Thirteen digits are the years 2001
+// to 2286; seconds have fewer and microseconds more.
+func readTime(value []byte) (time.Time, error) {
+	const digits = 13
+	if len(value) != digits || !isDigits(string(value)) || value[0] == '0' {
+		return time.Time{}, errors.New("it has no one time in milliseconds")
+	}
+	ms, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read time: %w", err)
+	}
+	return time.UnixMilli(ms).UTC(), nil
+}

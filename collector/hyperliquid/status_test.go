@@ -1,0 +1,116 @@
+package hyperliquid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Every status an exchange or a proxy before it may answer with.
+func TestEveryStatusHasItsFailure(t *testing.T) {
+	for status := 201; status < 600; status++ {
+		want := Rejected
+		switch {
+		case status == 429:
+			want = RateLimited
+		case status >= 500:
+			want = ServerError
+		}
+		if got := failureOfStatus(status); got != want {
+			t.Errorf("status %d is %s, want %s", status, got, want)
+		}
+	}
+}
+
+func TestRetryAfterIsHonouredWithinBounds(t *testing.T) {
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Duration{
+		"":                              0,
+		"0":                             0,
+		"7":                             7 * time.Second,
+		"300":                           MaxRetryAfter,
+		"86400":                         MaxRetryAfter,
+		"99999999999999999999999999":    MaxRetryAfter,
+		"9223372036854775807":           MaxRetryAfter,
+		"-5":                            0,
+		"1.5":                           0,
+		"soon":                          0,
+		"Thu, 01 Jan 2026 12:00:42 GMT": 42 * time.Second,
+		"Thu, 01 Jan 2026 11:00:00 GMT": 0,
+		"Fri, 01 Jan 2027 12:00:00 GMT": MaxRetryAfter,
+		"Thu Jan  1 12:00:01 2026":      time.Second,
+	} {
+		if got := retryAfter(text, now); got != want {
+			t.Errorf("retryAfter(%q) = %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestRefusalsCarryRetryAfter(t *testing.T) {
+	for _, status := range []int{429, 503} {
+		c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "3")
+			w.WriteHeader(status)
+			fmt.Fprint(w, "null")
+		})
+		for endpoint, ask := range map[string]func() error{
+			"state":        func() error { _, err := c.State(t.Context(), account); return err },
+			"sub_accounts": func() error { _, err := c.SubAccounts(t.Context(), account); return err },
+			"leaderboard":  func() error { _, err := c.Leaderboard(t.Context(), 1, Validators{}); return err },
+		} {
+			failed := wantFailure(t, ask(), failureOfStatus(status))
+			if failed.RetryAfter != 3*time.Second || failed.Endpoint != endpoint || failed.Status != status {
+				t.Errorf("%s: %+v", endpoint, failed)
+			}
+			if !strings.Contains(failed.Error(), "retry after 3s") {
+				t.Errorf("%s: %q does not say when to retry", endpoint, failed)
+			}
+		}
+	}
+}
+
+func TestOnlyWhatMayPassIsTemporary(t *testing.T) {
+	temporary := []Failure{RateLimited, ServerError, Timeout, Connection, Null, Malformed}
+	for _, kind := range Failures {
+		if got, want := (&Error{Failure: kind}).Temporary(), slices.Contains(temporary, kind); got != want {
+			t.Errorf("%s is temporary: %t, want %t", kind, got, want)
+		}
+	}
+}
+
+func TestFailureOfSeesThroughWrapping(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want Failure
+	}{
+		{nil, ""},
+		{errors.New("else"), ""},
+		{fmt.Errorf("fetch: %w", &Error{Failure: Null}), Null},
+		{fmt.Errorf("fetch: %w", context.Canceled), Cancelled},
+		{context.DeadlineExceeded, Cancelled},
+		{failure(Timeout, "%w", context.DeadlineExceeded), Timeout},
+	} {
+		if got := FailureOf(tt.err); got != tt.want {
+			t.Errorf("FailureOf(%v) = %q, want %q", tt.err, got, tt.want)
+		}
+	}
+	if !errors.Is(failure(Cancelled, "wait: %w", context.Canceled), context.Canceled) {
+		t.Error("an Error hides its detail")
+	}
+}
+
+// Codes end up in tables and dashboards: they are told apart and plain.
+func TestFailureCodesAreStable(t *testing.T) {
+	want := []Failure{
+		"rate_limited", "server_error", "rejected", "timeout", "connection", "null",
+		"malformed", "schema", "too_large", "throttled", "cancelled",
+	}
+	if !slices.Equal(Failures, want) {
+		t.Errorf("Failures = %v, want %v", Failures, want)
+	}
+}

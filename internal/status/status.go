@@ -1,0 +1,179 @@
+// Package status reads what an operator asks first: may the data be acted on,
+// and if not, why. The command line and the HTTP endpoint print the same thing.
+package status
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/postgres"
+)
+
+// Report is the state of the system at one moment.
+type Report struct {
+	At time.Time `json:"at"`
+	health.Health
+	TradingAllowed string       `json:"trading_allowed"` // what the state allows
+	Universe       *Universe    `json:"universe"`        // nil: there is none yet
+	LastRun        *Run         `json:"last_run"`
+	Halt           *health.Halt `json:"halt"`
+	Error          string       `json:"error,omitempty"` // why the database could not be asked
+}
+
+// Universe is how the tracked wallets came to be.
+type Universe struct {
+	Wallets       int       `json:"wallets"`
+	AccountsKnown int       `json:"accounts_known"` // wallets whose sub-accounts have been asked for
+	AsOf          time.Time `json:"as_of_ts"`
+	LastStatus    string    `json:"last_refresh_status"`
+	ChurnWarnings int       `json:"churn_warning_count"`
+}
+
+// Run is the newest snapshot run.
+type Run struct {
+	Timestamp   time.Time      `json:"timestamp"`
+	Status      string         `json:"status"`
+	Expected    int            `json:"wallets_expected"`
+	Succeeded   int            `json:"wallet_success_count"`
+	Failed      int            `json:"wallet_fail_count"`
+	RowsWritten int            `json:"rows_written"`
+	CoveragePct float64        `json:"coverage_pct"`
+	Failures    map[string]int `json:"failures"`
+	DurationMS  int            `json:"duration_ms"`
+	Error       *string        `json:"error"`
+}
+
+// allowed is what each state allows.
+var allowed = map[health.State]string{
+	health.Healthy:  "yes, as the playbook says",
+	health.Degraded: "with caution only",
+	health.Stale:    "NO",
+}
+
+// Read asks the database. It always returns a report: a database that cannot be
+// asked is STALE, and the error says why.
+func Read(ctx context.Context, db health.Querier, now time.Time) (Report, error) {
+	h, err := health.Read(ctx, db)
+	report := Report{At: now.UTC(), Health: h, TradingAllowed: allowed[h.State]}
+	if err == nil {
+		report.Halt, err = health.InForce(ctx, db)
+	}
+	if err == nil {
+		report.Universe, err = readUniverse(ctx, db)
+	}
+	if err == nil {
+		report.LastRun, err = readRun(ctx, db)
+	}
+	if err != nil {
+		report.Error = err.Error()
+	}
+	return report, err
+}
+
+func readUniverse(ctx context.Context, db health.Querier) (*Universe, error) {
+	rows, err := db.Query(ctx, `
+		SELECT count(*), count(a.wallet_id), max(u.as_of_ts), r.status, r.churn_warning_count
+		FROM wallet_universe_current u
+		LEFT JOIN wallet_accounts a USING (wallet_id)
+		CROSS JOIN (SELECT status, churn_warning_count FROM wallet_universe_runs ORDER BY as_of_ts DESC, run_id DESC LIMIT 1) r
+		GROUP BY r.status, r.churn_warning_count`)
+	return one[Universe](rows, err, "read universe")
+}
+
+func readRun(ctx context.Context, db health.Querier) (*Run, error) {
+	rows, err := db.Query(ctx, `
+		SELECT timestamp, status, wallets_expected, wallet_success_count, wallet_fail_count, rows_written, coverage_pct, failures, duration_ms, error
+		FROM ingest_runs ORDER BY timestamp DESC LIMIT 1`)
+	return one[Run](rows, err, "read newest run")
+}
+
+func one[T any](rows pgx.Rows, err error, action string) (*T, error) {
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", action, postgres.Cause(err))
+	}
+	value, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[T])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", action, postgres.Cause(err))
+	}
+	return &value, nil
+}
+
+// ExitCode follows the convention of monitoring plugins: 0 HEALTHY, 1 DEGRADED,
+// 2 STALE, 3 when the database could not be asked.
+func (r Report) ExitCode() int {
+	switch {
+	case r.Error != "":
+		return 3
+	case r.State == health.Healthy:
+		return 0
+	case r.State == health.Degraded:
+		return 1
+	default:
+		return 2
+	}
+}
+
+// WriteJSON prints the report as one object on one line.
+func (r Report) WriteJSON(w io.Writer) error { return json.NewEncoder(w).Encode(r) }
+
+// WriteText prints the report for people.
+func (r Report) WriteText(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	line := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
+	line("health", "%s%s", r.State, parenthesis(strings.Join(r.Reasons, ", ")))
+	line("trading", "%s", r.TradingAllowed)
+	if r.Error != "" {
+		line("error", "%s", strings.Join(strings.Fields(r.Error), " ")) // a driver's errors have lines of their own
+	}
+	switch {
+	case r.LastSuccess != nil:
+		line("last success", "%s (%s ago, %d clean in a row)", r.LastSuccess.Format(time.RFC3339),
+			time.Duration(*r.AgeSeconds*float64(time.Second)).Round(time.Second), r.CleanRuns)
+	case r.Error == "":
+		line("last success", "none yet")
+	}
+	if run := r.LastRun; run != nil {
+		line("newest run", "%s %s: %d of %d wallets (coverage %.1f %%), %d rows in %s%s", run.Timestamp.UTC().Format(time.RFC3339), run.Status,
+			run.Succeeded, run.Expected, run.CoveragePct, run.RowsWritten, time.Duration(run.DurationMS)*time.Millisecond, parenthesis(reasons(run)))
+	}
+	if u := r.Universe; u != nil {
+		line("universe", "%d wallets as of %s, accounts known of %d, last refresh %s, churn warnings %d",
+			u.Wallets, u.AsOf.UTC().Format(time.RFC3339), u.AccountsKnown, u.LastStatus, u.ChurnWarnings)
+	} else if r.Error == "" {
+		line("universe", "none yet")
+	}
+	if h := r.Halt; h != nil {
+		line("halt", "since %s by %s: %s", h.HaltedAt.UTC().Format(time.RFC3339), h.HaltedBy, h.Reason)
+	}
+	return t.Flush()
+}
+
+func reasons(run *Run) string {
+	if run.Error != nil {
+		return *run.Error
+	}
+	if len(run.Failures) == 0 {
+		return ""
+	}
+	text, _ := json.Marshal(run.Failures) // a map of strings to integers always marshals
+	return string(text)
+}
+
+func parenthesis(text string) string {
+	if text == "" {
+		return ""
+	}
+	return " (" + text + ")"
+}
