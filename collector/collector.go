@@ -1,0 +1,84 @@
+package collector
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/whalegate/whalegate/collector/hyperliquid"
+	"github.com/whalegate/whalegate/internal/clock"
+)
+
+// Config is what the collector is told. Durations are of Clock.
+type Config struct {
+	UniverseSize    int           // wallets to track
+	RefreshEvery    time.Duration // between two refreshes of the universe
+	Concurrency     int           // requests at a time: enough for 200 wallets in seconds, few enough not to look like an attack
+	Attempts        int           // tries of a request
+	Backoff         []time.Duration
+	WeightPerMinute int // of the upstream's budget, shared out between snapshots and the search for sub-accounts
+	Clock           clock.Clock
+	Logger          *slog.Logger
+	Registerer      prometheus.Registerer
+	Committed       func(minute time.Time) // called after each committed run, from the cycle's own goroutine; may be nil
+}
+
+// Defaults of a Config that the operator does not choose.
+const (
+	DefaultRefreshEvery = 6 * time.Hour
+	DefaultAttempts     = 3
+	interval            = time.Minute
+	reserve             = 5 * time.Second  // of every minute, kept free of asking
+	worthStarting       = 20 * time.Second // a first cycle with less budget than this waits for the next minute
+)
+
+// DefaultBackoff is how long to wait before each further attempt.
+var DefaultBackoff = []time.Duration{500 * time.Millisecond, 1500 * time.Millisecond, 4 * time.Second}
+
+// Collector keeps the universe and the snapshots up to date.
+type Collector struct {
+	cfg      Config
+	upstream Upstream
+	store    *Store
+	metrics  *metrics
+
+	refreshed chan struct{} // the universe changed: its accounts may be unknown
+
+	// Of the cycle's own goroutine.
+	lastTime   map[string]time.Time // newest state time stored, by account
+	recent     []Window             // the newest committed minutes, two at most
+	unsaved    []Run                // failed minutes that could not be written yet
+	partitions time.Time            // the day up to which partitions are known to exist
+
+	// Of the refresh's own goroutine.
+	validators hyperliquid.Validators // of the leaderboard that the universe was made from
+}
+
+// New makes a collector. The error names the setting that is wrong.
+func New(cfg Config, upstream Upstream, store *Store) (*Collector, error) {
+	switch {
+	case cfg.UniverseSize < 1 || cfg.UniverseSize > 100_000:
+		return nil, fmt.Errorf("universe size %d: a number from 1 to 100000 is right", cfg.UniverseSize)
+	case cfg.Concurrency < 1 || cfg.Concurrency > 1000:
+		return nil, fmt.Errorf("concurrency %d: a number from 1 to 1000 is right", cfg.Concurrency)
+	case cfg.WeightPerMinute < hyperliquid.SubAccountsWeight:
+		return nil, fmt.Errorf("weight per minute %d: at least %d is right, the weight of one request", cfg.WeightPerMinute, hyperliquid.SubAccountsWeight)
+	}
+	if cfg.RefreshEvery == 0 {
+		cfg.RefreshEvery = DefaultRefreshEvery
+	}
+	if cfg.Attempts == 0 {
+		cfg.Attempts = DefaultAttempts
+	}
+	if cfg.Backoff == nil {
+		cfg.Backoff = DefaultBackoff
+	}
+	return &Collector{
+		cfg: cfg, upstream: upstream, store: store,
+		metrics:   newMetrics(cfg.Registerer, (interval - reserve).Seconds()),
+		refreshed: make(chan struct{}, 1),
+		lastTime:  map[string]time.Time{},
+	}, nil
+}

@@ -1,0 +1,52 @@
+package collector
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// EnsurePartitions makes the days from first to last that are missing.
+func (s *Store) EnsurePartitions(ctx context.Context, first, last time.Time) error {
+	ctx, cancel := writing(ctx)
+	defer cancel()
+	_, err := s.pool.Exec(ctx, "SELECT ensure_snapshot_partitions($1, $2)", first, last)
+	return because(ctx, fmt.Sprintf("make partitions up to %s", last.Format(time.DateOnly)), err)
+}
+
+// Committed tells whether the minute has a run that did not fail.
+func (s *Store) Committed(ctx context.Context, minute time.Time) (done bool, err error) {
+	ctx, cancel := reading(ctx)
+	defer cancel()
+	err = s.pool.QueryRow(ctx, "SELECT EXISTS (SELECT FROM ingest_runs WHERE timestamp = $1 AND status <> 'failed')", minute).Scan(&done)
+	return done, because(ctx, "look for the minute's run", err)
+}
+
+// StateTimes reads the newest state time stored for each account, as far as a
+// restart needs it: of a wallet's accounts the oldest, over the last minutes
+// that were written.
+func (s *Store) StateTimes(ctx context.Context) (map[string]time.Time, error) {
+	ctx, cancel := reading(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, `
+		SELECT unnest(w.wallet_id || coalesce(a.sub_accounts, '{}')), w.state_time
+		FROM (
+			SELECT wallet_id, max(state_time) AS state_time FROM wallet_snapshots
+			WHERE timestamp > (SELECT max(timestamp) - interval '10 minutes' FROM ingest_runs WHERE status <> 'failed') AND state_time IS NOT NULL
+			GROUP BY wallet_id
+		) w LEFT JOIN wallet_accounts a USING (wallet_id)`)
+	if err != nil {
+		return nil, because(ctx, "read state times", err)
+	}
+	defer rows.Close()
+	times := map[string]time.Time{}
+	for rows.Next() {
+		var account string
+		var at time.Time
+		if err := rows.Scan(&account, &at); err != nil {
+			return nil, because(ctx, "read state times", err)
+		}
+		times[account] = at.UTC()
+	}
+	return times, because(ctx, "read state times", rows.Err())
+}

@@ -1,0 +1,116 @@
+package collector
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/whalegate/whalegate/collector/hyperliquid"
+	"github.com/whalegate/whalegate/internal/asset"
+)
+
+// Status is the verdict on a run.
+type Status string
+
+// The verdicts: at most 5 % of the rows missing, coverage of at least 80 %, or
+// neither. A failed run's rows are kept for audit but never count as fresh.
+const (
+	Success Status = "success"
+	Partial Status = "partial"
+	Failed  Status = "failed"
+)
+
+// Statuses lists every verdict.
+var Statuses = []Status{Success, Partial, Failed}
+
+const (
+	maxMissingPct  = 5.0
+	minCoveragePct = 80.0
+)
+
+// Reading is what a wallet held at a minute, over all of its accounts.
+type Reading struct {
+	Wallet    string
+	Positions [asset.Count]hyperliquid.Position // indexed by asset
+	StateTime time.Time                         // the upstream's time of the oldest account state
+
+	times []accountTime // of each account, to tell a stale replica next time
+}
+
+type accountTime struct {
+	account string
+	time    time.Time
+}
+
+// Run is the record of one minute's cycle: a row of ingest_runs.
+type Run struct {
+	Timestamp      time.Time
+	Status         Status
+	Expected       int // wallets of the universe
+	Succeeded      int
+	RowsExpected   int
+	RowsWritten    int
+	CoveragePct    float64
+	NonNullPct     [asset.Count]float64 // of the rows of each asset
+	Failures       map[string]int       // failed wallets by reason
+	Duration       time.Duration
+	Error          string
+	failedRunCheck string // the check that failed the run whole, for its event
+}
+
+// Judge derives the run of a cycle from what it fetched. expected is the size
+// of the universe; what it did not read is in failures.
+func Judge(timestamp time.Time, expected int, readings []Reading, failures map[string]int) Run {
+	run := Run{
+		Timestamp: timestamp, Expected: expected, Succeeded: len(readings), Failures: failures,
+		RowsExpected: expected * asset.Count, RowsWritten: len(readings) * asset.Count,
+	}
+	run.CoveragePct = percent(run.Succeeded, run.Expected)
+	for _, a := range asset.All {
+		known := 0
+		for i := range readings {
+			if readings[i].Positions[a].Known {
+				known++
+			}
+		}
+		run.NonNullPct[a] = percent(known, len(readings))
+	}
+	switch {
+	case 100-percent(run.RowsWritten, run.RowsExpected) <= maxMissingPct && expected > 0:
+		run.Status = Success
+	case run.CoveragePct >= minCoveragePct:
+		run.Status = Partial
+	default:
+		run.Status = Failed
+		run.Error = fmt.Sprintf("S3: coverage %.1f %% is below %.0f %%: %d of %d wallets failed %v",
+			run.CoveragePct, minCoveragePct, expected-len(readings), expected, failures)
+	}
+	return run
+}
+
+// failedRun is a cycle that came to nothing before anything could be judged.
+func failedRun(timestamp time.Time, expected int, check, why string) Run {
+	failures := map[string]int{}
+	if expected > 0 {
+		failures[check] = expected
+	}
+	return Run{
+		Timestamp: timestamp, Status: Failed, Expected: expected, RowsExpected: expected * asset.Count,
+		Failures: failures, Error: why, failedRunCheck: check,
+	}
+}
+
+// CheckTimestamp is S1: a snapshot's timestamp lies on a 60 s boundary.
+func CheckTimestamp(t time.Time) error {
+	if !t.Equal(t.Truncate(time.Minute)) {
+		return fmt.Errorf("S1: timestamp %s is not on a 60 s boundary", t.UTC().Format(time.RFC3339Nano))
+	}
+	return nil
+}
+
+// percent is part of whole, 0 when there is no whole.
+func percent(part, whole int) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return 100 * float64(part) / float64(whole)
+}

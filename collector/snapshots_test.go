@@ -1,0 +1,211 @@
+package collector
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/whalegate/whalegate/collector/hyperliquid"
+	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/postgres/pgtest"
+)
+
+// accelerate starts a clock at the beginning of a minute, and lets the
+// database's follow it.
+func accelerate(t testing.TB, db *pgxpool.Pool, speed int) clock.Clock {
+	t.Helper()
+	now := time.Now()
+	next := now.Truncate(time.Minute).Add(time.Minute)
+	anchor := now.Add(-next.Sub(now) / time.Duration(speed-1)).Truncate(time.Microsecond).UTC()
+	exec(t, db, fmt.Sprintf(`CREATE OR REPLACE FUNCTION whalegate_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+		$$SELECT timestamptz '%[1]s' + (clock_timestamp() - timestamptz '%[1]s') * %[2]d$$`, anchor.Format(time.RFC3339Nano), speed))
+	return parseClock(t, anchor, fmt.Sprint(speed))
+}
+
+// looping runs Snapshots until stop is called and hands out what it commits.
+func looping(t *testing.T, db *pgxpool.Pool, up Upstream, c clock.Clock) (committed <-chan time.Time, stop func()) {
+	minutes := make(chan time.Time, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	collector := collecting(t, db, up, func(cfg *Config) {
+		cfg.Clock = c
+		cfg.Committed = func(m time.Time) { minutes <- m }
+	})
+	go func() { ended <- collector.Snapshots(ctx) }()
+	return minutes, func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Snapshots = %v", err)
+		}
+	}
+}
+
+func TestSnapshotsKeepTheGridThroughARestart(t *testing.T) {
+	db := pgtest.New(t)
+	enrol(t, db, 20)
+	const speed = 150
+	c := accelerate(t, db, speed)
+	up := &upstream{state: func(context.Context, string) (hyperliquid.State, error) {
+		return flat(c.Now().Truncate(time.Millisecond)), nil
+	}}
+	var seen []time.Time
+	for range 2 { // the second is a restart in a minute that is committed
+		committed, stop := looping(t, db, up, c)
+		for range 3 {
+			seen = append(seen, <-committed)
+		}
+		stop()
+	}
+	for i, m := range seen {
+		if !m.Equal(m.Truncate(time.Minute)) || i > 0 && !m.After(seen[i-1]) {
+			t.Errorf("committed %v: off the grid or repeated", seen)
+		}
+	}
+	// A minute that a slow machine missed is a failed run, never a hole; only
+	// around the restart there may be one.
+	runs := list(t, db, `SELECT concat_ws(' ', extract(epoch FROM timestamp - lag(timestamp) OVER (ORDER BY timestamp))::int, status) FROM ingest_runs
+		WHERE timestamp <= $1 ORDER BY timestamp`, seen[2])
+	for i, run := range runs {
+		if i > 0 && !strings.HasPrefix(run, "60 ") {
+			t.Errorf("runs %q, want one for every minute", runs)
+		}
+	}
+	if n := len(list(t, db, "SELECT status FROM ingest_runs WHERE status = 'success'")); n < 4 {
+		t.Errorf("%d of 6 cycles succeeded", n)
+	}
+	asked := map[string]int{}
+	for _, q := range up.questions() {
+		asked[q]++
+	}
+	if n := asked[wallet(1)]; n < 6 || n > 9 {
+		t.Errorf("wallet 1 was asked for %d times in 6 cycles", n)
+	}
+}
+
+// A clock that stands still shows what a start makes of its minute.
+func TestAStartLeavesADoneMinuteAlone(t *testing.T) {
+	db, s := database(t, noon)
+	for _, tt := range []struct {
+		name   string
+		stored *Run
+		second int
+		done   bool
+	}{
+		{"nothing yet", nil, 5, false},
+		{"committed", &Run{Status: Success}, 5, true},
+		{"committed in part", &Run{Status: Partial}, 5, true},
+		{"failed", &Run{Status: Failed, Error: "why"}, 5, false},
+		{"enough of its budget is left", nil, 30, false},
+		{"too little of its budget is left", nil, 40, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			exec(t, db, "DELETE FROM ingest_runs")
+			if tt.stored != nil {
+				tt.stored.Timestamp = noon
+				commit(t, s, Minute{Run: *tt.stored})
+			}
+			c := collecting(t, db, &upstream{}, func(cfg *Config) { cfg.Clock = frozen(t, noon.Add(time.Duration(tt.second)*time.Second)) })
+			if got := c.firstMinute(t.Context()); got.Equal(noon) != tt.done || !tt.done && !got.IsZero() {
+				t.Errorf("done is %v, want %t", got, tt.done)
+			}
+		})
+	}
+}
+
+func TestACycleThatRunsOverNeverShiftsTheGrid(t *testing.T) {
+	db := pgtest.New(t)
+	enrol(t, db, 2)
+	c := accelerate(t, db, 200)
+	var slowed atomic.Bool
+	up := &upstream{state: func(ctx context.Context, account string) (hyperliquid.State, error) {
+		if account == wallet(2) && !slowed.Swap(true) { // ignores the end of its budget, once
+			if err := c.Sleep(context.WithoutCancel(ctx), 130*time.Second); err != nil {
+				return hyperliquid.State{}, err
+			}
+		}
+		return flat(c.Now().Truncate(time.Millisecond)), nil
+	}}
+	committed, stop := looping(t, db, up, c)
+	first := <-committed
+	second := <-committed
+	stop()
+	if gap := second.Sub(first); gap%time.Minute != 0 || gap < 2*time.Minute {
+		t.Errorf("the next cycle is %s later, want whole minutes, and not the ones that passed", gap)
+	}
+	same(t, "minutes between", list(t, db, "SELECT DISTINCT status || ' ' || error FROM ingest_runs WHERE timestamp > $1 AND timestamp < $2", first, second),
+		"failed no cycle in this minute: the one before ran over")
+	if n := len(list(t, db, "SELECT status FROM ingest_runs WHERE timestamp BETWEEN $1 AND $2", first, second)); n != int(second.Sub(first)/time.Minute)+1 {
+		t.Errorf("%d runs from %s to %s, want one a minute", n, first, second)
+	}
+}
+
+func TestTheSearchForSubAccountsMakesAUniverseReadable(t *testing.T) {
+	db := pgtest.New(t)
+	enrol(t, db, 3)
+	exec(t, db, "DELETE FROM wallet_accounts")
+	c := accelerate(t, db, 3000)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	failures := 0
+	up := &upstream{}
+	up.subs = func(_ context.Context, master string) ([]hyperliquid.SubAccount, error) {
+		switch {
+		case master == wallet(2) && failures < 2:
+			failures++
+			return nil, failing(hyperliquid.ServerError)
+		case master == wallet(3):
+			cancel()
+		}
+		return []hyperliquid.SubAccount{{Address: strings.Replace(master, "0x00", "0x5b", 1), State: flat(noon)}}, nil
+	}
+	collector := collecting(t, db, up, func(cfg *Config) { cfg.Clock = c })
+	if err := collector.Accounts(ctx); err != nil {
+		t.Fatal(err)
+	}
+	got := slices.DeleteFunc(up.questions(), func(q string) bool { return !strings.HasPrefix(q, "subs of ") })
+	want := []string{"subs of " + wallet(1), "subs of " + wallet(2), "subs of " + wallet(2), "subs of " + wallet(2), "subs of " + wallet(3)}
+	same(t, "questions", got, want...)
+	same(t, "known", list(t, db, "SELECT wallet_id || ' ' || array_length(sub_accounts, 1) FROM wallet_accounts ORDER BY 1"), wallet(1)+" 1", wallet(2)+" 1")
+}
+
+func TestNewNamesTheSettingThatIsWrong(t *testing.T) {
+	good := Config{UniverseSize: 200, Concurrency: 8, WeightPerMinute: 1200}
+	for want, change := range map[string]func(*Config){
+		"universe size":     func(c *Config) { c.UniverseSize = 0 },
+		"concurrency":       func(c *Config) { c.Concurrency = 0 },
+		"weight per minute": func(c *Config) { c.WeightPerMinute = 19 },
+	} {
+		cfg := good
+		change(&cfg)
+		if _, err := New(cfg, &upstream{}, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("New = %v, want an error about %s", err, want)
+		}
+	}
+}
+
+// Health cannot know of a minute that was lost with the database until it is
+// stored: it goes in as soon as the database is back, not with the next minute.
+func TestAMinuteLostWithTheDatabaseIsStoredBeforeTheNext(t *testing.T) {
+	db, _ := database(t, noon)
+	c := collecting(t, db, &upstream{}, func(cfg *Config) { cfg.Clock = accelerate(t, db, 600) })
+	now := c.cfg.Clock.Now().Truncate(time.Minute)
+	exec(t, db, "ALTER TABLE ingest_runs RENAME TO ingest_runs_away")
+	c.remember(failedRun(now.Add(-2*time.Minute), 3, "database", "not written: gone"))
+	c.remember(failedRun(now.Add(-time.Minute), 3, "database", "not written: gone"))
+	if c.saveUnsaved(t.Context()); len(c.unsaved) != 2 {
+		t.Fatalf("%d minutes left without a table to keep them, want 2", len(c.unsaved))
+	}
+	exec(t, db, "ALTER TABLE ingest_runs_away RENAME TO ingest_runs")
+	if err := c.rest(t.Context(), c.cfg.Clock.Now().Add(2*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(t, db, "SELECT status || ' ' || error FROM ingest_runs ORDER BY timestamp"); len(got) != 2 || got[0] != "failed not written: gone" || len(c.unsaved) != 0 {
+		t.Errorf("stored %q, %d left", got, len(c.unsaved))
+	}
+}
