@@ -1,0 +1,39 @@
+# The two commands that matter: `make run` and `make test`. Both install what
+# they need and are allowed to.
+
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.1.4
+VERSION       := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+.PHONY: run test build lint vuln bench fuzz prerequisites clean
+
+run: prerequisites build ## everything, live, on this machine
+	bin/whalegate demo $(ARGS)
+
+test: prerequisites ## every test, with the race detector
+	go vet ./...
+	go test -race -timeout 30m ./...
+
+build:
+	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/whalegate ./cmd/whalegate
+
+lint: ## what .golangci.yml asks for, each with its reason there
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt'd:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go mod tidy -diff
+	go mod verify
+	go run $(GOLANGCI_LINT) run ./...
+
+vuln: ## known vulnerabilities; needs the public vulnerability database
+	scripts/vulncheck.sh $(GOVULNCHECK)
+
+bench: prerequisites build ## the figures of docs/performance.md
+	go run ./test/bench $(ARGS)
+
+fuzz: ## every fuzz target for FUZZTIME each
+	scripts/fuzz.sh $(or $(FUZZTIME),20s)
+
+prerequisites:
+	@scripts/install-postgresql.sh
+
+clean:
+	rm -rf bin artifacts

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// demoState is what a demo remembers between starts.
+type demoState struct {
+	Seed              uint64    `json:"seed"`
+	Origin            time.Time `json:"origin"` // where the simulated market starts
+	SuperuserPassword string    `json:"superuser_password"`
+	WriterPassword    string    `json:"writer_password"`
+	HistoryLoaded     bool      `json:"history_loaded"`
+}
+
+// openDemoState reads the state in dir, or starts one from fresh.
+func openDemoState(dir string, fresh demoState) (demoState, error) {
+	// The database's user has to pass through, and nobody else to look inside.
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return fresh, fmt.Errorf("data directory: %w", err)
+	}
+	body, err := os.ReadFile(filepath.Join(dir, "demo.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		fresh.SuperuserPassword, fresh.WriterPassword = rand.Text(), rand.Text()
+		return fresh, fresh.save(dir)
+	}
+	if err != nil {
+		return fresh, fmt.Errorf("data directory: %w", err)
+	}
+	var state demoState
+	if err := json.Unmarshal(body, &state); err != nil {
+		return fresh, fmt.Errorf("data directory: %s is not what a demo left: %w", filepath.Join(dir, "demo.json"), err)
+	}
+	return state, nil
+}
+
+func (s demoState) save(dir string) error {
+	body, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	return replaceFile(filepath.Join(dir, "demo.json"), body)
+}
+
+// writeEnv leaves a file to source, so that `whalegate status` and psql find the
+// demo's database.
+func (s demoState) writeEnv(dir, databaseURL string) error {
+	return replaceFile(filepath.Join(dir, "env"), []byte("export DATABASE_URL='"+databaseURL+"'\n"))
+}
+
+// replaceFile writes a file that only its owner can read, whole or not at all.
+func replaceFile(path string, body []byte) error {
+	if err := os.WriteFile(path+".new", body, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/whalegate/whalegate/internal/postgres"
+)
+
+// httpFlags say where a process answers.
+type httpFlags struct {
+	Listen    string `name:"listen-address" env:"WHALEGATE_LISTEN_ADDRESS" default:"127.0.0.1:9464" help:"Address of /metrics, /-/healthy, /-/ready and /api/v1/status."`
+	WebConfig string `name:"web.config.file" env:"WHALEGATE_WEB_CONFIG_FILE" type:"path" help:"TLS and basic auth, in the format of Prometheus exporters."`
+}
+
+type runCmd struct {
+	databaseFlag
+	exchangeFlags
+	httpFlags
+	clockFlag
+}
+
+// Run runs the service until a signal.
+func (c *runCmd) Run(ctx context.Context, logger *slog.Logger) error {
+	clock, err := c.clock()
+	if err != nil {
+		return err
+	}
+	s, err := newService(ctx, c.DatabaseURL, c.Listen, c.WebConfig, c.exchangeFlags, clock, logger)
+	if err != nil {
+		return err
+	}
+	logger.Info("settings", "database", postgres.Redact(c.DatabaseURL), "universe_size", c.Universe, "api_weight", c.APIWeight, "concurrency", c.Concurrency)
+	return s.run(ctx)
+}

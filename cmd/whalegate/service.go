@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/oklog/run"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/whalegate/whalegate/collector"
+	"github.com/whalegate/whalegate/collector/hyperliquid"
+	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/postgres"
+	"github.com/whalegate/whalegate/internal/status"
+	"github.com/whalegate/whalegate/internal/web"
+)
+
+// service is what `run` and `demo` both run.
+type service struct {
+	listen    string
+	webConfig string
+	clock     clock.Clock
+	logger    *slog.Logger
+	pool      *pgxpool.Pool
+	registry  *prometheus.Registry
+	collector *collector.Collector
+	client    *hyperliquid.Client
+	server    *web.Server
+}
+
+// newService makes the parts and takes the listen address; nothing runs yet.
+func newService(ctx context.Context, databaseURL, listen, webConfig string, exchange exchangeFlags, c clock.Clock, logger *slog.Logger) (*service, error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	b := build()
+	promauto.With(registry).NewGaugeVec(prometheus.GaugeOpts{Name: "whalegate_build_info", Help: "Always 1; the labels say what was built."},
+		[]string{"version", "revision", "goversion"}).WithLabelValues(b.Version, b.Revision, b.Go).Set(1)
+	client, err := exchange.client(c, registry)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := postgres.Open(ctx, databaseURL, "whalegate run")
+	if err != nil {
+		return nil, err
+	}
+	s := &service{listen: listen, webConfig: webConfig, clock: c, logger: logger, pool: pool, registry: registry, client: client}
+	s.collector, err = collector.New(exchange.collectorConfig(c, logger, registry), client, collector.NewStore(pool))
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	registry.MustRegister(health.NewCollector(pool), postgres.NewCollector(pool))
+	s.server, err = web.Listen(web.Config{
+		Address: listen, ConfigFile: webConfig, Gatherer: registry, Logger: logger,
+		Ready:  func(ctx context.Context) error { return postgres.CheckSchema(ctx, pool) },
+		Status: func(ctx context.Context) (status.Report, error) { return status.Read(ctx, pool, c.Now()) },
+	})
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// lookEvery is the pause between two looks at health, and at a schema that is
+// not current.
+const lookEvery = 5 * time.Second
+
+// run runs until ctx ends or a part fails.
+//
+// The order of shutdown is the order of adding: first the signal, then whoever
+// makes new work (the refresh, the search for accounts), then the snapshot
+// cycle, which abandons its minute and writes nothing of it; then the watcher of
+// health, and last HTTP, so that metrics and probes answer while the rest ends.
+// An interrupt only cancels: the waiting is in execute. The pool is closed when
+// nobody is left who could use it.
+func (s *service) run(ctx context.Context) error {
+	defer s.pool.Close()
+	defer s.client.Close()
+	var g run.Group
+	{ // The signal, or whatever else ends the caller's context.
+		done := make(chan struct{})
+		g.Add(func() error {
+			select {
+			case <-ctx.Done():
+				s.logger.Info("shutting down")
+			case <-done:
+			}
+			return nil
+		}, func(error) { close(done) })
+	}
+	loop := func(work func(context.Context) error) {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		g.Add(func() error {
+			if err := s.awaitSchema(ctx); err != nil {
+				return nil // only the shutdown ends the wait
+			}
+			return work(ctx)
+		}, func(error) { cancel() })
+	}
+	loop(s.collector.Universe)
+	loop(s.collector.Accounts)
+	loop(s.collector.Snapshots)
+	{ // Health, watched whatever the schema is: it cannot be asked, so it is STALE.
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		watcher := &health.Watcher{DB: s.pool, Clock: s.clock, Logger: s.logger, Every: lookEvery, Changed: s.healthChanged}
+		g.Add(func() error { return watcher.Run(ctx) }, func(error) { cancel() })
+	}
+	{ // HTTP.
+		g.Add(s.server.Serve, func(error) { s.server.Shutdown() })
+	}
+	s.logger.Info("service started", "address", "http://"+s.server.Address(), "version", build().Version)
+	return g.Run()
+}
+
+// awaitSchema waits until the database is reachable and its schema current. A
+// start before the database, or before `migrate`, needs nobody to start again.
+func (s *service) awaitSchema(ctx context.Context) error {
+	var said string
+	for {
+		err := postgres.CheckSchema(ctx, s.pool)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if text := err.Error(); text != said && !errors.Is(err, context.Canceled) {
+			s.logger.Warn("waiting for the database", "error", text)
+			said = text
+		}
+		if err := s.clock.Sleep(ctx, lookEvery); err != nil {
+			return fmt.Errorf("wait for the database: %w", err)
+		}
+	}
+}
+
+// healthChanged turns an outage of ten minutes into a failed check.
+func (s *service) healthChanged(ctx context.Context, h health.Health) {
+	if h.State == health.Stale && h.AgeSeconds != nil && slices.Contains(h.Reasons, "snapshot_age") {
+		s.collector.ReportAge(ctx, time.Duration(*h.AgeSeconds*float64(time.Second)))
+	}
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"unicode"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/whalegate/whalegate/collector"
+	"github.com/whalegate/whalegate/collector/hyperliquid"
+	"github.com/whalegate/whalegate/internal/clock"
+)
+
+// exchangeFlags say how the exchange is asked.
+type exchangeFlags struct {
+	APIURL      string   `name:"api-url" env:"WHALEGATE_API_URL" default:"https://api.hyperliquid.xyz" help:"Base URL of the info endpoint."`
+	StatsURL    string   `name:"stats-url" env:"WHALEGATE_STATS_URL" default:"https://stats-data.hyperliquid.xyz" help:"Base URL of the leaderboard."`
+	APIHeader   []string `name:"api-header" env:"WHALEGATE_API_HEADER" sep:"none" help:"Extra header of info requests, as Name: value; may be repeated. For paid providers."`
+	APIWeight   int      `name:"api-weight" env:"WHALEGATE_API_WEIGHT" default:"1200" help:"Request weight that the upstream allows per minute."`
+	Universe    int      `name:"universe-size" env:"WHALEGATE_UNIVERSE_SIZE" default:"200" help:"Wallets to track."`
+	Concurrency int      `name:"concurrency" env:"WHALEGATE_CONCURRENCY" default:"8" help:"Requests at a time."`
+}
+
+// client makes the exchange's client.
+func (f exchangeFlags) client(c clock.Clock, registerer prometheus.Registerer) (*hyperliquid.Client, error) {
+	header := http.Header{}
+	for _, line := range f.APIHeader {
+		name, value, ok := strings.Cut(line, ":")
+		if name = strings.TrimSpace(name); !ok || name == "" || strings.ContainsFunc(name, notOfToken) || strings.ContainsFunc(value, unicode.IsControl) {
+			return nil, fmt.Errorf("api header (WHALEGATE_API_HEADER): not of the form Name: value")
+		}
+		header.Add(name, strings.TrimSpace(value))
+	}
+	return hyperliquid.New(hyperliquid.Config{
+		APIURL: f.APIURL, StatsURL: f.StatsURL, Header: header, WeightPerMinute: f.APIWeight, Clock: c, Registerer: registerer,
+	})
+}
+
+// notOfToken tells the characters that a header's name cannot have: with one,
+// every request would fail before it is sent.
+func notOfToken(r rune) bool {
+	return r <= ' ' || r >= unicode.MaxASCII || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+}
+
+// collectorConfig is the collector's part of the settings.
+func (f exchangeFlags) collectorConfig(c clock.Clock, logger *slog.Logger, registerer prometheus.Registerer) collector.Config {
+	return collector.Config{
+		UniverseSize: f.Universe, Concurrency: f.Concurrency, WeightPerMinute: f.APIWeight, Clock: c, Logger: logger, Registerer: registerer,
+	}
+}
