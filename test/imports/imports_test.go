@@ -1,0 +1,45 @@
+// Package imports holds the direction of the arrows between the packages.
+package imports
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/whalegate/whalegate/"
+
+// forbidden says which packages may not be reached, even indirectly, from where.
+var forbidden = []struct{ from, to, why string }{
+	{"internal/asset", "internal/", "the assets are values and stand on nothing"},
+	{"internal/health", "collector", "health is asked by the collector, and asks nobody"},
+	{"internal/postgres", "collector", "the database knows none of its users"},
+	{"collector/hyperliquid", "internal/postgres", "the exchange's client knows no database"},
+	{"collector/simulator", "internal/postgres", "the simulator knows no database"},
+	{"collector/simulator", "collector/hyperliquid", "the simulator must not share the client's idea of the exchange"},
+	{"collector", "collector/simulator", "the collector cannot know what answers it"},
+	{"collector", "cmd", "nothing imports the commands"},
+}
+
+func TestTheArrowsPointOneWay(t *testing.T) {
+	for _, rule := range forbidden {
+		out, err := exec.Command("go", "list", "-deps", "../../"+rule.from).Output()
+		if err != nil {
+			t.Fatalf("list what %s imports: %v", rule.from, err)
+		}
+		seen := false
+		for _, dep := range strings.Fields(string(out)) {
+			path, ours := strings.CutPrefix(dep, module)
+			if !ours {
+				continue
+			}
+			seen = true
+			if path != rule.from && (path == rule.to || strings.HasPrefix(path, strings.TrimSuffix(rule.to, "/")+"/")) {
+				t.Errorf("%s reaches %s: %s", rule.from, path, rule.why)
+			}
+		}
+		if !seen {
+			t.Errorf("%s is not a package of ours: the rule checks nothing", rule.from)
+		}
+	}
+}

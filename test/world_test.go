@@ -1,0 +1,130 @@
+package test
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/postgres"
+	"github.com/whalegate/whalegate/internal/postgres/pgtest"
+	"github.com/whalegate/whalegate/internal/postgres/server"
+)
+
+const (
+	speed    = 60 // a minute is a second
+	wallets  = 24
+	rows     = 200
+	active   = 60
+	seed     = 1
+	writer   = "whalegate_writer"
+	dbName   = "hyperliquid"
+	assets   = 3
+	fullRows = wallets * assets
+)
+
+// world is a database, an exchange and the service, all on one clock.
+type world struct {
+	testing.TB
+	anchor   time.Time
+	clock    clock.Clock
+	origin   time.Time // of the market
+	pg       *server.Server
+	db       *pgxpool.Pool // as the superuser
+	exchange string        // URL
+	service  *process
+	address  string // URL of the service
+}
+
+// newWorld makes a world whose service runs.
+func newWorld(t testing.TB) *world {
+	w := quietWorld(t)
+	w.run()
+	return w
+}
+
+// quietWorld makes a world whose service has not been started yet.
+func quietWorld(t testing.TB) *world {
+	w := emptyWorld(t)
+	w.pg = startPostgres(t)
+	must(t, pgtest.Prepare(t.Context(), w.pg, dbName))
+	w.connect()
+	w.moveTime(w.db)
+	w.openExchange()
+	return w
+}
+
+// emptyWorld has a clock and nothing else.
+func emptyWorld(t testing.TB) *world {
+	w := &world{TB: t, anchor: time.Now().UTC().Truncate(time.Millisecond)}
+	var err error
+	w.clock, err = clock.Parse(w.clockText())
+	must(t, err)
+	w.origin = w.clock.Now().Truncate(time.Minute).Add(-time.Hour)
+	return w
+}
+
+// in is the world as a subtest sees it: what fails there fails the subtest.
+func (w world) in(t testing.TB) *world {
+	w.TB = t
+	return &w
+}
+
+func (w *world) clockText() string {
+	return fmt.Sprintf("%s,%d", w.anchor.Format(time.RFC3339Nano), speed)
+}
+
+func startPostgres(t testing.TB) *server.Server {
+	t.Helper()
+	pg, err := server.Start(t.Context(), server.Config{Dir: filepath.Join(openDir(t), "data"), Settings: pgtest.Settings()})
+	must(t, err)
+	t.Cleanup(func() { must(t, pg.Kill()) }) // its data is thrown away
+	return pg
+}
+
+func (w *world) connect() {
+	var err error
+	w.db, err = postgres.Open(w.Context(), w.pg.URL(server.Superuser, dbName), "test")
+	must(w, err)
+	w.Cleanup(w.db.Close)
+}
+
+// moveTime makes the database's clock the world's.
+func (w *world) moveTime(db *pgxpool.Pool) {
+	w.Helper()
+	anchor := w.anchor.Format(time.RFC3339Nano)
+	_, err := db.Exec(w.Context(), fmt.Sprintf(`CREATE OR REPLACE FUNCTION whalegate_now() RETURNS timestamptz LANGUAGE sql VOLATILE
+		AS $$SELECT timestamptz '%s' + (clock_timestamp() - timestamptz '%s') * %d$$`, anchor, anchor, speed))
+	must(w, err)
+}
+
+func (w *world) openExchange() {
+	w.Helper()
+	simulator := launch(w, nil, "simulate", "--test-clock", w.clockText(), "--listen-address=127.0.0.1:0", "--origin", w.origin.Format(time.RFC3339),
+		fmt.Sprintf("--seed=%d", seed), fmt.Sprintf("--rows=%d", rows), fmt.Sprintf("--active=%d", active), "--weight=0", "--latency=0s")
+	w.exchange = simulator.logged(w, "simulator started")["address"].(string)
+}
+
+// environ is how every command finds the world.
+func (w *world) environ() []string {
+	return []string{
+		"DATABASE_URL=" + w.pg.URL(writer, dbName), "WHALEGATE_TEST_CLOCK=" + w.clockText(), "WHALEGATE_API_URL=" + w.exchange, "WHALEGATE_STATS_URL=" + w.exchange,
+		"WHALEGATE_API_WEIGHT=1000000", fmt.Sprintf("WHALEGATE_UNIVERSE_SIZE=%d", wallets), "WHALEGATE_LISTEN_ADDRESS=127.0.0.1:0",
+	}
+}
+
+// run starts the service.
+func (w *world) run() {
+	w.Helper()
+	w.service = launch(w, w.environ(), "run")
+	w.address = w.service.logged(w, "service started")["address"].(string)
+}
+
+// cli runs another command against the world's database.
+func (w *world) cli(args ...string) result {
+	w.Helper()
+	return call(w, w.environ(), args...)
+}
