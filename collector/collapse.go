@@ -38,7 +38,7 @@ func Collapses(before, during, after []Reading) []Collapse {
 			continue
 		}
 		for _, a := range asset.All {
-			if collapse, ok := collapsed(a, b.Positions[a], during[i].Positions[a], c.Positions[a]); ok {
+			if collapse, ok := collapsed(a, &b.Positions[a], &during[i].Positions[a], &c.Positions[a]); ok {
 				collapse.Wallet = wallet
 				found = append(found, collapse)
 			}
@@ -47,7 +47,7 @@ func Collapses(before, during, after []Reading) []Collapse {
 	return found
 }
 
-func collapsed(a asset.Asset, before, during, after hyperliquid.Position) (Collapse, bool) {
+func collapsed(a asset.Asset, before, during, after *hyperliquid.Position) (Collapse, bool) {
 	was := before.Size.Abs()
 	if !before.Known || was <= a.Dust() {
 		return Collapse{}, false
@@ -66,16 +66,16 @@ func collapsed(a asset.Asset, before, during, after hyperliquid.Position) (Colla
 }
 
 // seek drops readings up to wallet and returns the wallet's own, if it is there.
-func seek(readings *[]Reading, wallet string) (Reading, bool) {
+func seek(readings *[]Reading, wallet string) (*Reading, bool) {
 	for len(*readings) > 0 {
-		switch r := (*readings)[0]; strings.Compare(r.Wallet, wallet) {
+		switch r := &(*readings)[0]; strings.Compare(r.Wallet, wallet) {
 		case -1:
 			*readings = (*readings)[1:]
 		case 0:
 			return r, true
 		default:
-			return Reading{}, false
+			return nil, false
 		}
 	}
-	return Reading{}, false
+	return nil, false
 }

@@ -1,13 +1,11 @@
 package collector
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -62,7 +60,7 @@ func (s *Store) Commit(ctx context.Context, m Minute) (dirty []Collapse, err err
 		if err != nil {
 			return err
 		}
-		_, err = tx.Conn().PgConn().CopyFrom(ctx, copyText(m.Run.Timestamp, id, m.Readings), `COPY wallet_snapshots
+		_, err = tx.Conn().PgConn().CopyFrom(ctx, newCopyRows(m.Run.Timestamp, id, m.Readings), `COPY wallet_snapshots
 			(timestamp, wallet_id, asset, position_szi, entry_px, liq_px, leverage, margin_used, ingest_run_id, state_time) FROM STDIN`)
 		if err != nil {
 			return err
@@ -162,58 +160,6 @@ func (s *Store) KeepFailed(ctx context.Context, r Run) error {
 	}
 	_, err := s.pool.Exec(ctx, insertRun+" ON CONFLICT (timestamp) DO NOTHING", args...)
 	return because(ctx, "keep failed run", err)
-}
-
-// sortedAssets is the order of the primary key.
-var sortedAssets = [asset.Count]asset.Asset{asset.BTC, asset.ETH, asset.HYPE}
-
-// copyText writes the rows in COPY's text format, sorted by the primary key.
-// Every field has been validated: none can hold a tab, a newline or a backslash.
-func copyText(ts time.Time, run int64, readings []Reading) *bytes.Buffer {
-	const (
-		stamp       = "2006-01-02 15:04:05.000Z07:00"
-		bytesPerRow = 180
-	)
-	b := make([]byte, 0, len(readings)*asset.Count*bytesPerRow)
-	minute := []byte(ts.UTC().Format(stamp))
-	id := strconv.AppendInt(nil, run, 10)
-	field := func(text string) {
-		b = append(b, '\t')
-		if text == "" {
-			b = append(b, '\\', 'N')
-			return
-		}
-		b = append(b, text...)
-	}
-	for i := range readings {
-		r := &readings[i]
-		for _, a := range sortedAssets {
-			p := &r.Positions[a]
-			b = append(b, minute...)
-			field(r.Wallet)
-			field(a.String())
-			b = append(b, '\t')
-			if p.Known {
-				b = p.Size.AppendText(b, a)
-			} else {
-				b = append(b, '\\', 'N')
-			}
-			field(p.Entry)
-			field(p.Liquidation)
-			field(p.Leverage)
-			field(p.Margin)
-			b = append(b, '\t')
-			b = append(b, id...)
-			b = append(b, '\t')
-			if r.StateTime.IsZero() {
-				b = append(b, '\\', 'N')
-			} else {
-				b = r.StateTime.UTC().AppendFormat(b, stamp)
-			}
-			b = append(b, '\n')
-		}
-	}
-	return bytes.NewBuffer(b)
 }
 
 // Window reads a stored minute's sizes, sorted by wallet.

@@ -95,7 +95,8 @@ CREATE TABLE wallet_snapshots (
     ingest_run_id bigint      NOT NULL,
     -- The upstream's own time of the oldest account state behind the row.
     state_time    timestamptz,
-    PRIMARY KEY (timestamp, wallet_id, asset),
+    -- A minute is never split by later ones, so no page needs room for them.
+    PRIMARY KEY (timestamp, wallet_id, asset) WITH (fillfactor = 100),
     CONSTRAINT on_a_minute CHECK (EXTRACT(epoch FROM timestamp) % 60 = 0)
 ) PARTITION BY RANGE (timestamp);
 
