@@ -123,11 +123,19 @@ whalegate demo is running. Everything listens on this machine only.
 
 In another terminal:
   . %s
-  whalegate status
+  %s status
   psql "$DATABASE_URL"
 Ctrl-C ends it; the next start goes on with the same data in %s
 
-`, s.server.Address(), simulator, pg.Port(), database, env, c.DataDir)
+`, s.server.Address(), simulator, pg.Port(), database, env, program(), c.DataDir)
+}
+
+// program is how this program can be called again.
+func program() string {
+	if path, err := os.Executable(); err == nil {
+		return path
+	}
+	return "whalegate"
 }
 
 // prepareDatabase makes the database, its schema and the service's login.

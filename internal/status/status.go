@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -139,8 +140,8 @@ func (r Report) WriteText(w io.Writer) error {
 	}
 	switch {
 	case r.LastSuccess != nil:
-		line("last success", "%s (%s ago, %d clean in a row)", r.LastSuccess.Format(time.RFC3339),
-			time.Duration(*r.AgeSeconds*float64(time.Second)).Round(time.Second), r.CleanRuns)
+		line("last success", "%s (%s ago, %s clean in a row)", r.LastSuccess.Format(time.RFC3339),
+			time.Duration(*r.AgeSeconds*float64(time.Second)).Round(time.Second), cleanRuns(r.CleanRuns))
 	case r.Error == "":
 		line("last success", "none yet")
 	}
@@ -158,6 +159,14 @@ func (r Report) WriteText(w io.Writer) error {
 		line("halt", "since %s by %s: %s", h.HaltedAt.UTC().Format(time.RFC3339), h.HaltedBy, h.Reason)
 	}
 	return t.Flush()
+}
+
+// cleanRuns says that the count ends at ten.
+func cleanRuns(n int) string {
+	if n >= 10 {
+		return "10 or more"
+	}
+	return strconv.Itoa(n)
 }
 
 func reasons(run *Run) string {
