@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/qa"
 )
 
 // Config is what the collector is told. Durations are of Clock.
@@ -22,6 +24,7 @@ type Config struct {
 	Clock           clock.Clock
 	Logger          *slog.Logger
 	Registerer      prometheus.Registerer
+	QA              *qa.Recorder
 	Committed       func(minute time.Time) // called after each committed run, from the cycle's own goroutine; may be nil
 }
 
@@ -81,4 +84,8 @@ func New(cfg Config, upstream Upstream, store *Store) (*Collector, error) {
 		refreshed: make(chan struct{}, 1),
 		lastTime:  map[string]time.Time{},
 	}, nil
+}
+
+func (c *Collector) report(ctx context.Context, at time.Time, events ...qa.Event) {
+	c.cfg.QA.Report(ctx, qa.Ingestion, at, events...)
 }

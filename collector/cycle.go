@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/whalegate/whalegate/internal/qa"
 )
 
 const (
@@ -213,7 +214,7 @@ func (c *Collector) committed(ctx context.Context, run Run, readings []Reading, 
 	} else {
 		c.cfg.Logger.Warn("snapshot", append(attrs, "failures", run.Failures, "error", run.Error)...)
 	}
-	c.report(ctx, run.Timestamp, Events(run, dirty))
+	c.report(ctx, run.Timestamp, Events(run, dirty)...)
 	if c.cfg.Committed != nil {
 		c.cfg.Committed(run.Timestamp)
 	}
@@ -227,7 +228,7 @@ func (c *Collector) lost(ctx context.Context, run Run, err error) {
 	var skew *clockError
 	if errors.As(err, &skew) {
 		run = failedRun(run.Timestamp, run.Expected, "S1", skew.Error())
-		c.report(ctx, c.cfg.Clock.Now(), Events(run, nil))
+		c.report(ctx, c.cfg.Clock.Now(), Events(run, nil)...)
 		if err := c.store.KeepFailed(ctx, run); err != nil {
 			c.cfg.Logger.Error("keep failed run", "error", err)
 		}
@@ -236,7 +237,7 @@ func (c *Collector) lost(ctx context.Context, run Run, err error) {
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == uniqueViolation {
 		run.failedRunCheck = "S4"
-		c.report(ctx, c.cfg.Clock.Now(), Events(run, nil))
+		c.report(ctx, c.cfg.Clock.Now(), Events(run, nil)...)
 	}
 	c.remember(run)
 }
@@ -248,5 +249,5 @@ const uniqueViolation = "23505"
 // ReportAge is S7: the newest success is older than ten minutes. Whoever watches
 // health calls it once an outage; the state itself is the database's to judge.
 func (c *Collector) ReportAge(ctx context.Context, age time.Duration) {
-	c.report(ctx, c.cfg.Clock.Now(), []Event{{"S7", "critical", "", map[string]any{"snapshot_age_seconds": age.Seconds()}, "stale"}})
+	c.report(ctx, c.cfg.Clock.Now(), qa.Event{Check: "S7", Severity: "critical", Details: map[string]any{"snapshot_age_seconds": age.Seconds()}, Action: "stale"})
 }

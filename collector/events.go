@@ -4,13 +4,14 @@ import (
 	"time"
 
 	"github.com/whalegate/whalegate/internal/asset"
+	"github.com/whalegate/whalegate/internal/qa"
 )
 
 // Events derives the failed checks of a run.
-func Events(run Run, dirty []Collapse) []Event {
-	var events []Event
+func Events(run Run, dirty []Collapse) []qa.Event {
+	var events []qa.Event
 	add := func(check, severity, subject, action string, details map[string]any) {
-		events = append(events, Event{check, severity, subject, details, action})
+		events = append(events, qa.Event{Check: check, Severity: severity, Subject: subject, Details: details, Action: action})
 	}
 	switch run.failedRunCheck {
 	case "S1":

@@ -20,6 +20,7 @@ import (
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/clock"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
+	"github.com/whalegate/whalegate/internal/qa"
 )
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
@@ -143,6 +144,7 @@ func collecting(t testing.TB, db *pgxpool.Pool, up Upstream, change func(*Config
 	if change != nil {
 		change(&cfg)
 	}
+	cfg.QA = qa.New(db, cfg.Logger, cfg.Registerer)
 	c, err := New(cfg, up, NewStore(db))
 	if err != nil {
 		t.Fatal(err)

@@ -22,12 +22,7 @@ type metrics struct {
 	received       prometheus.Gauge
 	churn          prometheus.Gauge
 	churnWarnings  prometheus.Gauge
-	qaFailures     *prometheus.CounterVec // by check
-	qaLost         prometheus.Counter
 }
-
-// checks lists the ids of every check of this stage.
-var checks = []string{"U1", "U2", "U3", "U4", "U5", "S1", "S2", "S3", "S4", "S5", "S6", "S7"}
 
 func newMetrics(registerer prometheus.Registerer, budgetSeconds float64) *metrics {
 	f := promauto.With(registerer)
@@ -70,7 +65,5 @@ func newMetrics(registerer prometheus.Registerer, budgetSeconds float64) *metric
 		received:       gauge("whalegate_universe_received_wallets", "Wallets that the newest refresh received."),
 		churn:          gauge("whalegate_universe_churn_ratio", "Wallets entered and exited at the newest refresh, as a share of the requested size."),
 		churnWarnings:  gauge("whalegate_universe_churn_warnings", "Refreshes in a row with churn above the limit."),
-		qaFailures:     vector("whalegate_qa_failures_total", "Failed checks by id.", "check_id", checks),
-		qaLost:         counter("whalegate_qa_events_unsaved_total", "Failed checks that could not be written to qa_events."),
 	}
 }

@@ -4,29 +4,31 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/whalegate/whalegate/internal/postgres"
 )
 
 // EnsurePartitions makes the days from first to last that are missing.
 func (s *Store) EnsurePartitions(ctx context.Context, first, last time.Time) error {
-	ctx, cancel := writing(ctx)
+	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
 	_, err := s.pool.Exec(ctx, "SELECT ensure_snapshot_partitions($1, $2)", first, last)
-	return because(ctx, fmt.Sprintf("make partitions up to %s", last.Format(time.DateOnly)), err)
+	return postgres.Because(ctx, fmt.Sprintf("make partitions up to %s", last.Format(time.DateOnly)), err)
 }
 
 // Committed tells whether the minute has a run that did not fail.
 func (s *Store) Committed(ctx context.Context, minute time.Time) (done bool, err error) {
-	ctx, cancel := reading(ctx)
+	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
 	err = s.pool.QueryRow(ctx, "SELECT EXISTS (SELECT FROM ingest_runs WHERE timestamp = $1 AND status <> 'failed')", minute).Scan(&done)
-	return done, because(ctx, "look for the minute's run", err)
+	return done, postgres.Because(ctx, "look for the minute's run", err)
 }
 
 // StateTimes reads the newest state time stored for each account, as far as a
 // restart needs it: of a wallet's accounts the oldest, over the last minutes
 // that were written.
 func (s *Store) StateTimes(ctx context.Context) (map[string]time.Time, error) {
-	ctx, cancel := reading(ctx)
+	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
 	rows, err := s.pool.Query(ctx, `
 		SELECT unnest(w.wallet_id || coalesce(a.sub_accounts, '{}')), w.state_time
@@ -36,7 +38,7 @@ func (s *Store) StateTimes(ctx context.Context) (map[string]time.Time, error) {
 			GROUP BY wallet_id
 		) w LEFT JOIN wallet_accounts a USING (wallet_id)`)
 	if err != nil {
-		return nil, because(ctx, "read state times", err)
+		return nil, postgres.Because(ctx, "read state times", err)
 	}
 	defer rows.Close()
 	times := map[string]time.Time{}
@@ -44,9 +46,9 @@ func (s *Store) StateTimes(ctx context.Context) (map[string]time.Time, error) {
 		var account string
 		var at time.Time
 		if err := rows.Scan(&account, &at); err != nil {
-			return nil, because(ctx, "read state times", err)
+			return nil, postgres.Because(ctx, "read state times", err)
 		}
 		times[account] = at.UTC()
 	}
-	return times, because(ctx, "read state times", rows.Err())
+	return times, postgres.Because(ctx, "read state times", rows.Err())
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/whalegate/whalegate/collector/hyperliquid"
+	"github.com/whalegate/whalegate/internal/postgres"
+	"github.com/whalegate/whalegate/internal/qa"
 )
 
 // source is the only leaderboard there is.
@@ -121,11 +123,11 @@ func (c *Collector) Refresh(ctx context.Context) (UniverseRun, error) {
 // universeSize is the size that the universe was made for, 0 when there is none.
 // A failed run since then may have asked for another one.
 func (s *Store) universeSize(ctx context.Context) (size int, err error) {
-	ctx, cancel := reading(ctx)
+	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
 	err = s.pool.QueryRow(ctx, `SELECT coalesce((SELECT n_requested FROM wallet_universe_runs WHERE status = 'success'
 		ORDER BY as_of_ts DESC, run_id DESC LIMIT 1), 0)`).Scan(&size)
-	return size, because(ctx, "read universe runs", err)
+	return size, postgres.Because(ctx, "read universe runs", err)
 }
 
 // leaderboard asks up to Attempts times.
@@ -151,11 +153,11 @@ func (c *Collector) refreshEnded(ctx context.Context, run UniverseRun, churn Chu
 	var refused *CheckError
 	switch {
 	case errors.As(failure, &refused):
-		c.report(ctx, run.AsOf, []Event{{refused.Check, "error", "universe", map[string]any{"error": refused.Reason}, "run failed, universe kept"}})
+		c.report(ctx, run.AsOf, qa.Event{Check: refused.Check, Severity: "error", Subject: "universe", Details: map[string]any{"error": refused.Reason}, Action: "run failed, universe kept"})
 	case failure != nil:
 		c.cfg.Logger.Error("universe refresh failed, universe kept", "error", failure)
 	case churn.Warnings > 0:
-		c.report(ctx, run.AsOf, []Event{{"U5", "warning", "universe", map[string]any{"churn_pct": churn.Pct, "warnings": churn.Warnings}, "universe replaced"}})
+		c.report(ctx, run.AsOf, qa.Event{Check: "U5", Severity: "warning", Subject: "universe", Details: map[string]any{"churn_pct": churn.Pct, "warnings": churn.Warnings}, Action: "universe replaced"})
 	}
 	if run.Status != Success {
 		return

@@ -12,6 +12,7 @@ import (
 
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/asset"
+	"github.com/whalegate/whalegate/internal/postgres"
 )
 
 // maxClockLead and maxClockLag bound how far a snapshot's timestamp may be from
@@ -53,7 +54,7 @@ func (s *Store) Commit(ctx context.Context, m Minute) (dirty []Collapse, err err
 	if err := CheckTimestamp(m.Run.Timestamp); err != nil && len(m.Readings) > 0 {
 		return nil, err
 	}
-	ctx, cancel := writing(ctx)
+	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		id, replaced, err := keepRun(ctx, tx, m)
@@ -75,7 +76,7 @@ func (s *Store) Commit(ctx context.Context, m Minute) (dirty []Collapse, err err
 	if errors.As(err, &skew) { // nothing is wrong with the connection
 		return nil, skew
 	}
-	return dirty, because(ctx, "commit snapshot", err)
+	return dirty, postgres.Because(ctx, "commit snapshot", err)
 }
 
 const insertRun = `
@@ -150,24 +151,24 @@ func keepRun(ctx context.Context, tx pgx.Tx, m Minute) (id int64, replaced bool,
 // KeepFailed stores a run that has no rows at all, at the database's own minute
 // if the run's timestamp cannot be. It never replaces what is there.
 func (s *Store) KeepFailed(ctx context.Context, r Run) error {
-	ctx, cancel := writing(ctx)
+	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
 	args := runArgs(r, nil)
 	if r.failedRunCheck == "S1" {
 		if err := s.pool.QueryRow(ctx, "SELECT date_trunc('minute', whalegate_now())").Scan(&args[0]); err != nil {
-			return because(ctx, "ask the database for its minute", err)
+			return postgres.Because(ctx, "ask the database for its minute", err)
 		}
 	}
 	_, err := s.pool.Exec(ctx, insertRun+" ON CONFLICT (timestamp) DO NOTHING", args...)
-	return because(ctx, "keep failed run", err)
+	return postgres.Because(ctx, "keep failed run", err)
 }
 
 // Window reads a stored minute's sizes, sorted by wallet.
 func (s *Store) Window(ctx context.Context, minute time.Time) (Window, error) {
-	ctx, cancel := reading(ctx)
+	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
 	w, err := window(ctx, s.pool, minute)
-	return w, because(ctx, "read snapshot", err)
+	return w, postgres.Because(ctx, "read snapshot", err)
 }
 
 type querier interface {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,41 +18,10 @@ type Store struct{ pool *pgxpool.Pool }
 // NewStore keeps in pool.
 func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool} }
 
-const (
-	readTimeout  = 5 * time.Second
-	writeTimeout = 10 * time.Second
-)
-
-var (
-	errReadTimeout  = fmt.Errorf("the database did not answer within %s", readTimeout)
-	errWriteTimeout = fmt.Errorf("the database did not take the write within %s", writeTimeout)
-)
-
-// reading bounds one read of the database.
-func reading(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, readTimeout, errReadTimeout)
-}
-
-// writing bounds one transaction.
-func writing(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, writeTimeout, errWriteTimeout)
-}
-
-// because adds what was being done, and the named deadline if that is why.
-func because(ctx context.Context, action string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
-		err = errors.Join(cause, err)
-	}
-	return fmt.Errorf("%s: %w", action, postgres.Cause(err))
-}
-
 // Tracked reads the universe with the accounts of each wallet, sorted by wallet
 // as the snapshots' primary key is.
 func (s *Store) Tracked(ctx context.Context) ([]Tracked, error) {
-	ctx, cancel := reading(ctx)
+	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
 	rows, err := s.pool.Query(ctx, `
 		SELECT u.wallet_id, coalesce(a.sub_accounts, '{}'), a.wallet_id IS NOT NULL
@@ -61,24 +29,24 @@ func (s *Store) Tracked(ctx context.Context) ([]Tracked, error) {
 		LEFT JOIN wallet_accounts a USING (wallet_id)
 		ORDER BY u.wallet_id COLLATE "C"`)
 	if err != nil {
-		return nil, because(ctx, "read universe", err)
+		return nil, postgres.Because(ctx, "read universe", err)
 	}
 	tracked, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Tracked])
-	return tracked, because(ctx, "read universe", err)
+	return tracked, postgres.Because(ctx, "read universe", err)
 }
 
 // Members reads the universe by rank.
 func (s *Store) Members(ctx context.Context) ([]Member, error) {
-	ctx, cancel := reading(ctx)
+	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
 	rows, err := s.pool.Query(ctx, `
 		SELECT wallet_id, rank, month_pnl::text, coalesce(month_roi::text, ''), coalesce(account_value::text, '')
 		FROM wallet_universe_current ORDER BY rank`)
 	if err != nil {
-		return nil, because(ctx, "read universe", err)
+		return nil, postgres.Because(ctx, "read universe", err)
 	}
 	members, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Member])
-	return members, because(ctx, "read universe", err)
+	return members, postgres.Because(ctx, "read universe", err)
 }
 
 // UniverseRun is the record of a refresh: a row of wallet_universe_runs.
@@ -99,26 +67,26 @@ type UniverseRun struct {
 
 // LastUniverseRun reads the newest refresh; ok is false when there is none.
 func (s *Store) LastUniverseRun(ctx context.Context) (run UniverseRun, ok bool, err error) {
-	ctx, cancel := reading(ctx)
+	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
 	rows, err := s.pool.Query(ctx, `
 		SELECT run_id, as_of_ts, status, source, n_requested, n_received, rows_read, rows_skipped,
 		       entered_count, exited_count, churn_warning_count, duration_ms, error
 		FROM wallet_universe_runs ORDER BY as_of_ts DESC, run_id DESC LIMIT 1`)
 	if err != nil {
-		return run, false, because(ctx, "read universe runs", err)
+		return run, false, postgres.Because(ctx, "read universe runs", err)
 	}
 	run, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[UniverseRun])
 	if errors.Is(err, pgx.ErrNoRows) {
 		return run, false, nil
 	}
-	return run, err == nil, because(ctx, "read universe runs", err)
+	return run, err == nil, postgres.Because(ctx, "read universe runs", err)
 }
 
 // KeepUniverseRun stores a refresh; one that succeeded replaces the universe in
 // the same transaction.
 func (s *Store) KeepUniverseRun(ctx context.Context, run UniverseRun, members []Member) error {
-	ctx, cancel := writing(ctx)
+	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		var id int64
@@ -146,13 +114,13 @@ func (s *Store) KeepUniverseRun(ctx context.Context, run UniverseRun, members []
 			SELECT $1, wallet_id, rank, month_pnl, month_roi, account_value FROM wallet_universe_current`, id)
 		return tx.SendBatch(ctx, batch).Close()
 	})
-	return because(ctx, "keep universe run", err)
+	return postgres.Because(ctx, "keep universe run", err)
 }
 
 // AccountsToCheck lists the wallets whose sub-accounts are unknown or were last
 // asked for before t: the unknown first, then by rank.
 func (s *Store) AccountsToCheck(ctx context.Context, t time.Time) ([]string, error) {
-	ctx, cancel := reading(ctx)
+	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
 	rows, err := s.pool.Query(ctx, `
 		SELECT u.wallet_id FROM wallet_universe_current u
@@ -160,16 +128,16 @@ func (s *Store) AccountsToCheck(ctx context.Context, t time.Time) ([]string, err
 		WHERE a.checked_at IS NULL OR a.checked_at < $1
 		ORDER BY a.checked_at IS NOT NULL, u.rank`, t)
 	if err != nil {
-		return nil, because(ctx, "read accounts", err)
+		return nil, postgres.Because(ctx, "read accounts", err)
 	}
 	wallets, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return wallets, because(ctx, "read accounts", err)
+	return wallets, postgres.Because(ctx, "read accounts", err)
 }
 
 // KeepAccounts stores the sub-accounts of a wallet. A sub-account cannot be
 // closed upstream, so one that is known stays known whatever an answer lacks.
 func (s *Store) KeepAccounts(ctx context.Context, wallet string, subAccounts []string, at time.Time) error {
-	ctx, cancel := writing(ctx)
+	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
 	if subAccounts == nil {
 		subAccounts = []string{} // none, which is not the same as not known
@@ -179,5 +147,5 @@ func (s *Store) KeepAccounts(ctx context.Context, wallet string, subAccounts []s
 		ON CONFLICT (wallet_id) DO UPDATE SET
 			sub_accounts = ARRAY(SELECT unnest(wallet_accounts.sub_accounts) UNION SELECT unnest(excluded.sub_accounts) ORDER BY 1),
 			checked_at = excluded.checked_at`, wallet, subAccounts, at)
-	return because(ctx, "keep accounts", err)
+	return postgres.Because(ctx, "keep accounts", err)
 }

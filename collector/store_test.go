@@ -17,6 +17,7 @@ import (
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
+	"github.com/whalegate/whalegate/internal/qa"
 )
 
 func same(t testing.TB, what string, got []string, want ...string) {
@@ -446,24 +447,24 @@ func TestACycleThatIsShutDownWritesNothing(t *testing.T) {
 
 func TestRepeatedFailuresAreOneRowWithACount(t *testing.T) {
 	db, s := database(t, noon)
-	event := func(change func(*Event)) Event {
-		e := Event{"S3", "warning", "", map[string]any{"coverage_pct": 85}, "degraded"}
+	event := func(change func(*qa.Event)) qa.Event {
+		e := qa.Event{Check: "S3", Severity: "warning", Details: map[string]any{"coverage_pct": 85}, Action: "degraded"}
 		if change != nil {
 			change(&e)
 		}
 		return e
 	}
-	keep := func(at time.Time, events ...Event) {
-		if err := s.KeepEvents(t.Context(), at, events); err != nil {
+	keep := func(at time.Time, events ...qa.Event) {
+		if err := qa.Keep(t.Context(), s.pool, qa.Ingestion, at, events...); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range 50 {
-		keep(minute(i), event(func(e *Event) { e.Details = map[string]any{"coverage_pct": i} }))
+		keep(minute(i), event(func(e *qa.Event) { e.Details = map[string]any{"coverage_pct": i} }))
 	}
 	same(t, "events", list(t, db, "SELECT concat_ws(' ', check_id, stage, occurrences, first_ts = $1, last_ts = $2, details) FROM qa_events", noon, minute(49)),
 		`S3 ingestion 50 t t {"coverage_pct": 49}`)
-	keep(minute(50), event(func(e *Event) { e.Severity, e.Action = "critical", "stale" }), event(func(e *Event) { e.Check = "S5" }), event(func(e *Event) { e.Subject = "BTC" }))
+	keep(minute(50), event(func(e *qa.Event) { e.Severity, e.Action = "critical", "stale" }), event(func(e *qa.Event) { e.Check = "S5" }), event(func(e *qa.Event) { e.Subject = "BTC" }))
 	keep(noon.Add(12*time.Hour), event(nil)) // the next day
 	same(t, "events", list(t, db, storedEvents), "S3 critical x1", "S3 warning x50", "S3 warning x1", "S3 warning BTC x1", "S5 warning x1")
 }

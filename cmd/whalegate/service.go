@@ -19,6 +19,7 @@ import (
 	"github.com/whalegate/whalegate/internal/clock"
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/postgres"
+	"github.com/whalegate/whalegate/internal/qa"
 	"github.com/whalegate/whalegate/internal/status"
 	"github.com/whalegate/whalegate/internal/web"
 )
@@ -52,7 +53,8 @@ func newService(ctx context.Context, databaseURL, listen, webConfig string, exch
 		return nil, err
 	}
 	s := &service{listen: listen, webConfig: webConfig, clock: c, logger: logger, pool: pool, registry: registry, client: client}
-	s.collector, err = collector.New(exchange.collectorConfig(c, logger, registry), client, collector.NewStore(pool))
+	checks := qa.New(pool, logger, registry)
+	s.collector, err = collector.New(exchange.collectorConfig(c, logger, registry, checks), client, collector.NewStore(pool))
 	if err != nil {
 		pool.Close()
 		return nil, err

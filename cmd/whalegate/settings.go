@@ -12,6 +12,7 @@ import (
 	"github.com/whalegate/whalegate/collector"
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/qa"
 )
 
 // exchangeFlags say how the exchange is asked.
@@ -46,8 +47,8 @@ func notOfToken(r rune) bool {
 }
 
 // collectorConfig is the collector's part of the settings.
-func (f exchangeFlags) collectorConfig(c clock.Clock, logger *slog.Logger, registerer prometheus.Registerer) collector.Config {
+func (f exchangeFlags) collectorConfig(c clock.Clock, logger *slog.Logger, registerer prometheus.Registerer, checks *qa.Recorder) collector.Config {
 	return collector.Config{
-		UniverseSize: f.Universe, Concurrency: f.Concurrency, WeightPerMinute: f.APIWeight, Clock: c, Logger: logger, Registerer: registerer,
+		UniverseSize: f.Universe, Concurrency: f.Concurrency, WeightPerMinute: f.APIWeight, Clock: c, Logger: logger, Registerer: registerer, QA: checks,
 	}
 }

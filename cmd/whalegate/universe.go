@@ -14,6 +14,7 @@ import (
 
 	"github.com/whalegate/whalegate/collector"
 	"github.com/whalegate/whalegate/internal/postgres"
+	"github.com/whalegate/whalegate/internal/qa"
 )
 
 type universe struct {
@@ -78,7 +79,8 @@ func (c *universeRefresh) Run(ctx context.Context, logger *slog.Logger) error {
 	if err := postgres.CheckSchema(ctx, pool); err != nil {
 		return err
 	}
-	col, err := collector.New(c.collectorConfig(clk, logger, prometheus.NewRegistry()), client, collector.NewStore(pool))
+	unread := prometheus.NewRegistry() // a command's metrics are read by nobody
+	col, err := collector.New(c.collectorConfig(clk, logger, unread, qa.New(pool, logger, unread)), client, collector.NewStore(pool))
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,104 @@
+// Package qa makes a failed check known wherever somebody may look: in the log,
+// as a metric and as a row of qa_events.
+package qa
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/whalegate/whalegate/internal/postgres"
+)
+
+// Event is a failed check.
+type Event struct {
+	Check    string // U1 … S7, G0 … G6
+	Severity string // info, warning, error, critical
+	Subject  string // what it is about, beside the stage: an asset; never a wallet
+	Details  map[string]any
+	Action   string // what was done about it
+}
+
+// Stages of a failed check.
+const (
+	Ingestion = "ingestion"
+	Signals   = "signals"
+)
+
+// Checks lists the ids of every check, so that each is a metric from the start.
+var Checks = []string{
+	"U1", "U2", "U3", "U4", "U5", "S1", "S2", "S3", "S4", "S5", "S6", "S7",
+	"G0", "G1", "G2", "G3", "G4", "G5", "G6",
+}
+
+// Database is what the recorder needs of a pool.
+type Database interface {
+	SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults
+}
+
+// Recorder records failed checks.
+type Recorder struct {
+	db       Database
+	logger   *slog.Logger
+	failures *prometheus.CounterVec // by check
+	lost     prometheus.Counter
+}
+
+// New records in db, logger and the metrics of registerer.
+func New(db Database, logger *slog.Logger, registerer prometheus.Registerer) *Recorder {
+	f := promauto.With(registerer)
+	r := &Recorder{
+		db: db, logger: logger,
+		failures: f.NewCounterVec(prometheus.CounterOpts{Name: "whalegate_qa_failures_total", Help: "Failed checks by id."}, []string{"check_id"}),
+		lost:     f.NewCounter(prometheus.CounterOpts{Name: "whalegate_qa_events_unsaved_total", Help: "Failed checks that could not be written to qa_events."}),
+	}
+	for _, check := range Checks {
+		r.failures.WithLabelValues(check)
+	}
+	return r
+}
+
+// Report records the failed checks of a stage. That they could not be stored is
+// itself logged and counted, and stops nothing.
+func (r *Recorder) Report(ctx context.Context, stage string, at time.Time, events ...Event) {
+	for _, e := range events {
+		r.failures.WithLabelValues(e.Check).Inc()
+		level := slog.LevelWarn
+		if e.Severity == "error" || e.Severity == "critical" {
+			level = slog.LevelError
+		}
+		r.logger.Log(ctx, level, "check failed", "check", e.Check, "subject", e.Subject, "details", e.Details, "action", e.Action)
+	}
+	if len(events) == 0 {
+		return
+	}
+	if err := Keep(ctx, r.db, stage, at, events...); err != nil {
+		r.lost.Add(float64(len(events)))
+		r.logger.Error("keep failed checks", "error", err)
+	}
+}
+
+// Keep stores failed checks. The same failure of a day is one row with a count.
+func Keep(ctx context.Context, db Database, stage string, at time.Time, events ...Event) error {
+	ctx, cancel := postgres.Writing(ctx)
+	defer cancel()
+	batch := &pgx.Batch{}
+	for _, e := range events {
+		details, err := json.Marshal(e.Details)
+		if err != nil {
+			return postgres.Because(ctx, "keep failed checks", err)
+		}
+		batch.Queue(`
+			INSERT INTO qa_events (day, check_id, stage, severity, subject, details, action_taken, first_ts, last_ts)
+			VALUES (($1::timestamptz AT TIME ZONE 'UTC')::date, $2, $3, $4, $5, $6, $7, $1, $1)
+			ON CONFLICT (day, check_id, stage, severity, subject, action_taken) DO UPDATE SET
+				details = excluded.details, last_ts = excluded.last_ts, occurrences = qa_events.occurrences + 1`,
+			at, e.Check, stage, e.Severity, e.Subject, details, e.Action)
+	}
+	return postgres.Because(ctx, "keep failed checks", db.SendBatch(ctx, batch).Close())
+}
