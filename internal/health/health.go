@@ -45,6 +45,7 @@ type Health struct {
 	CoveragePct    *float64   `json:"coverage_pct"`             // of the newest run
 	CleanRuns      int        `json:"clean_runs"`               // unbroken clean minutes up to the newest run, 10 at most
 	Reasons        []string   `json:"reasons"`                  // why it is not HEALTHY
+	At             time.Time  `json:"-"`                        // the instant judged, by the database's clock; zero when it could not be asked
 }
 
 // askTimeout bounds one question: no answer is an answer (STALE).
@@ -60,12 +61,12 @@ type Querier interface {
 // Read asks for the present state. When the database cannot be asked the answer
 // is STALE with the reason "database", together with the error.
 func Read(ctx context.Context, db Querier) (Health, error) {
-	return read(ctx, db, "SELECT * FROM ingest_health")
+	return read(ctx, db, "SELECT h.*, whalegate_now() FROM ingest_health h")
 }
 
 // ReadAt asks what the state was at t, from the runs and halts as they stood.
 func ReadAt(ctx context.Context, db Querier, t time.Time) (Health, error) {
-	return read(ctx, db, "SELECT * FROM ingest_health_at($1)", t)
+	return read(ctx, db, "SELECT h.*, $1::timestamptz FROM ingest_health_at($1) h", t)
 }
 
 func read(ctx context.Context, db Querier, sql string, args ...any) (Health, error) {
@@ -87,7 +88,8 @@ func read(ctx context.Context, db Querier, sql string, args ...any) (Health, err
 
 func scan(row pgx.CollectableRow) (Health, error) {
 	var h Health
-	err := row.Scan(&h.State, &h.SnapshotStatus, &h.LastSuccess, &h.AgeSeconds, &h.CoveragePct, &h.CleanRuns, &h.Reasons)
+	err := row.Scan(&h.State, &h.SnapshotStatus, &h.LastSuccess, &h.AgeSeconds, &h.CoveragePct, &h.CleanRuns, &h.Reasons, &h.At)
+	h.At = h.At.UTC()
 	if h.LastSuccess != nil {
 		utc := h.LastSuccess.UTC()
 		h.LastSuccess = &utc

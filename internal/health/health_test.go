@@ -140,7 +140,7 @@ func TestHealthCarriesItsFigures(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, last, age, coverage := "partial", at("2m"), 30.0, 85.5
-	want := health.Health{State: health.Degraded, SnapshotStatus: &status, LastSuccess: &last, AgeSeconds: &age, CoveragePct: &coverage, CleanRuns: 0, Reasons: []string{"coverage"}}
+	want := health.Health{State: health.Degraded, SnapshotStatus: &status, LastSuccess: &last, AgeSeconds: &age, CoveragePct: &coverage, CleanRuns: 0, Reasons: []string{"coverage"}, At: at("2m30s")}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -18,7 +18,13 @@ var forbidden = []struct{ from, to, why string }{
 	{"collector/simulator", "internal/postgres", "the simulator knows no database"},
 	{"collector/simulator", "collector/hyperliquid", "the simulator must not share the client's idea of the exchange"},
 	{"collector", "collector/simulator", "the collector cannot know what answers it"},
+	{"collector", "signals", "the facts know nothing of what is made of them"},
+	{"signals", "internal/postgres", "the rules know no database"},
+	{"signals/series", "internal/postgres", "what is kept in memory knows no database"},
+	{"signals/engine", "collector", "signals stand on what is stored, not on who stored it"},
+	{"internal/status", "signals", "what all rooms stand on knows none of them"},
 	{"collector", "cmd", "nothing imports the commands"},
+	{"signals/engine", "cmd", "nothing imports the commands"},
 }
 
 func TestTheArrowsPointOneWay(t *testing.T) {

@@ -1,0 +1,204 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/postgres"
+	"github.com/whalegate/whalegate/internal/qa"
+	"github.com/whalegate/whalegate/signals"
+)
+
+// Result is what a cycle came to.
+type Result struct {
+	Boundary time.Time
+	Outcome  Outcome
+	Health   health.Health
+	Reasons  []string // why it was blocked or failed
+	Skipped  []string // assets without a row (G2)
+	Signals  []signals.Signal
+	Checks   []qa.Event // checks that failed
+	Took     time.Duration
+
+	started time.Time
+}
+
+func (r *Result) elapsed() time.Duration { return time.Since(r.started) }
+
+// Cycle computes and writes one boundary.
+type Cycle struct {
+	Pool   *pgxpool.Pool
+	Memory *Memory
+	Judge  Judge
+}
+
+// snapshotOf is how the inputs are read: all from one state of the database.
+var snapshotOf = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+
+// Run computes boundary t. Whatever way it ends, either everything of it is
+// written or nothing: all assets and the record of the cycle in one transaction,
+// in which health has the last word. The error means that the database failed;
+// it may be tried again.
+func (c *Cycle) Run(ctx context.Context, t time.Time) (Result, error) {
+	r := Result{Boundary: t, started: time.Now()}
+	if err := signals.CheckBoundary(t); err != nil {
+		return c.refuse(ctx, r, err)
+	}
+	if stop, err := c.judge(ctx, c.Pool, &r); stop {
+		return c.block(ctx, r, err)
+	}
+	past, err := c.read(ctx, t)
+	if err != nil {
+		return r, err
+	}
+	a, err := c.Memory.assess(past, r.started, func() error {
+		if stop, err := c.judge(ctx, c.Pool, &r); stop {
+			return errors.Join(errStale, err)
+		}
+		return nil
+	})
+	r.Checks, r.Skipped = append(r.Checks, a.checks...), a.skipped
+	switch {
+	case errors.Is(err, errStale):
+		return c.block(ctx, r, err)
+	case err != nil:
+		return c.refuse(ctx, r, err)
+	}
+	return c.write(ctx, r, a.signals)
+}
+
+// judge asks for health (G0). stop: the cycle must not go on.
+func (c *Cycle) judge(ctx context.Context, db health.Querier, r *Result) (stop bool, err error) {
+	r.Health, err = c.Judge(ctx, db, r.Boundary)
+	return err != nil || r.Health.State == health.Stale, err
+}
+
+// read brings memory to t and reads the past scores, from one state of the
+// database.
+func (c *Cycle) read(ctx context.Context, t time.Time) (past pasts, err error) {
+	err = pgx.BeginTxFunc(ctx, c.Pool, snapshotOf, func(tx pgx.Tx) error {
+		if err := c.Memory.Advance(ctx, tx, t); err != nil {
+			return err
+		}
+		past, err = readPast(ctx, tx, t)
+		return err
+	})
+	return past, postgres.Because(ctx, "read inputs", err)
+}
+
+var (
+	errStale   = errors.New("health is STALE")
+	errChanged = errors.New("health changed before the commit")
+)
+
+// write commits the signals if health still allows. Health that changed without
+// forbidding it changes what the rows say: they are written anew.
+func (c *Cycle) write(ctx context.Context, r Result, batch []computed) (Result, error) {
+	for {
+		using := r.Health
+		list := degraded(batch, using)
+		err := c.commit(ctx, &r, list, using)
+		switch {
+		case errors.Is(err, errChanged):
+			continue
+		case errors.Is(err, errStale):
+			return c.block(ctx, r, err)
+		case err != nil:
+			return r, err
+		}
+		r.Outcome, r.Took = Computed, r.elapsed()
+		for _, done := range list {
+			r.Signals = append(r.Signals, done.signal)
+		}
+		return r, nil
+	}
+}
+
+// commit writes the rows, asks for health a last time, and only then lets the
+// transaction end well.
+func (c *Cycle) commit(ctx context.Context, r *Result, list []computed, using health.Health) error {
+	ctx, cancel := postgres.Writing(ctx)
+	defer cancel()
+	err := pgx.BeginFunc(ctx, c.Pool, func(tx pgx.Tx) error {
+		rows := &pgx.Batch{}
+		for _, done := range list {
+			queueSignal(rows, done.signal, done.after)
+		}
+		if rows.Len() > 0 {
+			if err := tx.SendBatch(ctx, rows).Close(); err != nil {
+				return err
+			}
+		}
+		if stop, err := c.judge(ctx, tx, r); stop {
+			return errors.Join(errStale, err)
+		}
+		if r.Health.State != using.State || !slices.Equal(r.Health.Reasons, using.Reasons) {
+			return errChanged
+		}
+		record := &pgx.Batch{}
+		queueCycle(record, r.Boundary, Computed, r.Health, nil, r.Skipped)
+		return tx.SendBatch(ctx, record).Close()
+	})
+	if errors.Is(err, errStale) || errors.Is(err, errChanged) {
+		return err
+	}
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) && answer.Code == uniqueViolation {
+		err = fmt.Errorf("another process has written this boundary: %w", err)
+	}
+	return postgres.Because(ctx, "commit signals", err)
+}
+
+// uniqueViolation is how the primary key refuses a second row for an asset and
+// boundary.
+const uniqueViolation = "23505"
+
+// block drops the whole cycle (G0) and records that it did; or returns the cause
+// when health could not be asked, as nothing can be recorded then either.
+func (c *Cycle) block(ctx context.Context, r Result, cause error) (Result, error) {
+	r.Outcome, r.Reasons, r.Took = Blocked, r.Health.Reasons, r.elapsed()
+	r.Checks = append(r.Checks, blockedEvent(r.Reasons))
+	if slices.Contains(r.Reasons, health.ReasonDatabase) {
+		return r, cause
+	}
+	return r, c.record(ctx, r)
+}
+
+func blockedEvent(reasons []string) qa.Event {
+	return qa.Event{Check: "G0", Severity: "warning", Details: map[string]any{"reasons": reasons}, Action: "cycle dropped, nothing written"}
+}
+
+// refuse fails the cycle: a signal came out that cannot be (G1, G5, G6).
+func (c *Cycle) refuse(ctx context.Context, r Result, err error) (Result, error) {
+	var refusal *signals.Refusal
+	if !errors.As(err, &refusal) {
+		return r, err
+	}
+	r.Outcome, r.Reasons, r.Took = Failed, []string{refusal.Gate}, r.elapsed()
+	r.Checks = append(r.Checks, refusedEvent(refusal))
+	if refusal.Gate == "G1" {
+		return r, nil // there is no such boundary to record
+	}
+	return r, c.record(ctx, r)
+}
+
+func refusedEvent(r *signals.Refusal) qa.Event {
+	return qa.Event{Check: r.Gate, Severity: "critical", Details: map[string]any{"error": r.Error()}, Action: "cycle failed, nothing written"}
+}
+
+// record stores a cycle that wrote no signals.
+func (c *Cycle) record(ctx context.Context, r Result) error {
+	ctx, cancel := postgres.Writing(ctx)
+	defer cancel()
+	batch := &pgx.Batch{}
+	queueCycle(batch, r.Boundary, r.Outcome, r.Health, r.Reasons, nil)
+	return postgres.Because(ctx, "record cycle", c.Pool.SendBatch(ctx, batch).Close())
+}

@@ -1,0 +1,62 @@
+package imports
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// pure packages compute: values in, values out. They may use these packages and
+// no other, and nothing of time that asks what time it is.
+var (
+	pure    = []string{"signals", "signals/series"}
+	allowed = []string{"cmp", "fmt", "math", "math/big", "math/bits", "slices", "sort", "time", module + "internal/asset"}
+	clocks  = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTicker", "NewTimer"}
+)
+
+func TestThePureCoresHaveNoClockDatabaseOrLog(t *testing.T) {
+	for _, dir := range pure {
+		out, err := exec.Command("go", "list", "-f", "{{join .Imports \"\\n\"}}", "../../"+dir).Output()
+		if err != nil {
+			t.Fatalf("list what %s imports: %v", dir, err)
+		}
+		for _, path := range strings.Fields(string(out)) {
+			if !slices.Contains(allowed, path) {
+				t.Errorf("%s imports %s", dir, path)
+			}
+		}
+		files, err := filepath.Glob("../../" + dir + "/*.go")
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s has no files: %v", dir, err)
+		}
+		for _, file := range files {
+			if !strings.HasSuffix(file, "_test.go") {
+				findClocks(t, file)
+			}
+		}
+	}
+}
+
+// findClocks looks for calls that ask for the present or wait.
+func findClocks(t *testing.T, file string) {
+	t.Helper()
+	tree, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(tree, func(n ast.Node) bool {
+		selector, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		if of, ok := selector.X.(*ast.Ident); ok && of.Name == "time" && slices.Contains(clocks, selector.Sel.Name) {
+			t.Errorf("%s asks a clock: time.%s", file, selector.Sel.Name)
+		}
+		return true
+	})
+}
