@@ -26,6 +26,8 @@ type Report struct {
 	TradingAllowed string       `json:"trading_allowed"` // what the state allows
 	Universe       *Universe    `json:"universe"`        // nil: there is none yet
 	LastRun        *Run         `json:"last_run"`
+	LastCycle      *Cycle       `json:"last_signal_cycle"`
+	Signals        []Signal     `json:"signals"` // by asset; empty while STALE
 	Halt           *health.Halt `json:"halt"`
 	Error          string       `json:"error,omitempty"` // why the database could not be asked
 }
@@ -64,7 +66,7 @@ var allowed = map[health.State]string{
 // asked is STALE, and the error says why.
 func Read(ctx context.Context, db health.Querier, now time.Time) (Report, error) {
 	h, err := health.Read(ctx, db)
-	report := Report{At: now.UTC(), Health: h, TradingAllowed: allowed[h.State]}
+	report := Report{At: now.UTC(), Health: h, TradingAllowed: allowed[h.State], Signals: []Signal{}}
 	if err == nil {
 		report.Halt, err = health.InForce(ctx, db)
 	}
@@ -73,6 +75,12 @@ func Read(ctx context.Context, db health.Querier, now time.Time) (Report, error)
 	}
 	if err == nil {
 		report.LastRun, err = readRun(ctx, db)
+	}
+	if err == nil {
+		report.LastCycle, err = readCycle(ctx, db)
+	}
+	if err == nil && h.State != health.Stale {
+		report.Signals, err = readSignals(ctx, db)
 	}
 	if err != nil {
 		report.Error = err.Error()
@@ -154,6 +162,12 @@ func (r Report) WriteText(w io.Writer) error {
 			u.Wallets, u.AsOf.UTC().Format(time.RFC3339), u.AccountsKnown, u.LastStatus, u.ChurnWarnings)
 	} else if r.Error == "" {
 		line("universe", "none yet")
+	}
+	if c := r.LastCycle; c != nil {
+		line("signal cycle", "%s", c.text())
+	}
+	for _, s := range r.Signals {
+		line(s.Asset, "%s", s.text(r.State))
 	}
 	if h := r.Halt; h != nil {
 		line("halt", "since %s by %s: %s", h.HaltedAt.UTC().Format(time.RFC3339), h.HaltedBy, h.Reason)
