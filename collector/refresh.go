@@ -10,8 +10,8 @@ import (
 	"github.com/whalegate/whalegate/internal/qa"
 )
 
-// source is the only leaderboard there is.
-const source = "stats-data"
+// Source is the only leaderboard there is.
+const Source = "stats-data"
 
 // retryWithoutUniverse is the pause after a failed refresh while there is no
 // universe at all: nothing else can work until there is one.
@@ -61,7 +61,7 @@ func (c *Collector) untilRefresh(ctx context.Context) (time.Duration, error) {
 // this function: that one means that the database failed.
 func (c *Collector) Refresh(ctx context.Context) (UniverseRun, error) {
 	started := c.cfg.Clock.Now()
-	run := UniverseRun{AsOf: started, Source: source, Requested: c.cfg.UniverseSize, Status: Success}
+	run := UniverseRun{AsOf: started, Source: Source, Requested: c.cfg.UniverseSize, Status: Success}
 	last, _, err := c.store.LastUniverseRun(ctx)
 	if err != nil {
 		return run, err

@@ -30,6 +30,7 @@ type demoCmd struct {
 	Universe    int           `name:"universe-size" env:"WHALEGATE_UNIVERSE_SIZE" default:"200" help:"Wallets to track."`
 	Concurrency int           `name:"concurrency" env:"WHALEGATE_CONCURRENCY" default:"8" help:"Requests at a time."`
 	Latency     time.Duration `default:"50ms" help:"Latency of the simulated exchange."`
+	Positions   string        `type:"existingfile" help:"CSV file of recorded positions to play in place of the market, from the first start on (ts,address,coin,szi; .gz too)."`
 	History     time.Duration `default:"24h" help:"Simulated history to load at the first start."`
 }
 
@@ -55,7 +56,11 @@ func (c *demoCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
 	if c.DataDir == "" {
 		c.DataDir = defaultDataDir()
 	}
-	state, err := openDemoState(c.DataDir, demoState{Seed: c.Seed, Origin: clk.Now().Add(-c.History).Truncate(time.Minute)})
+	state, err := openDemoState(c.DataDir, demoState{Seed: c.Seed, Positions: c.Positions, Origin: clk.Now().Add(-c.History).Truncate(time.Minute)})
+	if err != nil {
+		return err
+	}
+	recording, err := loadPositions(state.Positions)
 	if err != nil {
 		return err
 	}
@@ -74,7 +79,7 @@ func (c *demoCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
 	if err != nil {
 		return fmt.Errorf("simulator address %s: %w", c.Simulator, err)
 	}
-	market := simulator.Config{Seed: state.Seed, Rows: c.Rows, Active: c.Universe * 3 / 2, Origin: state.Origin, Clock: clk, WeightPerMinute: demoWeight, Latency: c.Latency, Logger: logger}
+	market := simulator.Config{Seed: state.Seed, Rows: c.Rows, Active: c.Universe * 3 / 2, Origin: state.Origin, Recording: recording, Clock: clk, WeightPerMinute: demoWeight, Latency: c.Latency, Logger: logger}
 	exchange, err := simulator.New(market)
 	if err != nil {
 		return errors.Join(err, listener.Close())

@@ -13,7 +13,8 @@ import (
 // demoState is what a demo remembers between starts.
 type demoState struct {
 	Seed              uint64    `json:"seed"`
-	Origin            time.Time `json:"origin"` // where the simulated market starts
+	Positions         string    `json:"positions,omitempty"` // file of recorded positions in its place
+	Origin            time.Time `json:"origin"`              // where the simulated market starts
 	SuperuserPassword string    `json:"superuser_password"`
 	WriterPassword    string    `json:"writer_password"`
 	HistoryLoaded     bool      `json:"history_loaded"`

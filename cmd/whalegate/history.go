@@ -15,6 +15,8 @@ import (
 	"github.com/whalegate/whalegate/collector/simulator"
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/signals"
+	"github.com/whalegate/whalegate/signals/engine"
 )
 
 // history loads the past of a simulated exchange.
@@ -31,12 +33,8 @@ func (h *history) load(ctx context.Context, origin time.Time, c clock.Clock) err
 	if tracked, err := store.Tracked(ctx); err != nil {
 		return err
 	} else if len(tracked) == 0 {
-		refreshed, err := h.service.collector.Refresh(ctx)
-		if err != nil {
+		if err := h.universe(ctx, store, origin); err != nil {
 			return err
-		}
-		if refreshed.Error != nil {
-			return errors.New(*refreshed.Error)
 		}
 	}
 	wallets, err := h.accounts(ctx, store, c.Now())
@@ -49,6 +47,10 @@ func (h *history) load(ctx context.Context, origin time.Time, c clock.Clock) err
 	}
 	if err := store.EnsurePartitions(ctx, from, c.Now()); err != nil {
 		return err
+	}
+	cycle := &engine.Cycle{Pool: h.service.pool, Memory: engine.NewMemory(), Judge: engine.AsItStood}
+	if err := h.signals(ctx, cycle, from.Add(-time.Minute)); err != nil {
+		return err // of the minute at which a load was cut off
 	}
 	progress := newProgress(os.Stderr, h.logger, "loading history")
 	var recent []collector.Window
@@ -68,8 +70,46 @@ func (h *history) load(ctx context.Context, origin time.Time, c clock.Clock) err
 		}
 		recent = append(recent, collector.Window{At: minute, Readings: readings})
 		recent = recent[max(0, len(recent)-2):]
+		if err := h.signals(ctx, cycle, minute); err != nil {
+			return err
+		}
 		progress.report(int(minute.Sub(from)/time.Minute), int(end.Sub(from)/time.Minute))
 	}
+}
+
+// signals computes the boundary that a minute is, if it is one and nothing came of
+// it yet.
+func (h *history) signals(ctx context.Context, cycle *engine.Cycle, minute time.Time) error {
+	if signals.CheckBoundary(minute) != nil {
+		return nil
+	}
+	var done bool
+	err := h.service.pool.QueryRow(ctx, `
+		SELECT EXISTS (SELECT FROM signal_cycles WHERE timestamp = $1) OR NOT EXISTS (SELECT FROM ingest_runs WHERE timestamp = $1)`, minute).Scan(&done)
+	if err != nil {
+		return fmt.Errorf("look for the signals of %s: %w", minute.Format(time.RFC3339), err)
+	}
+	if done {
+		return nil
+	}
+	_, err = cycle.Run(ctx, minute)
+	return err
+}
+
+// universe makes the wallets that lead now the ones that led at the origin.
+func (h *history) universe(ctx context.Context, store *collector.Store, origin time.Time) error {
+	size := h.service.universe
+	board, err := h.service.client.Leaderboard(ctx, size, hyperliquid.Validators{})
+	if err != nil {
+		return err
+	}
+	members := collector.Members(board.Entries)
+	if err := collector.CheckMembers(members, size); err != nil {
+		return err
+	}
+	return store.KeepUniverseRun(ctx, collector.UniverseRun{
+		AsOf: origin, Status: collector.Success, Source: collector.Source, Requested: size, Received: len(members), RowsRead: board.RowsRead, RowsSkipped: board.RowsSkipped,
+	}, members)
 }
 
 // historyDuration is how long a simulated cycle of the past took.

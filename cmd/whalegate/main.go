@@ -32,6 +32,7 @@ type cli struct {
 	Halt    haltCmd    `cmd:"" help:"Halt: STALE until a documented resume, across restarts."`
 	Resume  resumeCmd  `cmd:"" help:"End the halt, once two clean cycles are in since it began."`
 	Univ    universe   `cmd:"" name:"universe" help:"The tracked wallets."`
+	Signals signalsCmd `cmd:"" help:"The stored signals: list them, compute them again, replay a range."`
 	Version versionCmd `cmd:"" help:"Show build information."`
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/whalegate/whalegate/internal/qa"
 	"github.com/whalegate/whalegate/internal/status"
 	"github.com/whalegate/whalegate/internal/web"
+	"github.com/whalegate/whalegate/signals/engine"
 )
 
 // service is what `run` and `demo` both run.
@@ -33,8 +34,10 @@ type service struct {
 	pool      *pgxpool.Pool
 	registry  *prometheus.Registry
 	collector *collector.Collector
+	signals   *engine.Job
 	client    *hyperliquid.Client
 	server    *web.Server
+	universe  int // wallets to track
 }
 
 // newService makes the parts and takes the listen address; nothing runs yet.
@@ -52,14 +55,17 @@ func newService(ctx context.Context, databaseURL, listen, webConfig string, exch
 	if err != nil {
 		return nil, err
 	}
-	s := &service{listen: listen, webConfig: webConfig, clock: c, logger: logger, pool: pool, registry: registry, client: client}
+	s := &service{listen: listen, webConfig: webConfig, clock: c, logger: logger, pool: pool, registry: registry, client: client, universe: exchange.Universe}
 	checks := qa.New(pool, logger, registry)
-	s.collector, err = collector.New(exchange.collectorConfig(c, logger, registry, checks), client, collector.NewStore(pool))
+	s.signals = engine.New(engine.Config{Pool: pool, Clock: c, Logger: logger, Registerer: registry, QA: checks, Judge: engine.Now})
+	collecting := exchange.collectorConfig(c, logger, registry, checks)
+	collecting.Committed = func(time.Time) { s.signals.Wake() }
+	s.collector, err = collector.New(collecting, client, collector.NewStore(pool))
 	if err != nil {
 		pool.Close()
 		return nil, err
 	}
-	registry.MustRegister(health.NewCollector(pool), postgres.NewCollector(pool))
+	registry.MustRegister(health.NewCollector(pool), postgres.NewCollector(pool), engine.NewAgeCollector(pool))
 	s.server, err = web.Listen(web.Config{
 		Address: listen, ConfigFile: webConfig, Gatherer: registry, Logger: logger,
 		Ready:  func(ctx context.Context) error { return postgres.CheckSchema(ctx, pool) },
@@ -80,8 +86,9 @@ const lookEvery = 5 * time.Second
 //
 // The order of shutdown is the order of adding: first the signal, then whoever
 // makes new work (the refresh, the search for accounts), then the snapshot
-// cycle, which abandons its minute and writes nothing of it; then the watcher of
-// health, and last HTTP, so that metrics and probes answer while the rest ends.
+// cycle, which abandons its minute and writes nothing of it; then the signals,
+// which stand on what the cycle committed; then the watcher of health, and last
+// HTTP, so that metrics and probes answer while the rest ends.
 // An interrupt only cancels: the waiting is in execute. The pool is closed when
 // nobody is left who could use it.
 func (s *service) run(ctx context.Context) error {
@@ -111,6 +118,7 @@ func (s *service) run(ctx context.Context) error {
 	loop(s.collector.Universe)
 	loop(s.collector.Accounts)
 	loop(s.collector.Snapshots)
+	loop(s.signals.Run)
 	{ // Health, watched whatever the schema is: it cannot be asked, so it is STALE.
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		watcher := &health.Watcher{DB: s.pool, Clock: s.clock, Logger: s.logger, Every: lookEvery, Changed: s.healthChanged}

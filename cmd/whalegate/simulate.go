@@ -75,15 +75,8 @@ func (c *simulate) exchange(clk clock.Clock, logger *slog.Logger) (*simulator.Ex
 		cfg.Origin = clk.Now().Truncate(time.Hour).Add(-24 * time.Hour)
 	}
 	var err error
-	if c.Positions != "" {
-		file, openErr := os.Open(c.Positions)
-		if openErr != nil {
-			return nil, fmt.Errorf("positions: %w", openErr)
-		}
-		defer file.Close()
-		if cfg.Recording, err = simulator.LoadPositions(file); err != nil {
-			return nil, fmt.Errorf("positions %s: %w", c.Positions, err)
-		}
+	if cfg.Recording, err = loadPositions(c.Positions); err != nil {
+		return nil, err
 	}
 	if c.Bodies != "" {
 		if cfg.Bodies, err = simulator.LoadBodies(c.Bodies); err != nil {
@@ -91,6 +84,23 @@ func (c *simulate) exchange(clk clock.Clock, logger *slog.Logger) (*simulator.Ex
 		}
 	}
 	return simulator.New(cfg)
+}
+
+// loadPositions reads recorded positions; none when there is no path.
+func loadPositions(path string) (*simulator.Recording, error) {
+	if path == "" {
+		return nil, nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("positions: %w", err)
+	}
+	defer file.Close()
+	recording, err := simulator.LoadPositions(file)
+	if err != nil {
+		return nil, fmt.Errorf("positions %s: %w", path, err)
+	}
+	return recording, nil
 }
 
 func loadScenario(path string) (simulator.Scenario, error) {
