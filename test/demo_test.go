@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/whalegate/whalegate/internal/fixtures"
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
@@ -20,25 +22,7 @@ func TestDemoGoesOnWhereItStopped(t *testing.T) {
 		"demo", "--data-dir", dir, "--database-port=0", "--simulator-address=127.0.0.1:0", "--listen-address=127.0.0.1:0", "--test-clock", w.clockText(),
 		"--history=30m", fmt.Sprintf("--rows=%d", rows), fmt.Sprintf("--universe-size=%d", wallets), "--latency=0s",
 	}
-	env := filepath.Join(dir, "env")
-	// start waits until the demo runs, with the database on the world's clock.
-	start := func() (*process, []string) {
-		_ = os.Remove(env) // of the start before: the port may be another
-		demo := launch(t, nil, args...)
-		var url string
-		await(t, "the file env", func() error {
-			body, err := os.ReadFile(env)
-			url = strings.TrimSuffix(strings.TrimPrefix(string(body), "export DATABASE_URL='"), "'\n")
-			return err
-		})
-		db, err := postgres.Open(t.Context(), url, "test")
-		must(t, err)
-		t.Cleanup(db.Close)
-		w.db = db
-		w.moveTime(db)
-		w.address = demo.logged(t, "service started")["address"].(string)
-		return demo, []string{"DATABASE_URL=" + url}
-	}
+	start := func() (*process, []string) { return w.startDemo(dir, args...) }
 
 	demo, found := start()
 	for _, name := range []string{"env", "demo.json"} {
@@ -83,4 +67,62 @@ func TestDemoGoesOnWhereItStopped(t *testing.T) {
 	if code := second.end(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// startDemo starts a demo and waits until it runs, with its database on the
+// world's clock. It also returns how commands find it.
+func (w *world) startDemo(dir string, args ...string) (*process, []string) {
+	w.Helper()
+	env := filepath.Join(dir, "env")
+	_ = os.Remove(env) // of the start before: the port may be another
+	demo := launch(w, nil, args...)
+	var url string
+	await(w, "the file env", func() error {
+		body, err := os.ReadFile(env)
+		url = strings.TrimSuffix(strings.TrimPrefix(string(body), "export DATABASE_URL='"), "'\n")
+		return err
+	})
+	db, err := postgres.Open(w.Context(), url, "test")
+	must(w, err)
+	w.Cleanup(db.Close)
+	w.db = db
+	w.moveTime(db)
+	w.address = demo.logged(w, "service started")["address"].(string)
+	return demo, []string{"DATABASE_URL=" + url}
+}
+
+// TestADayOfHistoryCanBeAudited loads a day into a demo, of the market and of
+// recorded positions, and computes and replays all of it again.
+func TestADayOfHistoryCanBeAudited(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string]func(*testing.T) []string{
+		"market":   func(*testing.T) []string { return []string{fmt.Sprintf("--rows=%d", rows)} },
+		"recorded": recordedPositions,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			further := args(t)
+			w := emptyWorld(t)
+			dir := filepath.Join(openDir(t), "demo")
+			_, w.env = w.startDemo(dir, append([]string{
+				"demo", "--data-dir", dir, "--database-port=0", "--simulator-address=127.0.0.1:0", "--listen-address=127.0.0.1:0", "--test-clock", w.clockText(),
+				"--history=24h", fmt.Sprintf("--universe-size=%d", wallets), "--latency=0s",
+			}, further...)...)
+			w.awaitHealth(health.Healthy, "")
+			from, to := get[time.Time](w, "SELECT min(timestamp) FROM signals"), get[time.Time](w, "SELECT max(timestamp) FROM signals")
+			if to.Sub(from) < 23*time.Hour {
+				t.Errorf("signals from %s to %s", from, to)
+			}
+			w.checkSignals()
+			w.checkAudit()
+			w.checkReplay(from, to)
+		})
+	}
+}
+
+// recordedPositions are the arguments that make an exchange play what real
+// wallets held.
+func recordedPositions(t *testing.T) []string {
+	t.Helper()
+	return []string{"--rows=1000", "--positions", filepath.Join(fixtures.Dir(t), "hyperliquid", "positions", "leading_wallets_2026-02a.csv.gz")}
 }

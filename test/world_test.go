@@ -36,7 +36,8 @@ type world struct {
 	db       *pgxpool.Pool // as the superuser
 	exchange string        // URL
 	service  *process
-	address  string // URL of the service
+	address  string   // URL of the service
+	env      []string // how commands find a world that was not made here
 }
 
 // newWorld makes a world whose service runs.
@@ -46,14 +47,15 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-// quietWorld makes a world whose service has not been started yet.
-func quietWorld(t testing.TB) *world {
+// quietWorld makes a world whose service has not been started yet; exchange are
+// further arguments of the simulator.
+func quietWorld(t testing.TB, exchange ...string) *world {
 	w := emptyWorld(t)
 	w.pg = startPostgres(t)
 	must(t, pgtest.Prepare(t.Context(), w.pg, dbName))
 	w.connect()
 	w.moveTime(w.db)
-	w.openExchange()
+	w.openExchange(exchange...)
 	return w
 }
 
@@ -101,15 +103,18 @@ func (w *world) moveTime(db *pgxpool.Pool) {
 	must(w, err)
 }
 
-func (w *world) openExchange() {
+func (w *world) openExchange(args ...string) {
 	w.Helper()
-	simulator := launch(w, nil, "simulate", "--test-clock", w.clockText(), "--listen-address=127.0.0.1:0", "--origin", w.origin.Format(time.RFC3339),
-		fmt.Sprintf("--seed=%d", seed), fmt.Sprintf("--rows=%d", rows), fmt.Sprintf("--active=%d", active), "--weight=0", "--latency=0s")
+	simulator := launch(w, nil, append([]string{"simulate", "--test-clock", w.clockText(), "--listen-address=127.0.0.1:0", "--origin", w.origin.Format(time.RFC3339),
+		fmt.Sprintf("--seed=%d", seed), fmt.Sprintf("--rows=%d", rows), fmt.Sprintf("--active=%d", active), "--weight=0", "--latency=0s"}, args...)...)
 	w.exchange = simulator.logged(w, "simulator started")["address"].(string)
 }
 
 // environ is how every command finds the world.
 func (w *world) environ() []string {
+	if w.env != nil {
+		return w.env
+	}
 	return []string{
 		"DATABASE_URL=" + w.pg.URL(writer, dbName), "WHALEGATE_TEST_CLOCK=" + w.clockText(), "WHALEGATE_API_URL=" + w.exchange, "WHALEGATE_STATS_URL=" + w.exchange,
 		"WHALEGATE_API_WEIGHT=1000000", fmt.Sprintf("WHALEGATE_UNIVERSE_SIZE=%d", wallets), "WHALEGATE_LISTEN_ADDRESS=127.0.0.1:0",
