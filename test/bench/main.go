@@ -32,6 +32,9 @@ var measurements = []measurement{
 	{"health", measureHealth},
 	{"retention", measureRetention},
 	{"leaderboard", measureLeaderboard},
+	{"core", measureCore},
+	{"medians", measureMedians},
+	{"signals", measureSignals},
 }
 
 // bench is what the measurements share.
@@ -69,7 +72,12 @@ func main() {
 	only := flag.String("only", "", "comma-separated measurements to make; all of them by default")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *only)
+	var err error
+	if flag.Arg(0) == largeCommand {
+		err = playLarge(ctx, flag.Arg(1))
+	} else {
+		err = run(ctx, *only)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
