@@ -102,7 +102,7 @@ var (
 // write commits the signals if health still allows. Health that changed without
 // forbidding it changes what the rows say: they are written anew.
 func (c *Cycle) write(ctx context.Context, r Result, batch []computed) (Result, error) {
-	for {
+	for range maxChanges {
 		using := r.Health
 		list := degraded(batch, using)
 		err := c.commit(ctx, &r, list, using)
@@ -120,7 +120,12 @@ func (c *Cycle) write(ctx context.Context, r Result, batch []computed) (Result, 
 		}
 		return r, nil
 	}
+	return r, fmt.Errorf("%w, %d times in a row", errChanged, maxChanges)
 }
+
+// maxChanges bounds how often a cycle is written anew: health that changes at
+// every look is not one to write signals on.
+const maxChanges = 5
 
 // commit writes the rows, asks for health a last time, and only then lets the
 // transaction end well.

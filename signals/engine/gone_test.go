@@ -135,3 +135,20 @@ func TestMemoryCanGoBack(t *testing.T) {
 		}
 	}
 }
+
+// A wallet that was silent for a day, but for a minute that came a day late: what
+// later boundaries saw and forgot must not be left over for an earlier one.
+func TestMemoryGoneBackKnowsNothingOfWhatCameLater(t *testing.T) {
+	t.Parallel()
+	s := stage(t, 1)
+	s.tell(told{n: -1430, sizes: []string{"900"}, finished: 1445 * time.Minute})
+	for n := 1; n <= 30; n++ {
+		s.minute(n, fmt.Sprint(n))
+	}
+	m := NewMemory()
+	for _, n := range []int{5, 20, 30, 5} {
+		if diff := cmp.Diff(s.look(NewMemory(), n), s.look(m, n), equalNaNs); diff != "" {
+			t.Errorf("minute %d: fresh (-) and old (+) memory differ: %s", n, diff)
+		}
+	}
+}

@@ -38,7 +38,8 @@ type Memory struct {
 	dirty    map[mark]struct{}
 	universe universe
 
-	before, now look // the last two boundaries looked at
+	upto        series.Minute // the last minute that it ever followed
+	before, now look          // the last two boundaries looked at
 	scratch     [asset.Count]series.Scratch
 }
 
@@ -107,6 +108,12 @@ func (m *Memory) sync(ctx context.Context, tx pgx.Tx, upto series.Minute, deadli
 			m.reset()
 		}
 	}()
+	if upto+2*period < m.upto {
+		universe := m.universe
+		m.reset() // a clock went back: what was forgotten since is needed again
+		m.universe = universe
+	}
+	m.upto = max(m.upto, upto)
 	after := upto - kept
 	if have, err = ask(ctx, tx, after, upto, deadline); err != nil {
 		return have, err
