@@ -95,7 +95,9 @@ func (in Input) closures(t Tally) []Closure {
 	if in.Snapshots < Snapshots {
 		failed = append(failed, Closure{"G2", ReasonFewSnapshots, percent(in.Snapshots, Snapshots), false})
 	}
-	if missing := percent(t.Missing, len(in.Wallets.Current)); missing > maxMissingPct {
+	if len(in.Wallets.Current) == 0 { // nobody is there, which is worse than many missing
+		failed = append(failed, Closure{"G3", ReasonNoWallets, 100, true})
+	} else if missing := percent(t.Missing, len(in.Wallets.Current)); missing > maxMissingPct {
 		failed = append(failed, Closure{"G3", ReasonMissingWallets, missing, missing > alarmMissingPct})
 	}
 	if dirty := percent(in.Dirty, in.Rows); dirty > maxDirtyPct {

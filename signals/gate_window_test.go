@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/whalegate/whalegate/internal/asset"
 )
 
 // refusal is the gate that left no row.
@@ -197,5 +198,17 @@ func TestG2WithG3AndG4(t *testing.T) {
 	}
 	if len(closures) != 3 || s.AllowedPlaybook != NoTrade || s.RiskMode != Defensive {
 		t.Errorf("%+v, %s %s", closures, s.AllowedPlaybook, s.RiskMode)
+	}
+}
+
+// A universe without a wallet has no share that is missing, and says nothing all
+// the same: that must be seen.
+func TestG3AnEmptyUniverseIsAnError(t *testing.T) {
+	s, closures := mustCompute(t, Input{Boundary: time.Unix(300, 0), Asset: asset.ETH, Snapshots: 5, Past: steady(10)})
+	if len(closures) != 1 || closures[0].Gate != "G3" || !closures[0].Severe || closures[0].Reason != "no_wallets" {
+		t.Errorf("closures %+v", closures)
+	}
+	if s.AllowedPlaybook != "No-trade" || s.RiskMode != "Defensive" || s.AddExposure || s.AlignmentScore != 50 {
+		t.Errorf("%+v", s)
 	}
 }

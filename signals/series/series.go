@@ -97,10 +97,16 @@ func (s *Series) append(v Value, m Minute) {
 	if s.runs[len(s.runs)-1].value() == v {
 		return
 	}
-	if len(s.runs) == cap(s.runs) { // by a quarter: doubling would leave a third of all memory unused
-		s.runs = append(make([]run, 0, len(s.runs)+len(s.runs)/4+4), s.runs...)
+	if len(s.runs) == cap(s.runs) {
+		s.runs = roomy(s.runs)
 	}
 	s.runs = append(s.runs, newRun(v, m))
+}
+
+// roomy is a copy with room for an eighth more: doubling, or keeping the room of
+// what was forgotten, would leave a third of all memory unused.
+func roomy(runs []run) []run {
+	return append(make([]run, 0, len(runs)+len(runs)/8+4), runs...)
 }
 
 // merge joins neighbours of one value, and drops runs of no length, among the
@@ -157,8 +163,9 @@ func (s *Series) Window(first Minute, values []Value) {
 	}
 }
 
-// Forget drops what is before m. It waits until enough can be dropped for the
-// move of the rest to pay; Median leaves out what it is not asked for anyway.
+// Forget drops what is before m, and gives back its room. It waits until enough
+// can be dropped for the copy of the rest to pay; TwiceMedian leaves out what it
+// is not asked for anyway.
 func (s *Series) Forget(m Minute) {
 	if s.end <= m {
 		*s = Series{}
@@ -168,8 +175,8 @@ func (s *Series) Forget(m Minute) {
 	for gone+1 < len(s.runs) && s.runs[gone+1].from <= m {
 		gone++
 	}
-	if gone > len(s.runs)/4 {
-		s.runs = slices.Delete(s.runs, 0, gone)
+	if gone > len(s.runs)/8 {
+		s.runs = roomy(s.runs[gone:])
 	}
 }
 
