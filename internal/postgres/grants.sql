@@ -10,6 +10,28 @@ BEGIN
 END
 $$;
 
+-- Advisory locks and large objects are everybody's by default: a viewer with a
+-- hand-made query could block the collector, or store what was shown to it. Only
+-- a superuser can take that back; any other owner leaves it as it is.
+DO $$
+DECLARE
+    f regprocedure;
+BEGIN
+    FOR f IN
+        SELECT oid::regprocedure
+        FROM pg_proc
+        WHERE (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+            AND pronamespace = 'pg_catalog'::regnamespace AND (proname ~ '^pg_(try_)?advisory' OR proname ~ '^(lo_|lowrite|loread)')
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f);
+        IF f::text ~ 'advisory' THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO whalegate_writer, whalegate_watchdog, %I',
+                f, (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()));
+        END IF;
+    END LOOP;
+END
+$$;
+
 -- The service. Snapshots are deleted and written again minute by minute; days
 -- of them come and go through the functions of 0002_partitions.sql.
 GRANT USAGE ON SCHEMA public TO whalegate_writer;
@@ -28,7 +50,8 @@ GRANT EXECUTE ON FUNCTION whalegate_now(), ingest_health_at(timestamptz) TO whal
 -- by who asks.
 GRANT USAGE ON SCHEMA board TO whalegate_board;
 GRANT SELECT ON ALL TABLES IN SCHEMA board TO whalegate_board;
-GRANT EXECUTE ON FUNCTION ingest_health_at(timestamptz) TO whalegate_board;
+GRANT EXECUTE ON FUNCTION board_health(), decision_surface() TO whalegate_board;
+REVOKE EXECUTE ON FUNCTION ingest_health_at(timestamptz) FROM whalegate_board; -- an earlier version gave it
 GRANT USAGE ON SCHEMA ops TO whalegate_ops;
 GRANT SELECT ON ALL TABLES IN SCHEMA ops TO whalegate_ops;
 GRANT EXECUTE ON FUNCTION ingest_health_at(timestamptz) TO whalegate_ops;

@@ -115,6 +115,11 @@ func TestRolesHaveTheLeastRights(t *testing.T) {
 		{"whalegate_board", "SELECT * FROM ops.health", false},
 		{"whalegate_board", "SELECT public.whalegate_now()", false},
 		{"whalegate_board", "SET TRANSACTION READ WRITE; CREATE TEMP TABLE t ()", false},
+		{"whalegate_board", "SELECT pg_advisory_lock(1)", false}, // it could block the collector
+		{"whalegate_board", "SELECT pg_try_advisory_xact_lock_shared(1, 2)", false},
+		{"whalegate_board", "SET default_transaction_read_only = off; SELECT lo_from_bytea(0, 'kept')", false},
+		{"whalegate_ops", "SELECT pg_advisory_lock(1)", false},
+		{"whalegate_writer", "SELECT pg_advisory_xact_lock(1)", true},
 		{"whalegate_ops", "SELECT * FROM ops.health", true},
 		{"whalegate_ops", "SELECT * FROM public.signals", false},
 		{"whalegate_ops", "SELECT * FROM board.health", false},
@@ -142,6 +147,29 @@ func TestReadersAreHeldShort(t *testing.T) {
 	}
 }
 
+// A role can change its own settings, so a viewer with a hand-made query can
+// close the board for everybody; migrating again opens it.
+func TestProvisionRenewsWhatAViewerBent(t *testing.T) {
+	pool := pgtest.New(t)
+	if _, err := pgtest.As(t, pool, "whalegate_ops").Exec(t.Context(), "SET transaction_read_only = off; ALTER ROLE CURRENT_USER IN DATABASE "+pool.Config().ConnConfig.Database+" SET lock_timeout = '1ms'; ALTER ROLE CURRENT_USER SET statement_timeout = 0"); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	if _, err := postgres.Provision(t.Context(), conn.Conn()); err != nil {
+		t.Fatal(err)
+	}
+	for setting, want := range map[string]string{"statement_timeout": "5s", "lock_timeout": "0", "default_transaction_read_only": "on"} {
+		var got string
+		if err := pgtest.As(t, pool, "whalegate_ops").QueryRow(t.Context(), "SHOW "+setting).Scan(&got); err != nil || got != want {
+			t.Errorf("%s = %q, %v; want %s", setting, got, err, want)
+		}
+	}
+}
+
 func TestProvisionWithoutTheRightPrintsTheStatements(t *testing.T) {
 	pool := pgtest.New(t)
 	if _, err := pool.Exec(t.Context(), "CREATE ROLE plain_owner LOGIN"); err != nil {
@@ -159,6 +187,42 @@ func TestProvisionWithoutTheRightPrintsTheStatements(t *testing.T) {
 	missing, err := postgres.Provision(t.Context(), conn.Conn())
 	if err != nil || len(missing) != 1 || !strings.HasPrefix(missing[0], "CREATE ROLE whalegate_absent NOLOGIN; -- without it, nothing works") {
 		t.Errorf("Provision = %q, %v", missing, err)
+	}
+}
+
+// An owner without a superuser's rights can migrate too: before a superuser
+// ever did, and after.
+func TestAnOrdinaryOwnerCanMigrate(t *testing.T) {
+	pool := pgtest.New(t)
+	name := pool.Config().ConnConfig.Database + "_owned"
+	for _, sql := range []string{"CREATE ROLE ordinary_owner LOGIN", "CREATE DATABASE " + name + " OWNER ordinary_owner"} {
+		if _, err := pool.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		for _, sql := range []string{"DROP DATABASE " + name + " WITH (FORCE)", "DROP ROLE ordinary_owner"} {
+			if _, err := pool.Exec(context.Background(), sql); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for _, user := range []string{"ordinary_owner", "postgres", "ordinary_owner"} {
+		config := pool.Config().ConnConfig.Copy()
+		config.User, config.Database = user, name
+		conn, err := pgx.ConnectConfig(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := postgres.Migrate(t.Context(), conn); err != nil {
+			t.Errorf("migrate as %s: %v", user, err)
+		}
+		if missing, err := postgres.Provision(t.Context(), conn); err != nil || len(missing) > 0 {
+			t.Errorf("provision as %s: %q, %v", user, missing, err)
+		}
+		if err := conn.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

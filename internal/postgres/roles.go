@@ -26,8 +26,8 @@ type Role struct {
 var Roles = []Role{
 	{"whalegate_writer", "the service (run) cannot log in with the least rights", "CREATE ROLE whalegate_writer NOLOGIN"},
 	{"whalegate_watchdog", "the dead man's switch (watchdog) cannot log in with the least rights", "CREATE ROLE whalegate_watchdog NOLOGIN"},
-	{"whalegate_board", "the trading board cannot read anything", "CREATE ROLE whalegate_board NOLOGIN CONNECTION LIMIT 20"},
-	{"whalegate_ops", "the incident board cannot read anything", "CREATE ROLE whalegate_ops NOLOGIN CONNECTION LIMIT 20"},
+	{"whalegate_board", "the trading board cannot read anything", "CREATE ROLE whalegate_board NOLOGIN"},
+	{"whalegate_ops", "the incident board cannot read anything", "CREATE ROLE whalegate_ops NOLOGIN"},
 }
 
 // readerSettings keep one of Grafana's sessions from holding the database: they
@@ -50,6 +50,9 @@ func Provision(ctx context.Context, conn *pgx.Conn) (missing []string, err error
 			return nil, err
 		}
 		if exists {
+			if err := role.renew(ctx, conn); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		for _, statement := range role.statements() {
@@ -73,14 +76,48 @@ func Provision(ctx context.Context, conn *pgx.Conn) (missing []string, err error
 	return nil, nil
 }
 
-func (r Role) statements() []string {
-	statements := []string{r.create}
+func (r Role) statements() []string { return append([]string{r.create}, r.settings()...) }
+
+// readerConnections is how many sessions a role of Grafana may have: less than
+// Grafana tries to open, so that the next one is refused at once.
+const readerConnections = 60
+
+// settings are those of a role that Grafana logs in with.
+func (r Role) settings() (statements []string) {
 	if strings.HasSuffix(r.Name, "_board") || strings.HasSuffix(r.Name, "_ops") {
+		statements = append(statements, fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT %d", r.Name, readerConnections))
 		for _, setting := range readerSettings {
 			statements = append(statements, fmt.Sprintf("ALTER ROLE %s SET %s", r.Name, setting))
 		}
 	}
 	return statements
+}
+
+// renew gives a role that is there its settings again, where the user may: a
+// role can change its own, for all databases or for one, so a viewer can, with a
+// hand-made query.
+func (r Role) renew(ctx context.Context, conn *pgx.Conn) error {
+	settings := r.settings()
+	if len(settings) == 0 {
+		return nil
+	}
+	here := pgx.Identifier{conn.Config().Database}.Sanitize()
+	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		for _, statement := range append([]string{"ALTER ROLE " + r.Name + " RESET ALL", "ALTER ROLE " + r.Name + " IN DATABASE " + here + " RESET ALL"}, settings...) {
+			if _, err := tx.Exec(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) && (answer.Code == insufficientPrivilege || duplicateCodes[answer.Code]) {
+		return nil // not ours to set, or another database of the cluster is at it
+	}
+	if err != nil {
+		return fmt.Errorf("settings of role %s: %w", r.Name, Cause(err))
+	}
+	return nil
 }
 
 func roleExists(ctx context.Context, db querier, name string) (exists bool, err error) {
