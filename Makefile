@@ -10,7 +10,8 @@ VERSION       := $(shell git describe --tags --always --dirty 2>/dev/null || ech
 run: prerequisites build ## everything, live, on this machine
 	bin/whalegate demo $(ARGS)
 
-test: prerequisites ## every test, with the race detector
+test: prerequisites ## every test, with the race detector; those of the boards need a Grafana (docs/boards.md)
+	@scripts/install.sh --optional chromium prometheus
 	go vet ./...
 	go test -race -timeout 30m ./...
 
@@ -33,7 +34,7 @@ fuzz: ## every fuzz target for FUZZTIME each
 	scripts/fuzz.sh $(or $(FUZZTIME),20s)
 
 prerequisites:
-	@scripts/install-postgresql.sh
+	@scripts/install.sh postgresql
 
 clean:
 	rm -rf bin artifacts

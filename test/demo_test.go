@@ -1,16 +1,22 @@
 package test
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/whalegate/whalegate/dashboards/grafana"
 	"github.com/whalegate/whalegate/internal/fixtures"
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/postgres"
+	"github.com/whalegate/whalegate/internal/prometheus"
 )
 
 // TestDemoGoesOnWhereItStopped starts the demo twice on one data directory.
@@ -21,6 +27,7 @@ func TestDemoGoesOnWhereItStopped(t *testing.T) {
 	args := []string{
 		"demo", "--data-dir", dir, "--database-port=0", "--simulator-address=127.0.0.1:0", "--listen-address=127.0.0.1:0", "--test-clock", w.clockText(),
 		"--history=30m", fmt.Sprintf("--rows=%d", rows), fmt.Sprintf("--universe-size=%d", wallets), "--latency=0s",
+		"--grafana-address=127.0.0.1:0", "--prometheus-address=127.0.0.1:0",
 	}
 	start := func() (*process, []string) { return w.startDemo(dir, args...) }
 
@@ -46,6 +53,7 @@ func TestDemoGoesOnWhereItStopped(t *testing.T) {
 	})
 	w.awaitRun(w.newest(), "is_clean")
 	w.checkWhole()
+	t.Run("boards", func(t *testing.T) { w.in(t).checkDemoBoards(demo, dir) })
 	if code := demo.end(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -75,20 +83,68 @@ func (w *world) startDemo(dir string, args ...string) (*process, []string) {
 	w.Helper()
 	env := filepath.Join(dir, "env")
 	_ = os.Remove(env) // of the start before: the port may be another
-	demo := launch(w, nil, args...)
-	var url string
+	demo := launch(w, []string{"GRAFANA_HOME=" + os.Getenv("GRAFANA_HOME")}, args...)
+	var address string
 	await(w, "the file env", func() error {
 		body, err := os.ReadFile(env)
-		url = strings.TrimSuffix(strings.TrimPrefix(string(body), "export DATABASE_URL='"), "'\n")
+		address = exported(string(body), "DATABASE_URL")
 		return err
 	})
-	db, err := postgres.Open(w.Context(), url, "test")
+	db, err := postgres.Open(w.Context(), address, "test")
 	must(w, err)
 	w.Cleanup(db.Close)
 	w.db = db
 	w.moveTime(db)
 	w.address = demo.logged(w, "service started")["address"].(string)
-	return demo, []string{"DATABASE_URL=" + url}
+	return demo, []string{"DATABASE_URL=" + address}
+}
+
+// exported is a variable of the file env.
+func exported(body, name string) string {
+	for line := range strings.Lines(body) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "export "+name+"="); ok {
+			return strings.Trim(value, "'")
+		}
+	}
+	return ""
+}
+
+// checkDemoBoards looks at the demo's Grafana as a viewer and as its
+// administrator, and at its Prometheus.
+func (w *world) checkDemoBoards(demo *process, dir string) {
+	w.Helper()
+	if _, err := grafana.Find(); err != nil {
+		missing(w, err)
+	}
+	if _, err := prometheus.Find(); err != nil {
+		missing(w, err)
+	}
+	address := demo.logged(w, "Grafana started")["address"].(string)
+	await(w, "the file env to name it", func() error {
+		body, err := os.ReadFile(filepath.Join(dir, "env"))
+		if err == nil && exported(string(body), "WHALEGATE_GRAFANA_URL") != address {
+			err = errors.New(string(body))
+		}
+		return err
+	})
+	viewer := &boardWorld{TB: w, grafana: &grafana.Server{URL: address}}
+	rows, err := viewer.values("SELECT current_user, health_state FROM board.header")
+	if text := fmt.Sprint(rows, err); !strings.HasPrefix(text, "[[whalegate_board ") {
+		w.Errorf("the demo's board reads %s", text)
+	}
+	query := demo.logged(w, "Prometheus started")["address"].(string) + "/api/v1/query?query=" + url.QueryEscape(`up{job="whalegate"}`)
+	await(w, "Prometheus to have scraped the service", func() error {
+		response, err := http.Get(query)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		answer, err := io.ReadAll(response.Body)
+		if err == nil && (!strings.Contains(string(answer), strings.TrimPrefix(w.address, "http://")) || !strings.Contains(string(answer), `"1"]`)) {
+			err = errors.New(string(answer))
+		}
+		return err
+	})
 }
 
 // TestADayOfHistoryCanBeAudited loads a day into a demo, of the market and of
@@ -106,7 +162,7 @@ func TestADayOfHistoryCanBeAudited(t *testing.T) {
 			dir := filepath.Join(openDir(t), "demo")
 			_, w.env = w.startDemo(dir, append([]string{
 				"demo", "--data-dir", dir, "--database-port=0", "--simulator-address=127.0.0.1:0", "--listen-address=127.0.0.1:0", "--test-clock", w.clockText(),
-				"--history=24h", fmt.Sprintf("--universe-size=%d", wallets), "--latency=0s",
+				"--history=24h", "--no-boards", fmt.Sprintf("--universe-size=%d", wallets), "--latency=0s",
 			}, further...)...)
 			w.awaitHealth(health.Healthy, "")
 			from, to := get[time.Time](w, "SELECT min(timestamp) FROM signals"), get[time.Time](w, "SELECT max(timestamp) FROM signals")

@@ -11,11 +11,12 @@ import (
 	"github.com/whalegate/whalegate/internal/health"
 )
 
-// awaitCycle waits for a boundary after a moment with an outcome, and returns it.
+// awaitCycle waits for a boundary of all assets after a moment with an outcome,
+// and returns it.
 func (w *world) awaitCycle(after time.Time, outcome string) (boundary time.Time) {
 	w.Helper()
 	await(w, "a boundary that is "+outcome, func() (err error) {
-		boundary, err = value[time.Time](w, "SELECT timestamp FROM signal_cycles WHERE timestamp > $1 AND outcome = $2 ORDER BY timestamp LIMIT 1", after, outcome)
+		boundary, err = value[time.Time](w, "SELECT timestamp FROM signal_cycles WHERE timestamp > $1 AND outcome = $2 AND skipped = '{}' ORDER BY timestamp LIMIT 1", after, outcome)
 		return err
 	})
 	return boundary.UTC()

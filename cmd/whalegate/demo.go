@@ -32,6 +32,9 @@ type demoCmd struct {
 	Latency     time.Duration `default:"50ms" help:"Latency of the simulated exchange."`
 	Positions   string        `type:"existingfile" help:"CSV file of recorded positions to play in place of the market, from the first start on (ts,address,coin,szi; .gz too)."`
 	History     time.Duration `default:"24h" help:"Simulated history to load at the first start."`
+	Boards      bool          `default:"true" negatable:"" help:"Start Grafana and Prometheus when they are found."`
+	Grafana     string        `name:"grafana-address" default:"127.0.0.1:3000" help:"Address of Grafana; a free port when it is taken."`
+	Prometheus  string        `name:"prometheus-address" default:"127.0.0.1:9090" help:"Address of Prometheus; a free port when it is taken."`
 }
 
 // demoWeight is the request weight per minute that the simulator allows and the
@@ -42,6 +45,7 @@ const demoWeight = 12_000
 const (
 	database   = "hyperliquid"
 	writerRole = "whalegate_writer"
+	boardRole  = "whalegate_board"
 )
 
 // Run starts everything and ends everything.
@@ -91,7 +95,8 @@ func (c *demoCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	if err := state.writeEnv(c.DataDir, withPassword(pg.URL(server.Superuser, database), state.SuperuserPassword)); err != nil {
+	databaseURL := withPassword(pg.URL(server.Superuser, database), state.SuperuserPassword)
+	if err := state.writeEnv(c.DataDir, databaseURL, ""); err != nil {
 		return err
 	}
 
@@ -113,18 +118,33 @@ func (c *demoCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
 		}
 		return err
 	}
-	c.announce(s, pg, address)
+	// The service does not wait for the boards; the announcement does.
+	started := make(chan *demoBoards, 1)
+	go func() {
+		boards := c.startBoards(ctx, state, net.JoinHostPort("127.0.0.1", strconv.Itoa(pg.Port())), s.server.Address(), logger)
+		if boards.grafana != nil {
+			if err := state.writeEnv(c.DataDir, databaseURL, boards.grafana.URL); err != nil {
+				boards.lines = append(boards.lines, "  the file env could not be written: "+err.Error())
+			}
+		}
+		if ctx.Err() == nil {
+			c.announce(s, pg, address, boards)
+		}
+		started <- boards
+	}()
+	defer func() { err = errors.Join(err, (<-started).stop()) }()
 	return s.run(ctx)
 }
 
 // announce prints every address, and how to look.
-func (c *demoCmd) announce(s *service, pg *server.Server, simulator string) {
+func (c *demoCmd) announce(s *service, pg *server.Server, simulator string, boards *demoBoards) {
 	env := filepath.Join(c.DataDir, "env")
 	fmt.Printf(`
 whalegate demo is running. Everything listens on this machine only.
   service     http://%s   /metrics  /-/healthy  /-/ready  /api/v1/status
   exchange    %s   simulated; faults: POST /control/faults
   PostgreSQL  127.0.0.1:%d, database %s
+%s
 
 In another terminal:
   . %s
@@ -132,7 +152,7 @@ In another terminal:
   psql "$DATABASE_URL"
 Ctrl-C ends it; the next start goes on with the same data in %s
 
-`, s.server.Address(), simulator, pg.Port(), database, env, program(), c.DataDir)
+`, s.server.Address(), simulator, pg.Port(), database, strings.Join(boards.lines, "\n"), env, program(), c.DataDir)
 }
 
 // program is how this program can be called again.
@@ -143,7 +163,8 @@ func program() string {
 	return "whalegate"
 }
 
-// prepareDatabase makes the database, its schema and the service's login.
+// prepareDatabase makes the database, its schema, and the logins of the service
+// and of the board.
 func prepareDatabase(ctx context.Context, pg *server.Server, state demoState) error {
 	admin, err := pgx.Connect(ctx, withPassword(pg.URL(server.Superuser, "postgres"), state.SuperuserPassword))
 	if err != nil {
@@ -167,9 +188,11 @@ func prepareDatabase(ctx context.Context, pg *server.Server, state demoState) er
 	if _, _, err := migrate(ctx, conn); err != nil {
 		return err
 	}
-	// The password is of our own making: letters and digits only.
-	if _, err := conn.Exec(ctx, fmt.Sprintf("ALTER ROLE %s LOGIN PASSWORD '%s'", writerRole, state.WriterPassword)); err != nil {
-		return fmt.Errorf("let %s log in: %w", writerRole, err)
+	for role, password := range map[string]string{writerRole: state.WriterPassword, boardRole: state.BoardPassword} {
+		// The passwords are of our own making: letters and digits only.
+		if _, err := conn.Exec(ctx, fmt.Sprintf("ALTER ROLE %s LOGIN PASSWORD '%s'", role, password)); err != nil {
+			return fmt.Errorf("let %s log in: %w", role, err)
+		}
 	}
 	return nil
 }

@@ -17,6 +17,8 @@ type demoState struct {
 	Origin            time.Time `json:"origin"`              // where the simulated market starts
 	SuperuserPassword string    `json:"superuser_password"`
 	WriterPassword    string    `json:"writer_password"`
+	BoardPassword     string    `json:"board_password"`
+	GrafanaPassword   string    `json:"grafana_password"`
 	HistoryLoaded     bool      `json:"history_loaded"`
 }
 
@@ -28,7 +30,7 @@ func openDemoState(dir string, fresh demoState) (demoState, error) {
 	}
 	body, err := os.ReadFile(filepath.Join(dir, "demo.json"))
 	if errors.Is(err, os.ErrNotExist) {
-		fresh.SuperuserPassword, fresh.WriterPassword = rand.Text(), rand.Text()
+		fresh.SuperuserPassword, fresh.WriterPassword, fresh.BoardPassword, fresh.GrafanaPassword = rand.Text(), rand.Text(), rand.Text(), rand.Text()
 		return fresh, fresh.save(dir)
 	}
 	if err != nil {
@@ -37,6 +39,10 @@ func openDemoState(dir string, fresh demoState) (demoState, error) {
 	var state demoState
 	if err := json.Unmarshal(body, &state); err != nil {
 		return fresh, fmt.Errorf("data directory: %s is not what a demo left: %w", filepath.Join(dir, "demo.json"), err)
+	}
+	if state.BoardPassword == "" { // left by a version without boards
+		state.BoardPassword, state.GrafanaPassword = rand.Text(), rand.Text()
+		return state, state.save(dir)
 	}
 	return state, nil
 }
@@ -49,10 +55,14 @@ func (s demoState) save(dir string) error {
 	return replaceFile(filepath.Join(dir, "demo.json"), body)
 }
 
-// writeEnv leaves a file to source, so that `whalegate status` and psql find the
-// demo's database.
-func (s demoState) writeEnv(dir, databaseURL string) error {
-	return replaceFile(filepath.Join(dir, "env"), []byte("export DATABASE_URL='"+databaseURL+"'\n"))
+// writeEnv leaves a file to source, so that whalegate and psql find the demo's
+// database, and `whalegate dashboards` its Grafana, if there is one.
+func (s demoState) writeEnv(dir, databaseURL, grafanaURL string) error {
+	env := "export DATABASE_URL='" + databaseURL + "'\n"
+	if grafanaURL != "" {
+		env += "export WHALEGATE_GRAFANA_URL='" + grafanaURL + "'\nexport WHALEGATE_GRAFANA_USER=admin\nexport WHALEGATE_GRAFANA_PASSWORD='" + s.GrafanaPassword + "'\n"
+	}
+	return replaceFile(filepath.Join(dir, "env"), []byte(env))
 }
 
 // replaceFile writes a file that only its owner can read, whole or not at all.

@@ -23,6 +23,9 @@ var forbidden = []struct{ from, to, why string }{
 	{"signals/series", "internal/postgres", "what is kept in memory knows no database"},
 	{"signals/engine", "collector", "signals stand on what is stored, not on who stored it"},
 	{"internal/status", "signals", "what all rooms stand on knows none of them"},
+	{"dashboards", "internal", "boards are files, and know no database"},
+	{"dashboards", "signals", "boards read what is stored, not who made it"},
+	{"internal/prometheus", "dashboards", "what all rooms stand on knows none of them"},
 	{"collector", "cmd", "nothing imports the commands"},
 	{"signals/engine", "cmd", "nothing imports the commands"},
 }

@@ -1,0 +1,79 @@
+// Package prometheus runs a private Prometheus from the program that is on the
+// machine, scraping one service: for the demo, and for tests.
+package prometheus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/whalegate/whalegate/internal/subprocess"
+	"github.com/whalegate/whalegate/provisioning"
+)
+
+// ErrNotInstalled means that no Prometheus was found.
+var ErrNotInstalled = errors.New("no prometheus in PATH: install the package prometheus")
+
+// Find returns the program.
+func Find() (string, error) {
+	path, err := exec.LookPath("prometheus")
+	if err != nil {
+		return "", ErrNotInstalled
+	}
+	return path, nil
+}
+
+// Config of a private Prometheus.
+type Config struct {
+	Program string // from Find
+	Dir     string // its data, configuration and log; made when missing
+	Port    int    // on 127.0.0.1
+	Target  string // host:port of the service to scrape
+}
+
+// Server is a running Prometheus.
+type Server struct {
+	*subprocess.Server
+	URL string
+}
+
+// target is what the shipped configuration scrapes.
+const target = "127.0.0.1:9464"
+
+// Start writes the shipped configuration, pointed at the service, into cfg.Dir
+// and starts Prometheus.
+func Start(ctx context.Context, cfg Config) (*Server, error) {
+	if err := prepare(cfg); err != nil {
+		return nil, fmt.Errorf("prepare Prometheus in %s: %w", cfg.Dir, err)
+	}
+	address := subprocess.Address(cfg.Port)
+	s, err := subprocess.Start(ctx, subprocess.Config{
+		Name: "Prometheus", Path: cfg.Program, Dir: cfg.Dir, LogFile: filepath.Join(cfg.Dir, "prometheus.log"), Ready: "http://" + address + "/-/ready",
+		Args: []string{
+			"--config.file=" + filepath.Join(cfg.Dir, "prometheus.yml"), "--storage.tsdb.path=" + filepath.Join(cfg.Dir, "data"),
+			"--storage.tsdb.retention.time=7d", "--web.listen-address=" + address, "--log.level=warn",
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Server{s, "http://" + address}, nil
+}
+
+func prepare(cfg Config) error {
+	body, err := provisioning.Files.ReadFile("prometheus/prometheus.yml")
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(body), target) {
+		return fmt.Errorf("the shipped configuration does not scrape %s", target)
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(cfg.Dir, "prometheus.yml"), []byte(strings.ReplaceAll(string(body), target, cfg.Target)), 0o600)
+}
