@@ -35,6 +35,7 @@ var measurements = []measurement{
 	{"core", measureCore},
 	{"medians", measureMedians},
 	{"signals", measureSignals},
+	{"board", measureBoard},
 }
 
 // bench is what the measurements share.
