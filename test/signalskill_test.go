@@ -70,8 +70,7 @@ func TestSignalsOfRecordedPositions(t *testing.T) {
 	w.run()
 	first := w.awaitCycle(time.Time{}, "computed")
 	w.awaitTrue("five boundaries", "count(*) >= 5 FROM signal_cycles WHERE outcome = 'computed'")
-	last := get[time.Time](w, "SELECT max(timestamp) FROM signals")
 	w.checkSignals()
 	w.checkAudit()
-	w.checkReplay(first, last)
+	w.checkReplay(first, w.lastHeld())
 }
