@@ -14,8 +14,8 @@ import (
 // pure packages compute: values in, values out. They may use these packages and
 // no other, and nothing of time that asks what time it is.
 var (
-	pure    = []string{"signals", "signals/series"}
-	allowed = []string{"cmp", "fmt", "math", "math/big", "math/bits", "slices", "sort", "time", module + "internal/asset"}
+	pure    = []string{"signals", "signals/series", "alerting"}
+	allowed = []string{"cmp", "fmt", "math", "math/big", "math/bits", "slices", "sort", "time", module + "internal/asset", module + "signals"}
 	clocks  = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTicker", "NewTimer"}
 )
 

@@ -1,0 +1,117 @@
+package alerting
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/whalegate/whalegate/signals"
+)
+
+// Type is what an alert is about.
+type Type string
+
+// The alerts. The first two speak of the wallets' behaviour, the last of the
+// system itself.
+const (
+	RegimeChange Type = "regime_change"
+	ExitCluster  Type = "exit_cluster"
+	SystemStale  Type = "system_stale"
+)
+
+// Behavioural lists the alerts that each asset has.
+var Behavioural = []Type{RegimeChange, ExitCluster}
+
+// Severity is how much an alert matters.
+type Severity string
+
+// The severities, mildest first.
+const (
+	Medium   Severity = "medium"
+	High     Severity = "high"
+	Critical Severity = "critical"
+)
+
+// Severity of an alert follows from its type.
+func (t Type) Severity() Severity {
+	switch t {
+	case RegimeChange:
+		return Medium
+	case ExitCluster:
+		return High
+	default:
+		return Critical
+	}
+}
+
+// Cooldown is how long after an alert that was sent another of its type and
+// asset is suppressed. The system alert has none: it is sent once until it
+// clears.
+func (t Type) Cooldown() time.Duration {
+	switch t {
+	case RegimeChange:
+		return 30 * time.Minute
+	case ExitCluster:
+		return time.Hour
+	default:
+		return 0
+	}
+}
+
+// The rules, which are not settings: widening them to stop noise is what the
+// runbooks forbid.
+const (
+	ConfirmPeriods = 2    // periods in a row before a playbook counts as changed
+	FiresAbove     = 25.0 // exit cluster score, in percent
+	ClearsBelow    = 20.0
+	DailyCap       = 4 // alerts of an asset that are sent in any 24 hours
+	CapWindow      = 24 * time.Hour
+	StaleAfter     = 10 * time.Minute
+)
+
+// Reason is why an alert was not sent, or not even thought about.
+type Reason string
+
+// Why an alert that fired was suppressed: it is a row that says so.
+const (
+	InCooldown Reason = "cooldown"
+	AtDailyCap Reason = "daily_cap"
+	Paused     Reason = "paused"
+)
+
+// Why there was nothing to fire, or nobody looked (A1).
+const (
+	Hysteresis Reason = "hysteresis" // the condition is there, and not yet long or strong enough
+	Degraded   Reason = "degraded"   // the health, or the signal
+	Stale      Reason = "stale"
+	Halted     Reason = "halted"
+	NoSignal   Reason = "no_signal"
+)
+
+// Suppressions and Blocks list the reasons, so that each is a metric from the
+// start.
+var (
+	Suppressions = []Reason{InCooldown, AtDailyCap, Paused}
+	Blocks       = []Reason{Degraded, Stale, Halted, NoSignal}
+)
+
+// Message is what people read, with what to do in it.
+func Message(t Type, s signals.Signal) string {
+	switch t {
+	case RegimeChange:
+		return fmt.Sprintf("[%s] Regime Change: Playbook switched to %s. Risk Mode: %s.", s.Asset, s.AllowedPlaybook, s.RiskMode)
+	default:
+		return fmt.Sprintf("[%s] Smart Money De-risking: Exit Cluster elevated (%.1f%%). Stop adding exposure. Tighten stops.", s.Asset, s.ExitClusterScore)
+	}
+}
+
+// Action is what to do about an alert.
+func (t Type) Action() string {
+	switch t {
+	case RegimeChange:
+		return "Re-evaluate bias, review open positions."
+	case ExitCluster:
+		return "Stop adding exposure. Tighten stops."
+	default:
+		return "Do not trade until resolved."
+	}
+}
