@@ -132,7 +132,7 @@ func TestSignalsFollowTheSnapshots(t *testing.T) {
 		t.Errorf("the newest signal is %v s old", age)
 	}
 	_, metrics := w.ask("GET", w.address+"/metrics", "")
-	for _, value := range []string{"Long-only", "Short-only", "No-trade", "Defensive", "rising", "alignment", "dispersion", "exit_cluster"} {
+	for _, value := range []string{"Long-only", "Short-only", "No-trade", "Defensive", "rising", "alignment", "dispersion", "exit_cluster_score"} {
 		if strings.Contains(metrics, value) {
 			t.Errorf("/metrics shows %s", value)
 		}

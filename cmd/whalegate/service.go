@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	alerts "github.com/whalegate/whalegate/alerting/engine"
 	"github.com/whalegate/whalegate/collector"
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/clock"
@@ -35,6 +36,7 @@ type service struct {
 	registry  *prometheus.Registry
 	collector *collector.Collector
 	signals   *engine.Job
+	alerts    *alerts.Job
 	client    *hyperliquid.Client
 	server    *web.Server
 	universe  int // wallets to track
@@ -57,7 +59,8 @@ func newService(ctx context.Context, databaseURL, listen, webConfig string, exch
 	}
 	s := &service{listen: listen, webConfig: webConfig, clock: c, logger: logger, pool: pool, registry: registry, client: client, universe: exchange.Universe}
 	checks := qa.New(pool, logger, registry)
-	s.signals = engine.New(engine.Config{Pool: pool, Clock: c, Logger: logger, Registerer: registry, QA: checks, Judge: engine.Now})
+	s.alerts = alerts.New(alerts.Config{Pool: pool, Clock: c, Logger: logger, Registerer: registry})
+	s.signals = engine.New(engine.Config{Pool: pool, Clock: c, Logger: logger, Registerer: registry, QA: checks, Judge: engine.Now, Done: s.alerts.Wake})
 	collecting := exchange.collectorConfig(c, logger, registry, checks)
 	collecting.Committed = func(time.Time) { s.signals.Wake() }
 	s.collector, err = collector.New(collecting, client, collector.NewStore(pool))
@@ -87,7 +90,8 @@ const lookEvery = 5 * time.Second
 // The order of shutdown is the order of adding: first the signal, then whoever
 // makes new work (the refresh, the search for accounts), then the snapshot
 // cycle, which abandons its minute and writes nothing of it; then the signals,
-// which stand on what the cycle committed; then the watcher of health, and last
+// which stand on what the cycle committed, and the alerts, which stand on them;
+// then the watcher of health, and last
 // HTTP, so that metrics and probes answer while the rest ends.
 // An interrupt only cancels: the waiting is in execute. The pool is closed when
 // nobody is left who could use it.
@@ -119,6 +123,7 @@ func (s *service) run(ctx context.Context) error {
 	loop(s.collector.Accounts)
 	loop(s.collector.Snapshots)
 	loop(s.signals.Run)
+	loop(s.alerts.Run)
 	{ // Health, watched whatever the schema is: it cannot be asked, so it is STALE.
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		watcher := &health.Watcher{DB: s.pool, Clock: s.clock, Logger: s.logger, Every: lookEvery, Changed: s.healthChanged}

@@ -23,7 +23,8 @@ type Config struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 	QA         *qa.Recorder
-	Judge      Judge // Now in the service
+	Judge      Judge  // Now in the service
+	Done       func() // told when something has become of a boundary; may be nil
 }
 
 // Job computes the signals of each boundary as soon as its snapshot is committed,
@@ -177,6 +178,9 @@ func (j *Job) compute(ctx context.Context, boundary time.Time) error {
 		return err
 	}
 	j.tell(ctx, r)
+	if j.cfg.Done != nil {
+		j.cfg.Done()
+	}
 	return nil
 }
 
