@@ -2,6 +2,7 @@ package test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +35,27 @@ func TestTheSystemAlertOfAnOutage(t *testing.T) {
 	}
 	if n := get[int](w, "SELECT count(*) FROM alerts WHERE alert_type <> 'system_stale' AND health_state <> 'HEALTHY'"); n != 0 {
 		t.Errorf("%d alerts on bad data", n)
+	}
+	if r := w.cli("alerts", "list", "--asset=system"); r.code != 0 || strings.Count(r.stdout, "\n") != 1 || !strings.Contains(r.stdout, "critical  [SYSTEM] Data Stale") || !strings.Contains(r.stdout, "(resolved ") {
+		t.Errorf("list: %s", r)
+	}
+	if r := w.cli("alerts", "list", "--asset=DOGE"); r.code != 1 || strings.Count(r.stderr, "\n") != 1 {
+		t.Errorf("list of no asset: %s", r)
+	}
+	if r := w.cli("alerts", "pause", "--reason", "test", "--for=25h"); r.code != 1 || !strings.Contains(r.stderr, "at most 24h") {
+		t.Errorf("a pause of 25 h: %s", r)
+	}
+	if r := w.cli("alerts", "pause", "--reason", "test"); r.code != 0 || !strings.Contains(r.stdout, "suppressed until") {
+		t.Errorf("pause: %s", r)
+	}
+	if r := w.cli("alerts", "state"); r.code != 0 || !strings.HasPrefix(r.stdout, "paused until ") || strings.Count(r.stdout, "last period") != 6 {
+		t.Errorf("state: %s", r)
+	}
+	if r := w.cli("alerts", "unpause"); r.code != 0 {
+		t.Errorf("unpause: %s", r)
+	}
+	if r := w.cli("alerts", "state", "--json"); r.code != 0 || strings.Count(r.stdout, `"alert_type"`) != 7 || strings.Contains(r.stdout, "paused") {
+		t.Errorf("state as JSON: %s", r)
 	}
 	// Every boundary that was decided is decided once, and none is left behind.
 	await(t, "the newest boundary to be decided", func() error {

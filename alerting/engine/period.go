@@ -191,7 +191,11 @@ func (l *ledger) write(ctx context.Context, tx pgx.Tx, a asset.Asset, e alerting
 		return told, err
 	}
 	if e.Suppressed == "" && e.Before > 0 {
-		told.Message += fmt.Sprintf(" (%d alerts of %s suppressed since the last one.)", e.Before, a)
+		alerts := "alerts"
+		if e.Before == 1 {
+			alerts = "alert"
+		}
+		told.Message += fmt.Sprintf(" (%d %s of %s suppressed since the last one.)", e.Before, alerts, a)
 	}
 	var until *time.Time
 	if e.Suppressed == "" {

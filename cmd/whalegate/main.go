@@ -33,6 +33,7 @@ type cli struct {
 	Resume  resumeCmd     `cmd:"" help:"End the halt, once two clean cycles are in since it began."`
 	Univ    universe      `cmd:"" name:"universe" help:"The tracked wallets."`
 	Signals signalsCmd    `cmd:"" help:"The stored signals: list them, compute them again, replay a range."`
+	Alerts  alertsCmd     `cmd:"" name:"alerts" help:"The alerts: list them, what is remembered, pause them in an emergency."`
 	Boards  dashboardsCmd `cmd:"" name:"dashboards" help:"The Grafana boards."`
 	Version versionCmd    `cmd:"" help:"Show build information."`
 }
