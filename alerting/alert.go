@@ -103,15 +103,3 @@ func Message(t Type, s signals.Signal) string {
 		return fmt.Sprintf("[%s] Smart Money De-risking: Exit Cluster elevated (%.1f%%). Stop adding exposure. Tighten stops.", s.Asset, s.ExitClusterScore)
 	}
 }
-
-// Action is what to do about an alert.
-func (t Type) Action() string {
-	switch t {
-	case RegimeChange:
-		return "Re-evaluate bias, review open positions."
-	case ExitCluster:
-		return "Stop adding exposure. Tighten stops."
-	default:
-		return "Do not trade until resolved."
-	}
-}
