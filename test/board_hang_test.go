@@ -35,11 +35,11 @@ func TestTheBoardGoesDarkWhenNobodyAnswers(t *testing.T) {
 	for what, parent := range map[string]int{"the database": w.pg.PID(), "Grafana": w.grafana.PID()} {
 		b.open(front.URL + boardPath)
 		b.shows(10, "Long-only")
+		b.forget()
 		stopped := family(t, parent)
 		for _, pid := range stopped {
 			must(t, syscall.Kill(pid, syscall.SIGSTOP))
 		}
-		b.received()
 		b.refresh()
 		b.shows(stateID, "SYSTEM HALT")
 		b.checkHalted(0)
@@ -76,18 +76,19 @@ func TestTheBoardGoesDarkWhenItsSessionsAreTaken(t *testing.T) {
 	b.open(w.grafana.URL + boardPath)
 	b.shows(10, "Long-only")
 	var held sync.WaitGroup
+	hold := func() { _, _ = w.values("SET statement_timeout = 0; SELECT pg_sleep(600)") } // until it is ended below
 	for range 70 {
-		held.Go(func() { _, _ = w.values("SET statement_timeout = 0; SELECT pg_sleep(600)") }) // until it is ended below
+		held.Go(hold)
 	}
-	t.Log("taking")
 	await(t, "every session to be taken", func() error {
 		if _, err := w.values("SELECT 1"); err == nil {
+			held.Go(hold) // some are refused while others still close
 			return errors.New("there is still one")
 		}
 		return nil
 	})
 	w.newestRun(failedRun)
-	b.received()
+	b.forget()
 	b.refresh() // it ends, whoever gets a session: nothing waits for one
 	b.checkHalted(0)
 	await(t, "every session to be free", func() error { // Grafana tries again what was cut off
@@ -98,9 +99,7 @@ func TestTheBoardGoesDarkWhenItsSessionsAreTaken(t *testing.T) {
 		}
 		return err
 	})
-	t.Log("free")
 	held.Wait()
-	t.Log("all back")
 	w.newestRun(cleanRun)
 	b.refresh()
 	b.shows(10, "Long-only")

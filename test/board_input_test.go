@@ -56,7 +56,7 @@ func TestTheBoardWithBadInput(t *testing.T) {
 	w.exec(`WITH a AS (INSERT INTO alerts (timestamp, asset, alert_type, severity, message, health_state)
 			VALUES ($1, 'SYSTEM', 'system_stale', 'critical', '[SYSTEM] ' || repeat('An endless message <b>with</b> ${health_state} in it. ', 40), 'STALE') RETURNING id)
 		INSERT INTO alert_state (asset, alert_type, is_active, active_alert_id) SELECT 'SYSTEM', 'system_stale', true, id FROM a`, w.minute())
-	b.received()
+	b.forget()
 	b.open(board)
 	b.screenshot(artifact(t, "every-reason.png"))
 	b.shows(stateID, "SYSTEM HALT")
@@ -77,7 +77,7 @@ func TestTheBoardWithBadInput(t *testing.T) {
 
 	// The health function fails.
 	w.exec("ALTER FUNCTION ingest_health_at(timestamptz) RENAME TO away")
-	b.received()
+	b.forget()
 	b.refresh()
 	b.shows(stateID, "SYSTEM HALT")
 	b.shows(factsID, "health_unknown", "7-database")
@@ -89,7 +89,7 @@ func TestTheBoardWithBadInput(t *testing.T) {
 
 	// The views are gone, as with an old schema.
 	w.exec("ALTER SCHEMA board RENAME TO away")
-	b.received()
+	b.forget()
 	b.refresh()
 	b.shows(stateID, "SYSTEM HALT")
 	b.shows(factsID, "SYSTEM HALT")
@@ -100,8 +100,8 @@ func TestTheBoardWithBadInput(t *testing.T) {
 	b.shows(10, "Long-only")
 
 	// The database is gone.
+	b.forget()
 	must(t, w.pg.Kill())
-	b.received()
 	b.refresh()
 	b.screenshot(artifact(t, "no-database.png"))
 	b.shows(stateID, "SYSTEM HALT")
@@ -113,7 +113,7 @@ func TestTheBoardWithBadInput(t *testing.T) {
 	must(t, w.pg.Restart(t.Context()))
 	b.open(board)
 	b.shows(10, "Long-only")
-	b.received()
+	b.forget()
 	must(t, w.grafana.Stop())
 	b.refresh()
 	b.screenshot(artifact(t, "no-grafana.png"))

@@ -133,8 +133,8 @@ func TestTheTradingBoard(t *testing.T) {
 	b.screenshot(artifact(t, "degraded.png"))
 	checkDegradedBoard(b)
 
-	b.received()
 	w.newestRun(failedRun)
+	b.forget()
 	b.refresh() // the page that has just shown everything
 	b.screenshot(artifact(t, "stale.png"))
 	b.shows(stateID, "SYSTEM HALT")

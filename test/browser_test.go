@@ -225,6 +225,14 @@ func (b *browser) received() (list []string) {
 	return list
 }
 
+// forget waits for whatever has been asked so far, by the page itself too, and
+// drops the answers: what comes after is what counts.
+func (b *browser) forget() {
+	b.Helper()
+	b.settle()
+	b.received()
+}
+
 // checkOffline fails for every request that was meant to leave this machine.
 func (b *browser) checkOffline() {
 	b.Helper()
