@@ -140,25 +140,44 @@ func (w *worker) run(ctx context.Context) {
 // tells how long to leave it alone.
 func (w *worker) drain(ctx context.Context) (rest time.Duration, err error) {
 	for {
-		i, err := take(ctx, w.cfg.Pool, w.receiver.Name, 0)
-		if err != nil || i == nil {
+		ids, err := due(ctx, w.cfg.Pool, w.receiver.Name)
+		if err != nil {
 			return 0, err
 		}
+		rest, taken, err := w.work(ctx, ids)
+		if rest > 0 || taken == 0 || err != nil {
+			return rest, err
+		}
+	}
+}
+
+// work sends rows, if nobody else took them first.
+func (w *worker) work(ctx context.Context, ids []int64) (rest time.Duration, taken int, err error) {
+	for _, id := range ids {
+		i, err := take(ctx, w.cfg.Pool, w.receiver.Name, id)
+		if err != nil {
+			return 0, taken, err
+		}
+		if i == nil {
+			continue
+		}
+		taken++
 		r := w.attempt(ctx, i)
 		if err := w.record(ctx, i, r); err != nil {
-			return 0, err
+			return 0, taken, err
 		}
 		if r.Outcome == receiver.Retry || r.Outcome == receiver.Unknown {
 			w.failures++
-			return max(r.After, min(time.Second<<min(w.failures, 10), longestRest)), nil
+			return max(r.After, min(time.Second<<min(w.failures, 10), longestRest)), taken, nil
 		}
 		if w.failures > 0 && r.Outcome == receiver.Delivered {
 			if err := hasten(ctx, w.cfg.Pool, w.receiver.Name); err != nil {
-				return 0, err
+				return 0, taken, err
 			}
 			w.failures = 0
 		}
 	}
+	return 0, taken, nil
 }
 
 // attempt sends once.

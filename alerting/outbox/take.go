@@ -30,20 +30,41 @@ const lease = time.Minute
 const notificationColumns = `d.id, d.kind, d.idempotency_key, coalesce(a.alert_type, ''), coalesce(a.asset, 'SYSTEM'), coalesce(a.severity, 'medium'),
 	coalesce(a.message, 'This is a test of the receiver ' || d.receiver || '.'), coalesce(a.timestamp, d.created_at), a.resolved_at, whalegate_now()`
 
-// The row that matters most: critical first, then what was never tried, then what
-// waits longest. An end is not told before its beginning. A row of a process that
-// died while sending is due when its lease has run out.
+// Rows that are due. An end is not told before its beginning. A row of a process
+// that died while sending is due when its lease has run out.
+const isDue = `d.receiver = $1 AND d.state IN ('pending', 'unknown') AND d.next_attempt_at <= whalegate_now() AND d.expires_at > whalegate_now()
+	AND NOT (d.kind = 'resolved' AND EXISTS (
+		SELECT FROM alert_deliveries f
+		WHERE f.alert_id = d.alert_id AND f.receiver = d.receiver AND f.kind = 'firing' AND f.state IN ('pending', 'unknown') AND f.expires_at > whalegate_now()))`
+
+// What matters most first: what is critical, then what was never tried, then what
+// waits longest.
+const selectDue = `
+	SELECT d.id
+	FROM alert_deliveries d LEFT JOIN alerts a ON a.id = d.alert_id
+	WHERE ` + isDue + `
+	ORDER BY (a.severity = 'critical') IS TRUE DESC, d.attempts = 0 DESC, d.next_attempt_at, d.id
+	LIMIT $2`
+
+// batch is how many rows are looked up at once: a long queue is not sorted for each
+// of its rows, and what is critical does not wait for many others.
+const batch = 50
+
+// due lists the next rows of a receiver. Somebody else may take them first.
+func due(ctx context.Context, db *pgxpool.Pool, name string) ([]int64, error) {
+	ctx, cancel := postgres.Reading(ctx)
+	defer cancel()
+	rows, err := db.Query(ctx, selectDue, name, batch)
+	if err != nil {
+		return nil, postgres.Because(ctx, "look for deliveries", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	return list, postgres.Because(ctx, "look for deliveries", err)
+}
+
 const takeRow = `
 	WITH due AS (
-		SELECT d.id, d.state
-		FROM alert_deliveries d LEFT JOIN alerts a ON a.id = d.alert_id
-		WHERE d.receiver = $1 AND d.state IN ('pending', 'unknown') AND d.next_attempt_at <= whalegate_now() AND d.expires_at > whalegate_now()
-			AND ($2 = 0 OR d.id = $2)
-			AND NOT (d.kind = 'resolved' AND EXISTS (
-				SELECT FROM alert_deliveries f
-				WHERE f.alert_id = d.alert_id AND f.receiver = d.receiver AND f.kind = 'firing' AND f.state IN ('pending', 'unknown') AND f.expires_at > whalegate_now()))
-		ORDER BY (a.severity = 'critical') IS TRUE DESC, d.attempts = 0 DESC, d.next_attempt_at, d.id
-		LIMIT 1 FOR UPDATE OF d SKIP LOCKED
+		SELECT d.id, d.state FROM alert_deliveries d WHERE d.id = $2 AND ` + isDue + ` FOR UPDATE OF d SKIP LOCKED
 	), taken AS (
 		UPDATE alert_deliveries d
 		SET state = 'unknown', attempts = d.attempts + 1, last_attempt_at = whalegate_now(), next_attempt_at = whalegate_now() + $3::interval
@@ -53,8 +74,7 @@ const takeRow = `
 	SELECT d.before, d.attempts, ` + notificationColumns + `
 	FROM taken d LEFT JOIN alerts a ON a.id = d.alert_id`
 
-// take takes the next row of a receiver, or the one with an id that is not 0. It is
-// nil when there is none.
+// take takes a row, or returns nil when it is not due any more.
 func take(ctx context.Context, db *pgxpool.Pool, name string, id int64) (*item, error) {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()

@@ -1,7 +1,7 @@
 package receiver
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -97,7 +97,7 @@ func parse(text []byte, dir string) ([]Receiver, error) {
 func outline(text []byte) (external string, entries []entry, err error) {
 	var root yaml.Node
 	if err := yaml.Unmarshal(text, &root); err != nil {
-		return "", nil, notYAML(err)
+		return "", nil, at(badLine(text), "this is no YAML: check the indentation and the quotes there and above")
 	}
 	if len(root.Content) == 0 {
 		return "", nil, at(1, "it is empty: a list of receivers is right, as in docs/alerts.md; for none leave out the file")
@@ -132,14 +132,22 @@ func outline(text []byte) (external string, entries []entry, err error) {
 	return external, entries, nil
 }
 
-// notYAML turns the parser's error into one line; it may quote the file, and so a
-// secret.
-func notYAML(err error) error {
-	if line := regexp.MustCompile(`line \d+`).FindString(err.Error()); line != "" {
-		return fmt.Errorf("%s: this is no YAML: check the indentation and the quotes there and above", line)
+// badLine is the line from which on the text is no YAML: the one after the longest
+// beginning that is. The parser's own error often names where a list began, and may
+// quote the file, and so a secret.
+func badLine(text []byte) int {
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	for n := min(len(lines), mostLines); n > 0; n-- {
+		var root yaml.Node
+		if yaml.Unmarshal(bytes.Join(lines[:n], nil), &root) == nil {
+			return min(n+1, len(lines))
+		}
 	}
-	return errors.New("line 1: this is no YAML")
+	return 1
 }
+
+// mostLines bounds the search for a bad line.
+const mostLines = 500
 
 // pairs yields the keys and values of a mapping; of anything else, nothing.
 func pairs(node *yaml.Node) func(func(key, value *yaml.Node) bool) {

@@ -24,9 +24,12 @@ const shortest = 4
 // stands differs from service to service: user, password, host, path or query. So
 // all of it is, but for the names that say nothing.
 func secretsOf(address string, more ...string) (list secrets) {
+	scheme, _, _ := strings.Cut(address, ":")
 	add := func(text string) {
-		for _, part := range append(strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune("/@:&?=+,;", r) }), text) {
-			if len(part) >= shortest {
+		parts := append(strings.Split(text, "/"), text)
+		parts = append(parts, strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune("/@:&?=+,;", r) })...)
+		for _, part := range parts {
+			if len(part) >= shortest && part != scheme { // a service's host is often its own name
 				list = append(list, part, url.QueryEscape(part), url.PathEscape(part))
 			}
 		}
