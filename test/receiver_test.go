@@ -46,6 +46,7 @@ type mailbox struct {
 	known   map[string]letter
 	answer  func(n int) int // the status of the n-th request; nil: 200
 	asked   int
+	slow    time.Duration // how long it takes to answer
 }
 
 func newMailbox(t testing.TB) *mailbox {
@@ -65,6 +66,7 @@ func (m *mailbox) take(w http.ResponseWriter, r *http.Request) {
 		m.Errorf("a body that is no webhook: %v %s", err, body)
 		return
 	}
+	defer time.Sleep(m.slow)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked++
