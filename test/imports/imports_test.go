@@ -26,6 +26,8 @@ var forbidden = []struct{ from, to, why string }{
 	{"alerting", "internal/postgres", "the rules know no database"},
 	{"alerting/engine", "collector", "alerts stand on what is stored, not on who stored it"},
 	{"alerting/engine", "signals/engine", "alerts know the signal's type, and not how it is made"},
+	{"alerting/replay", "collector", "alerts stand on what is stored, not on who stored it"},
+	{"alerting/replay", "signals/engine", "alerts know the signal's type, and not how it is made"},
 	{"signals/engine", "alerting", "nothing flows back"},
 	{"dashboards", "internal", "boards are files, and know no database"},
 	{"dashboards", "signals", "boards read what is stored, not who made it"},
