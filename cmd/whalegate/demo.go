@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/oklog/run"
 
+	"github.com/whalegate/whalegate/alerting/receiver"
 	"github.com/whalegate/whalegate/collector/simulator"
 	"github.com/whalegate/whalegate/internal/postgres/server"
 )
@@ -145,6 +147,7 @@ whalegate demo is running. Everything listens on this machine only.
   service     http://%s   /metrics  /-/healthy  /-/ready  /api/v1/status
   exchange    %s   simulated; faults: POST /control/faults
   PostgreSQL  127.0.0.1:%d, database %s
+  alerts      %s
 %s
 
 In another terminal:
@@ -153,7 +156,15 @@ In another terminal:
   psql "$DATABASE_URL"
 Ctrl-C ends it; the next start goes on with the same data in %s
 
-`, s.server.Address(), simulator, pg.Port(), database, strings.Join(boards.lines, "\n"), env, program(), c.DataDir)
+`, s.server.Address(), simulator, pg.Port(), database, s.announceReceivers(), strings.Join(boards.lines, "\n"), env, program(), c.DataDir)
+}
+
+// announceReceivers says who is told of alerts.
+func (s *service) announceReceivers() string {
+	if slices.Equal(s.receivers, []string{receiver.LogName}) {
+		return "written to this log and sent to nobody; --receivers.file FILE says whom to tell"
+	}
+	return "sent to " + strings.Join(s.receivers, ", ")
 }
 
 // program is how this program can be called again.
