@@ -18,6 +18,7 @@ import (
 
 	"github.com/whalegate/whalegate/alerting/receiver"
 	"github.com/whalegate/whalegate/collector/simulator"
+	"github.com/whalegate/whalegate/internal/postgres/disk"
 	"github.com/whalegate/whalegate/internal/postgres/server"
 )
 
@@ -94,7 +95,7 @@ func (c *demoCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
 	address := "http://" + listener.Addr().String()
 	flags := exchangeFlags{APIURL: address, StatsURL: address, APIWeight: demoWeight, Universe: c.Universe, Concurrency: c.Concurrency}
 	writerURL := withPassword(pg.URL(writerRole, database), state.WriterPassword)
-	s, err := newService(ctx, writerURL, httpFlags{freeOrAddress(c.Listen), c.WebConfig}, flags, c.alertFlags, clk, logger)
+	s, err := newService(ctx, writerURL, httpFlags{freeOrAddress(c.Listen), c.WebConfig}, flags, c.alertFlags, storageFlags{Disk: c.DataDir, Reserve: disk.DefaultReserve}, clk, logger)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
