@@ -1,6 +1,7 @@
 package retention
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -103,13 +104,13 @@ func removeDays(ctx context.Context, conn *pgx.Conn, now time.Time, o Options) (
 	return found, nil
 }
 
-// batch is how many rows go in one transaction: some ten milliseconds of work.
+// batch is how many rows go in one transaction: a fraction of a second of work.
 const batch = 5000
 
 func removeRows(ctx context.Context, conn *pgx.Conn, r rule, found Removed, progress func(int64)) (Removed, error) {
 	sql := "DELETE FROM " + r.table + " WHERE ctid = ANY (ARRAY(SELECT t.ctid FROM " + r.table + " t WHERE " + r.old + " LIMIT $2))"
 	for {
-		n, err := removeBatch(ctx, conn, sql, found.Before)
+		n, err := removeBatch(ctx, conn, sql, found.Before, cmp.Or(r.batch, batch))
 		if err != nil {
 			return found, postgres.Because(ctx, "remove old rows of "+r.table, err)
 		}
@@ -121,9 +122,9 @@ func removeRows(ctx context.Context, conn *pgx.Conn, r rule, found Removed, prog
 	}
 }
 
-func removeBatch(ctx context.Context, conn *pgx.Conn, sql string, before time.Time) (n int64, err error) {
+func removeBatch(ctx context.Context, conn *pgx.Conn, sql string, before time.Time, most int) (n int64, err error) {
 	err = briefly(ctx, conn, func(ctx context.Context, tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, sql, before, batch)
+		tag, err := tx.Exec(ctx, sql, before, most)
 		n = tag.RowsAffected()
 		return err
 	})

@@ -20,6 +20,7 @@ type rule struct {
 	kept  time.Duration // at least, and when nothing else is asked for
 	more  time.Duration // on top, also when everything is kept longer
 	old   string        // condition on t; $1 is the instant before which things are old
+	batch int           // rows a transaction, where the usual number would take long
 }
 
 // The universe that was in force when the time that is kept began: signals of
@@ -65,7 +66,8 @@ var rules = []rule{
 	{table: "signal_cycles", kept: 30 * Day, old: "t.timestamp < $1"},
 	{table: "snapshot_anomalies", kept: 30 * Day, old: "t.snapshot_ts < $1"},
 	{table: "wallet_universe_members", kept: 30 * Day, old: "t.run_id IN (SELECT r.run_id FROM wallet_universe_runs r WHERE r.as_of_ts < " + oldUniverse + ")"},
-	{table: "wallet_universe_runs", kept: 30 * Day, old: "t.as_of_ts < " + oldUniverse},
+	// For each of these the server looks for members, among those that have just been removed.
+	{table: "wallet_universe_runs", kept: 30 * Day, old: "t.as_of_ts < " + oldUniverse, batch: 10},
 	{table: "qa_events", kept: 30 * Day, old: "t.last_ts < $1"},
 	{table: "health_transitions", kept: 90 * Day, old: "t.ts < $1"},
 	{table: "alert_deliveries", kept: 90 * Day, old: `
