@@ -22,6 +22,7 @@ var forbidden = []struct{ from, to, why string }{
 	{"signals", "internal/postgres", "the rules know no database"},
 	{"signals/series", "internal/postgres", "what is kept in memory knows no database"},
 	{"signals/engine", "collector", "signals stand on what is stored, not on who stored it"},
+	{"internal/retention", "collector", "what all rooms stand on knows none of them"},
 	{"internal/status", "signals", "what all rooms stand on knows none of them"},
 	{"alerting", "internal/postgres", "the rules know no database"},
 	{"alerting/engine", "collector", "alerts stand on what is stored, not on who stored it"},
