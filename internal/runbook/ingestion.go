@@ -9,6 +9,9 @@ import (
 
 const showRuns = `psql "$DATABASE_URL" -c "SELECT timestamp, status, coverage_pct, failures, error FROM ingest_runs ORDER BY timestamp DESC LIMIT 10"`
 
+// askExchange asks for the state of an account that everybody has.
+const askExchange = `curl -sS -m 10 -w '\n%{http_code} after %{time_total} s\n' -H 'Content-Type: application/json' -d '{"type":"clearinghouseState","user":"0x0000000000000000000000000000000000000000"}' https://api.hyperliquid.xyz/info`
+
 func judgeIngestion(f *Facts) *Finding {
 	c, at := f.broke()
 	hanging := f.Service.Trouble == Hanging
@@ -18,7 +21,7 @@ func judgeIngestion(f *Facts) *Finding {
 		found.figure("service", "%s: %s", f.Service.URL, f.Service.Error)
 		found.lastRun(f)
 		found.do("see whether it was paused (state T), or waits for a disk (D)", "ps -o pid,stat,etime,args -C whalegate")
-		found.do("let a paused one go on; it stores the lost minutes as failed or leaves them out", "pkill -CONT -x whalegate")
+		found.do("let a paused one go on, by its pid", "kill -CONT <pid>")
 		found.do("if it still hangs after two minutes, keep the end of its log and restart it", "sudo systemctl restart whalegate")
 		return found
 	case c == stopped && f.Service.answers() && f.Service.Ready:
@@ -95,12 +98,12 @@ func (f *Facts) failing(bad Run) *Finding {
 	switch reason {
 	case "rate_limited", "throttled":
 		found.do("see whether something else uses the exchange from this address, and end it", `ss -tnp state established '( dport = :443 )'`)
-		found.do("or give the service a smaller budget, which needs a restart", "WHALEGATE_API_WEIGHT=600")
+		found.do("or give the service a smaller budget (WHALEGATE_API_WEIGHT=600), and restart it", "sudo systemctl restart whalegate")
 	case "timeout", "connection":
-		found.do("see whether the exchange can be reached", `curl -sS -m 10 -o /dev/null -w '%{http_code} %{time_total}s\n' -X POST -H 'Content-Type: application/json' -d '{"type":"meta"}' "${WHALEGATE_API_URL:-https://api.hyperliquid.xyz}/info"`)
+		found.do("see whether the exchange can be reached", askExchange)
 		found.do("if not: network, name resolution, or an outage of theirs; wait, it tries every minute", "whalegate runbook verify ingestion --watch")
 	case "schema", "malformed", "null", "too_large", "rejected":
-		found.do("look at what the exchange answers: its form has changed, or something answers in its place", `curl -sS -m 10 -X POST -H 'Content-Type: application/json' -d '{"type":"meta"}' "${WHALEGATE_API_URL:-https://api.hyperliquid.xyz}/info" | head -c 300`)
+		found.do("look at what the exchange answers: its form has changed, or something answers in its place", askExchange)
 		found.do("a changed form needs a new version: halt until there is one", `whalegate halt --reason "the exchange changed the form of its answers"`)
 	case "server_error":
 		found.do("see whether the exchange announced an outage; wait, it tries every minute", "whalegate runbook verify ingestion --watch")

@@ -242,6 +242,10 @@ func checkReport(t *testing.T, r Report) {
 			if a.Do == "" || strings.Contains(a.Command+a.Do, "%!") {
 				t.Errorf("%s: action %+v", f.Slug, a)
 			}
+			// The commands of the pages are run in a test of their own.
+			if page := all[f.Runbook-1].Text(); !strings.Contains(page, a.Command+"\n") && !strings.Contains(page, "`"+a.Command+"`") && a.Command != "" {
+				t.Errorf("%s does not have %s", f.Page, a.Command)
+			}
 		}
 	}
 	var text strings.Builder
