@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -97,7 +98,7 @@ func TestEveryCommandOfThePagesRuns(t *testing.T) {
 			if strings.HasPrefix(b.text, administrator) {
 				address = w.pg.URL(server.Superuser, dbName)
 			}
-			if out, err := o.run(t.Context(), b.text, "psql", "-X", "-v", "ON_ERROR_STOP=1", "-d", address); err != nil {
+			if out, err := o.run(t.Context(), b.text, `psql -X -v ON_ERROR_STOP=1 -d "$1"`, address); err != nil {
 				t.Errorf("%s: %v\n%s", where, err, out)
 			}
 		case "sh":
@@ -141,24 +142,15 @@ func newOperator(w *world) *operator {
 	w.Cleanup(func() { _ = idle.Close(context.Background()) }) // a page ends it
 	o.busy = strconv.Itoa(int(idle.PgConn().PID()))
 	o.env = append(w.environ(), "PATH="+tools+":"+bin+":"+os.Getenv("PATH"), "HOME="+os.Getenv("HOME"), "DATABASE_URL="+o.address, "PGHOST=127.0.0.1",
-		"PGPORT="+strconv.Itoa(w.pg.Port()), "WHALEGATE_SERVICE_URL="+w.address, "USER=ann", "WHALEGATE_CONFIG=")
+		"PGPORT="+strconv.Itoa(w.pg.Port()), "WHALEGATE_SERVICE_URL="+w.address, "USER=ann")
 	return o
 }
 
-func (o *operator) run(ctx context.Context, stdin, name string, args ...string) (string, error) {
+// run runs a shell script; args are its $1 and so on.
+func (o *operator) run(ctx context.Context, stdin, script string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for _, entry := range o.env {
-		if path, ok := strings.CutPrefix(entry, "PATH="); ok && !strings.Contains(name, "/") {
-			for dir := range strings.SplitSeq(path, ":") {
-				if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-					name = filepath.Join(dir, name)
-					break
-				}
-			}
-		}
-	}
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := exec.CommandContext(ctx, "bash", append([]string{"-o", "pipefail", "-c", script, "bash"}, args...)...)
 	var out bytes.Buffer
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = o.env, strings.NewReader(stdin), &out, &out
 	err := cmd.Run()
@@ -171,8 +163,9 @@ func (o *operator) line(t *testing.T, where, line string) {
 	t.Helper()
 	text := strings.NewReplacer("http://127.0.0.1:9464", o.world.address, "https://api.hyperliquid.xyz", o.exchange, "https://stats-data.hyperliquid.xyz", o.exchange, "<pid>", o.busy).Replace(line)
 	try := func() error {
-		out, err := o.run(t.Context(), "", "bash", "-o", "pipefail", "-c", text)
-		if code, ok := err.(*exec.ExitError); ok && tells.MatchString(line) && code.ExitCode() <= 2 {
+		out, err := o.run(t.Context(), "", text)
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && tells.MatchString(line) && exit.ExitCode() <= 2 {
 			err = nil
 		}
 		if err != nil {

@@ -115,8 +115,12 @@ func boardTruthRecovery(f *Facts) []Criterion {
 	for _, n := range f.Stored.Board.Rows {
 		rows += n
 	}
-	second := holds(agree, disagree == 0, "database %s, board %s, metrics %s", state, f.Stored.Board.HeaderState, f.metricState())
-	if f.metricState() == "" {
+	told := string(f.metricState())
+	if f.Service.URL == "" || f.Service.Trouble == Refused {
+		told = "none: nobody gives any" // nor can they say anything wrong
+	}
+	second := holds(agree, disagree == 0, "database %s, board %s, metrics %s", state, f.Stored.Board.HeaderState, told)
+	if told == "" {
 		second = unsure(agree, "the service's metrics: "+f.Service.Error)
 	}
 	return []Criterion{

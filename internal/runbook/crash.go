@@ -18,6 +18,8 @@ func judgeCrash(f *Facts) *Finding {
 		found = crash.found(P3, "nobody answers at %s, though runs came until a moment ago: it died just now, or listens elsewhere (--service-url)", f.Service.URL)
 	case f.Service.URL == "" && c == stopped:
 		found = crash.found(f.worst(P2), "no run comes, and the service was not asked: the process may be gone")
+	case f.Service.Trouble == Answered && c == stopped:
+		found = crash.found(f.worst(P2), "no run comes, and something else answers at %s: the process may be gone", f.Service.URL)
 	case c == gap && !f.outlived(at):
 		found = crash.found(f.worst(P3), "the process was away: minutes are missing from the runs")
 		found.figure("missing", "%d minutes within the last hour", f.missing(time.Hour))

@@ -137,6 +137,9 @@ func (f *Facts) unknown() []string {
 			list = append(list, part.name+": "+oneLine(why))
 		}
 	}
+	if s := f.Service; s.Error != "" && (s.Trouble == "" || s.Trouble == Answered) {
+		list = append(list, "service "+s.URL+": "+oneLine(s.Error))
+	}
 	if f.health() == nil {
 		list = append(list, "state of health: nobody could be asked, so it counts as STALE")
 	}

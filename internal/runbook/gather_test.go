@@ -96,6 +96,11 @@ func TestNothingIsFoundWhereNothingIsWrong(t *testing.T) {
 // What is wrong with the database, or with how it is asked, has its own name.
 func TestTheTroubleIsNamedAsWhatItIs(t *testing.T) {
 	guarded := passwordServer(t)
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
 	for _, tt := range []struct {
 		name  string
 		url   func(*testing.T, *pgxpool.Pool) string
@@ -105,6 +110,9 @@ func TestTheTroubleIsNamedAsWhatItIs(t *testing.T) {
 	}{
 		{"nobody listens", func(*testing.T, *pgxpool.Pool) string { return "postgres://ann:s3cret@127.0.0.1:1/hyperliquid" }, "", Unreachable, "refused"},
 		{"no such host", func(*testing.T, *pgxpool.Pool) string { return "postgres://ann:s3cret@host.invalid/hyperliquid" }, "", Unreachable, "host.invalid"},
+		{"somebody listens, and does not answer", func(*testing.T, *pgxpool.Pool) string {
+			return "postgres://ann:s3cret@" + silent.Addr().String() + "/hyperliquid"
+		}, "", Unreachable, "timeout"},
 		{"no address", func(*testing.T, *pgxpool.Pool) string { return "hyperliquid" }, "", BadURL, "not a PostgreSQL URL"},
 		{"wrong password", func(*testing.T, *pgxpool.Pool) string {
 			return strings.Replace(guarded.URL(server.Superuser, "postgres"), ":right@", ":s3cret@", 1)
@@ -181,38 +189,42 @@ func TestAClockAnHourOffIsNamed(t *testing.T) {
 }
 
 func TestALockedTableIsSeenAndWhoHoldsIt(t *testing.T) {
-	db := pgtest.New(t)
-	must(t, db, wholeHour)
-	tx, err := db.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tx.Rollback(context.Background())
-	if _, err := tx.Exec(t.Context(), "LOCK TABLE signal_cycles IN ACCESS EXCLUSIVE MODE"); err != nil {
-		t.Fatal(err)
-	}
-	f := ask(t, db, "")
-	r := Diagnose(f)
-	if r.Matching[0] != "database" || r.Exit == 0 || !strings.Contains(f.Database.Unreadable[partCycles], lockTimeout) {
-		t.Errorf("%v, exit %d, %q", r.Matching, r.Exit, f.Database.Unreadable)
-	}
-	if ExitCode(f, database.Verify(f)) == 0 {
-		t.Error("verify holds while a table is locked")
-	}
-	// Its holder is shown once it has been there for a second.
-	await(t, func() bool {
-		f := ask(t, db, "")
-		return slices.ContainsFunc(f.Stored.Sessions, func(s Session) bool {
-			return slices.Contains(s.Locks, "signal_cycles") && s.PID == int(tx.Conn().PgConn().PID())
+	for _, table := range []string{"signal_cycles", "ingest_runs", "qa_events"} {
+		t.Run(table, func(t *testing.T) {
+			db := pgtest.New(t)
+			must(t, db, wholeHour)
+			tx, err := db.Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tx.Rollback(context.Background())
+			if _, err := tx.Exec(t.Context(), "LOCK TABLE "+table+" IN ACCESS EXCLUSIVE MODE"); err != nil {
+				t.Fatal(err)
+			}
+			f := ask(t, db, "")
+			r := Diagnose(f)
+			if r.Matching[0] != "database" || r.Exit == 0 || !strings.Contains(r.Findings[0].Summary, "lock") {
+				t.Errorf("%v, exit %d, %q: %+v", r.Matching, r.Exit, f.Database.Unreadable, r.Findings)
+			}
+			if ExitCode(f, database.Verify(f)) == 0 {
+				t.Error("verify holds while a table is locked")
+			}
+			// Its holder is shown once it has been there for a second.
+			await(t, func() bool {
+				f := ask(t, db, "")
+				return slices.ContainsFunc(f.Stored.Sessions, func(s Session) bool {
+					return slices.Contains(s.Locks, table) && s.PID == int(tx.Conn().PgConn().PID())
+				})
+			})
+			if err := tx.Rollback(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			f = ask(t, db, "")
+			f.Stored.Storage.FreePct = nil
+			if code := ExitCode(f, database.Verify(f)); code != 0 {
+				t.Errorf("verify does not hold afterwards: %+v", database.Verify(f))
+			}
 		})
-	})
-	if err := tx.Rollback(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	f = ask(t, db, "")
-	f.Stored.Storage.FreePct = nil
-	if code := ExitCode(f, database.Verify(f)); code != 0 {
-		t.Errorf("verify does not hold afterwards: %+v", database.Verify(f))
 	}
 }
 

@@ -43,7 +43,7 @@ func TestEachRecoveryCriterionIsHeldByItsFigure(t *testing.T) {
 			f.state(health.Stale, "halted")
 			f.Stored.Board.HeaderState = "HEALTHY"
 		}, []int{1}},
-		{boardTruth, "no metrics", func(f *Facts) { f.died() }, []int{1}},
+		{boardTruth, "metrics that do not come", func(f *Facts) { f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"} }, []int{1}},
 		{boardTruth, "a role may read signals", func(f *Facts) { f.Stored.Board.Open = []string{"whalegate_ops may read signals"} }, []int{2}},
 		{database, "gone", func(f *Facts) { f.unasked(Unreachable, "refused") }, []int{0, 1, 2, 3, 4}},
 		{database, "an old schema", func(f *Facts) { f.Database.Trouble = SchemaPending }, []int{0, 1, 2, 3, 4}},

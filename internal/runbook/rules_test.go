@@ -146,6 +146,11 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		{"7: somebody waits", func(f *Facts) {
 			f.Stored.Sessions = []Session{{PID: 7, State: "active", For: time.Minute, BlockedBy: []int{8}}}
 		}, "database", P2, "", 1},
+		{"7: a lock that keeps minutes from being written", func(f *Facts) {
+			f.storm(2, 200, "database")
+			f.Service.Metrics["whalegate_runs_unsaved"] = 2
+			f.Stored.Sessions = []Session{{PID: 7, State: "idle in transaction", For: time.Minute, Locks: []string{"wallet_snapshots"}}}
+		}, "database", P1, "signal-lock", 2},
 		{"7: a slow query", func(f *Facts) { f.Stored.Sessions = []Session{{PID: 7, State: "active", For: 90 * time.Second}} }, "database", P3, "", 1},
 		{"7: a very slow query", func(f *Facts) { f.Stored.Sessions = []Session{{PID: 7, State: "active", For: time.Hour}} }, "database", P2, "", 1},
 		{"7: the disk fills up", func(f *Facts) { *f.Stored.Storage.FreePct = 12 }, "database", P2, "", 1},
@@ -184,6 +189,13 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		{"9: killed five minutes ago", func(f *Facts) { f.silent(5); f.died() }, "crash", P2, "", 1},
 		{"9: killed before ten minutes", func(f *Facts) { f.silent(12); f.died() }, "crash", P1, "signal-lock", 2},
 		{"9: gone, and nobody asked", func(f *Facts) { f.silent(12); f.Service = Service{} }, "crash", P1, "signal-lock", 2},
+		{"9: something else has its address", func(f *Facts) {
+			f.silent(12)
+			f.Service = Service{URL: f.Service.URL, Trouble: Answered, Error: "/-/healthy answers 404"}
+		}, "crash", P1, "signal-lock", 2},
+		{"9: something else answers, and runs come", func(f *Facts) {
+			f.Service = Service{URL: f.Service.URL, Trouble: Answered, Error: "/-/healthy answers 401"}
+		}, "", "", "", 3},
 		{"9: back after a kill", func(f *Facts) {
 			f.Stored.Runs = slices.Delete(f.Stored.Runs, 2, 4)
 			f.Service.Up = 2 * time.Minute

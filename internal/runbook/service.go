@@ -31,15 +31,20 @@ const (
 
 // askService asks whether the process lives, can work, and what it knows.
 func askService(ctx context.Context, from Source) Service {
-	s := Service{URL: strings.TrimSuffix(from.ServiceURL, "/")}
-	if s.URL == "" {
-		return s
+	base := strings.TrimSuffix(from.ServiceURL, "/")
+	if base == "" {
+		return Service{}
 	}
-	if u, err := url.Parse(s.URL); err != nil || u.Host == "" {
+	s := Service{URL: "(not shown)"}
+	u, err := url.Parse(base)
+	if err == nil {
+		s.URL = u.Redacted() // it may hold the password of basic auth
+	}
+	if err != nil || u.Host == "" {
 		s.Trouble, s.Error = Answered, "service URL: not of the form http://127.0.0.1:9464, nor empty for none"
 		return s
 	}
-	code, _, err := get(ctx, s.URL+"/-/healthy", aliveWithin)
+	code, _, err := get(ctx, base+"/-/healthy", aliveWithin)
 	switch {
 	case err != nil && timedOut(err):
 		s.Trouble, s.Error = Hanging, "connected, and no answer within "+aliveWithin.String()
@@ -51,14 +56,14 @@ func askService(ctx context.Context, from Source) Service {
 		s.Trouble, s.Error = Answered, fmt.Sprintf("/-/healthy answers %d", code)
 		return s
 	}
-	code, body, err := get(ctx, s.URL+"/-/ready", toldWithin)
+	code, body, err := get(ctx, base+"/-/ready", toldWithin)
 	if s.Ready = err == nil && code == http.StatusOK; !s.Ready {
 		s.NotReady = strings.TrimSpace(string(body))
 		if err != nil {
 			s.NotReady = said(err)
 		}
 	}
-	if _, body, err = get(ctx, s.URL+"/api/v1/status", toldWithin); err == nil {
+	if _, body, err = get(ctx, base+"/api/v1/status", toldWithin); err == nil {
 		var report status.Report
 		if err = json.Unmarshal(body, &report); err == nil {
 			s.Status = &report
@@ -67,7 +72,7 @@ func askService(ctx context.Context, from Source) Service {
 	if err != nil {
 		s.Error = "/api/v1/status: " + said(err)
 	}
-	if _, body, err = get(ctx, s.URL+"/metrics", toldWithin); err == nil {
+	if _, body, err = get(ctx, base+"/metrics", toldWithin); err == nil {
 		err = s.metrics(string(body), from.Clock)
 	}
 	if err != nil {

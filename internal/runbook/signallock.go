@@ -32,15 +32,15 @@ func judgeSignalLock(f *Facts) *Finding {
 	}
 	switch c := f.Stored.Cycles[0]; {
 	case c.Timestamp.Before(due) && f.stale():
-		return f.locked(due, "the newest boundary was never computed, and the state is STALE")
+		return f.heldBack(due, "the newest boundary was never computed, and the state is STALE")
 	case c.Timestamp.Before(due) && f.Service.answers() && f.Service.Up > 0 && f.Service.Up < f.at().Sub(due):
-		return f.locked(due, "the newest boundary fell into the time without a process")
+		return f.heldBack(due, "the newest boundary fell into the time without a process")
 	case c.Timestamp.Before(due):
 		return f.dead(due, "the newest boundary was not computed, and the state allows it")
 	case c.Outcome == "failed":
 		return f.dead(due, "the computation failed")
 	case c.Outcome == "blocked":
-		return f.locked(due, "blocked by health ("+strings.Join(c.Reasons, ", ")+"), as it should be")
+		return f.heldBack(due, "blocked by health ("+strings.Join(c.Reasons, ", ")+"), as it should be")
 	case len(c.Skipped) > 0 && f.Stored.Runs != nil:
 		found := signalLock.found(P3, "no signal of %s at the newest boundary: its window held too few snapshots", strings.Join(c.Skipped, ", "))
 		found.cycles(f)
@@ -51,8 +51,8 @@ func judgeSignalLock(f *Facts) *Finding {
 	}
 }
 
-// locked is the lock at work; what locked it is another runbook's.
-func (f *Facts) locked(due time.Time, why string) *Finding {
+// heldBack is the lock at work; what locked it is another runbook's.
+func (f *Facts) heldBack(due time.Time, why string) *Finding {
 	severity := P2
 	if !f.stale() {
 		severity = P3 // the next boundary is computed by itself

@@ -24,6 +24,8 @@ var forbidden = []struct{ from, to, why string }{
 	{"signals/engine", "collector", "signals stand on what is stored, not on who stored it"},
 	{"internal/retention", "collector", "what all rooms stand on knows none of them"},
 	{"internal/status", "signals", "what all rooms stand on knows none of them"},
+	{"internal/runbook", "collector", "what is judged is what is stored"},
+	{"internal/runbook", "signals", "no signal value is an argument of a diagnosis"},
 	{"alerting", "internal/postgres", "the rules know no database"},
 	{"alerting/engine", "collector", "alerts stand on what is stored, not on who stored it"},
 	{"alerting/engine", "signals/engine", "alerts know the signal's type, and not how it is made"},

@@ -13,8 +13,8 @@ import (
 const (
 	maxSkew     = 30 * time.Second // what the collector refuses to write beyond
 	slowAnswer  = 2 * time.Second
-	blockedFor  = 5 * time.Second
-	slowFor     = time.Minute
+	blockedFor  = 3 * time.Second
+	slowFor     = 15 * time.Second // the service gives up on any statement of its own before
 	verySlowFor = 5 * time.Minute
 	minFreePct  = 20.0
 	lowFreePct  = 5.0
@@ -75,6 +75,8 @@ func judgeDatabase(f *Facts) *Finding {
 		}
 		found.do("compare the clocks of every machine, and put the wrong one right", `timedatectl; psql "$DATABASE_URL" -c "SELECT now(), (SELECT max(timestamp) FROM ingest_runs) AS newest_run"`)
 		found.do("wait for two clean minutes: a run from the future has to pass first", "whalegate runbook verify database --watch")
+	case f.locked() != nil:
+		found = f.locked()
 	case f.serviceCannot() != "":
 		found = database.found(f.worst(P2), "the service cannot use the database: %s", f.serviceCannot())
 		found.do("check what the service logs in with, and from where", "journalctl -u whalegate -n 50")
@@ -88,7 +90,7 @@ func judgeDatabase(f *Facts) *Finding {
 		found.do("if it is over: wait for two clean minutes", "whalegate runbook verify database --watch")
 		found.do("if not: see who locks what, and the disk", showSessions)
 	default:
-		if found = f.inTheWay(); found == nil {
+		if found = f.strained(); found == nil {
 			return nil
 		}
 	}
@@ -111,32 +113,40 @@ func (f *Facts) serviceCannot() string {
 	}
 }
 
-// inTheWay is the finding for locks, slow statements and a disk that fills up.
-func (f *Facts) inTheWay() *Finding {
-	var blocked, slow, verySlow int
+// locked is the finding for somebody in everybody's way.
+func (f *Facts) locked() *Finding {
+	blocked := 0
+	for _, s := range f.Stored.Sessions {
+		if (len(s.BlockedBy) > 0 || len(s.Locks) > 0) && s.For > blockedFor {
+			blocked++
+		}
+	}
+	unread := slices.ContainsFunc(parts, func(p part) bool { return strings.Contains(f.Database.Unreadable[p.name], lockTimeout) })
+	if !unread && blocked == 0 {
+		return nil
+	}
+	found := database.found(f.worst(P2), "%d sessions wait for a lock, or hold a table for themselves", blocked)
+	if unread {
+		found = database.found(f.worst(P2), "a table is locked: what is in it cannot be read")
+	}
+	found.do("see who waits for whom", showSessions)
+	found.do("end the session in the way, with its pid", `psql "$DATABASE_URL" -c "SELECT pg_terminate_backend(<pid>)"`)
+	return found
+}
+
+// strained is the finding for a disk that fills up, and for slow statements.
+func (f *Facts) strained() *Finding {
+	var slow, verySlow int
 	for _, s := range f.Stored.Sessions {
 		switch {
-		case len(s.BlockedBy) > 0 && s.For > blockedFor, len(s.Locks) > 0 && s.For > blockedFor:
-			blocked++
 		case s.For > verySlowFor:
 			verySlow++
 		case s.For > slowFor:
 			slow++
 		}
 	}
-	locked := slices.ContainsFunc(parts, func(p part) bool { return strings.Contains(f.Database.Unreadable[p.name], lockTimeout) })
 	free := f.Stored.Storage.FreePct
 	switch {
-	case locked:
-		found := database.found(f.worst(P2), "a table is locked: what is in it cannot be read")
-		found.do("see who locks it", showSessions)
-		found.do("end that session, with its pid", `psql "$DATABASE_URL" -c "SELECT pg_terminate_backend(<pid>)"`)
-		return found
-	case blocked > 0:
-		found := database.found(f.worst(P2), "%d sessions wait for a lock, or hold a table for themselves", blocked)
-		found.do("see who waits for whom", showSessions)
-		found.do("end the session in the way, with its pid", `psql "$DATABASE_URL" -c "SELECT pg_terminate_backend(<pid>)"`)
-		return found
 	case free != nil && *free < minFreePct:
 		severity := P2
 		if *free < lowFreePct {
@@ -152,7 +162,7 @@ func (f *Facts) inTheWay() *Finding {
 		found.do("renew what the planner knows", `psql "$DATABASE_URL" -c "ANALYZE"`)
 		return found
 	case slow > 0:
-		found := database.found(P3, "%d statements or open transactions are older than a minute", slow)
+		found := database.found(P3, "%d statements or open transactions are older than %s", slow, slowFor)
 		found.do("see what runs", showSessions)
 		return found
 	default:
