@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -162,6 +163,63 @@ func TestDiagnoseNamesTheCauseAndVerifyItsEnd(t *testing.T) {
 		w.awaitVerified("board-truth") // what is left to look at is dark
 		w.run()
 		w.awaitVerified(slugs...)
+	})
+	w.checkWhole()
+}
+
+func TestDiagnoseOfWhatLeavesTheStateAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.awaitHealth(health.Healthy, "")
+	w.awaitDiagnosis("", 0)
+	t.Run("leaderboard", func(t *testing.T) {
+		w := w.in(t)
+		w.fault(`{"kind":"status","code":500,"endpoint":"leaderboard"}`)
+		w.cli("--log.level=error", "universe", "refresh")
+		if d := w.awaitDiagnosis("universe", 1); d.findings[0].Severity != runbook.P3 || !strings.Contains(d.stdout, "500") {
+			t.Error(d.stdout)
+		}
+		w.cli("--log.level=error", "universe", "refresh")
+		if d := w.awaitDiagnosis("universe", 1); d.findings[0].Severity != runbook.P2 {
+			t.Error(d.stdout)
+		}
+		w.checkVerify("universe", 1)
+		w.clear()
+		if r := w.cli("universe", "refresh"); r.code != 0 {
+			t.Fatal(r)
+		}
+		w.awaitVerified("universe")
+		w.awaitDiagnosis("", 0)
+	})
+	t.Run("a locked table", func(t *testing.T) {
+		w := w.in(t)
+		tx, err := w.db.Begin(t.Context())
+		must(t, err)
+		defer tx.Rollback(context.Background())
+		_, err = tx.Exec(t.Context(), "LOCK TABLE wallet_snapshots IN ACCESS EXCLUSIVE MODE")
+		must(t, err)
+		d := w.awaitDiagnosis("database", 2)
+		if !strings.Contains(d.findings[0].Summary, "lock") || !strings.Contains(d.stdout, fmt.Sprintf("pg_terminate_backend(%d)", tx.Conn().PgConn().PID())) {
+			t.Error(d.stdout)
+		}
+		w.checkVerify("database", 2)
+		// What the finding says to do.
+		if end := get[bool](w, "SELECT pg_terminate_backend($1)", tx.Conn().PgConn().PID()); !end {
+			t.Error("the session cannot be ended")
+		}
+		w.awaitVerified("database", "ingestion")
+	})
+	t.Run("many wallets collapse for a minute", func(t *testing.T) {
+		w := w.in(t)
+		w.awaitDiagnosis("", 0)
+		w.fault(`{"kind":"collapse","share":0.3}`)
+		d := w.awaitDiagnosis("dirty-spike", 1)
+		if !strings.Contains(d.stdout, "wallets (") {
+			t.Error(d.stdout)
+		}
+		w.checkVerify("dirty-spike", 1)
+		w.clear()
+		w.awaitVerified("dirty-spike")
 	})
 	w.checkWhole()
 }

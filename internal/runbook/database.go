@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -130,8 +131,32 @@ func (f *Facts) locked() *Finding {
 		found = database.found(f.worst(P2), "a table is locked: what is in it cannot be read")
 	}
 	found.do("see who waits for whom", showSessions)
-	found.do("end the session in the way, with its pid", `psql "$DATABASE_URL" -c "SELECT pg_terminate_backend(<pid>)"`)
+	end := `psql "$DATABASE_URL" -c "SELECT pg_terminate_backend(<pid>)"`
+	if pid := f.inTheWay(); pid != 0 {
+		end = strings.Replace(end, "<pid>", strconv.Itoa(pid), 1)
+	}
+	found.do("end the session in the way, by its pid, if it is nobody's work in progress", end)
 	return found
+}
+
+// inTheWay is the session that others wait for and that waits for nobody, or that
+// holds a table for itself; 0 when none is seen.
+func (f *Facts) inTheWay() (pid int) {
+	waiting := map[int]bool{}
+	for _, s := range f.Stored.Sessions {
+		waiting[s.PID] = len(s.BlockedBy) > 0
+	}
+	for _, s := range f.Stored.Sessions {
+		for _, blocker := range s.BlockedBy {
+			if !waiting[blocker] && blocker != 0 { // 0: a prepared transaction
+				return blocker
+			}
+		}
+		if len(s.Locks) > 0 && !waiting[s.PID] {
+			pid = s.PID
+		}
+	}
+	return pid
 }
 
 // strained is the finding for a disk that fills up, and for slow statements.

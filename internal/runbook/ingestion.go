@@ -52,6 +52,10 @@ func judgeIngestion(f *Facts) *Finding {
 		found := ingestion.found(f.worst(P2), "sizes cannot be read (%v): the exchange may have changed their form", f.health().Reasons)
 		found.do("look at the checks that failed", `psql "$DATABASE_URL" -c "SELECT check_id, subject, details, occurrences, last_ts FROM qa_events ORDER BY last_ts DESC LIMIT 10"`)
 		return found
+	case c == nothing && (f.because("recovering") || f.because("system_stale")):
+		found := ingestion.found(f.worst(P2), "what was wrong is over, and two clean minutes are not in yet (%v)", f.health().Reasons)
+		found.do("wait for two clean minutes in a row", "whalegate runbook verify ingestion --watch")
+		return found
 	default:
 		return nil
 	}
