@@ -24,8 +24,12 @@ func judgeHalt(f *Facts) *Finding {
 	}
 	found := halt.found(P1, "a halt is in force: signals and alerts stand still, ingestion goes on")
 	found.figure("halted", "%s by %s: %s", stamp(h.HaltedAt), h.HaltedBy, h.Reason)
-	if state := f.health(); state != nil {
-		found.figure("clean cycles in a row", "%d of 2", state.CleanRuns)
+	if f.Stored != nil {
+		clean := 0
+		for clean < len(f.Stored.Runs) && f.Stored.Runs[clean].Clean && f.Stored.Runs[clean].Timestamp.After(h.HaltedAt) {
+			clean++
+		}
+		found.figure("clean minutes in a row that began since", "%d; a resume needs 2", clean)
 	}
 	found.do("ask whoever halted, and find the cause", "whalegate runbook diagnose")
 	found.do("see what is missing for a resume", "whalegate runbook verify halt")

@@ -311,3 +311,19 @@ func TestTheSessionInTheWayIsTheOneThatWaitsForNobody(t *testing.T) {
 		}
 	}
 }
+
+func TestAHaltCountsTheCleanMinutesSinceItBegan(t *testing.T) {
+	for _, tt := range []struct {
+		halted, failed int // minutes ago
+		want           string
+	}{{3, 30, "3; a resume needs 2"}, {0, 30, "0; a resume needs 2"}, {3, 1, "1; a resume needs 2"}} {
+		f := calm()
+		f.Stored.Runs[tt.failed] = bad(tt.failed, 200, "timeout")
+		f.Stored.Halt = &health.Halt{HaltedAt: minute(tt.halted), HaltedBy: "ann", Reason: "odd"}
+		f.state(health.Stale, "halted")
+		found := Diagnose(f).Findings[0]
+		if !slices.ContainsFunc(found.Evidence, func(e Evidence) bool { return e.Figure == tt.want }) {
+			t.Errorf("halted %d and failed %d minutes ago: %+v", tt.halted, tt.failed, found.Evidence)
+		}
+	}
+}
