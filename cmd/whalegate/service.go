@@ -68,7 +68,7 @@ func newService(ctx context.Context, databaseURL, listen, webConfig string, exch
 		pool.Close()
 		return nil, err
 	}
-	registry.MustRegister(health.NewCollector(pool), postgres.NewCollector(pool), engine.NewAgeCollector(pool))
+	registry.MustRegister(health.NewCollector(pool), postgres.NewCollector(pool), postgres.NewDiskCollector(pool), engine.NewAgeCollector(pool))
 	s.server, err = web.Listen(web.Config{
 		Address: listen, ConfigFile: webConfig, Gatherer: registry, Logger: logger,
 		Ready:  func(ctx context.Context) error { return postgres.CheckSchema(ctx, pool) },
