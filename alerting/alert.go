@@ -43,6 +43,10 @@ func (t Type) Severity() Severity {
 	}
 }
 
+// IsEvent tells whether an alert of the type never clears: it is over once it has
+// been said.
+func (t Type) IsEvent() bool { return t == RegimeChange }
+
 // Cooldown is how long after an alert that was sent another of its type and
 // asset is suppressed. The system alert has none: it is sent once until it
 // clears.

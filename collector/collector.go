@@ -25,7 +25,7 @@ type Config struct {
 	Logger          *slog.Logger
 	Registerer      prometheus.Registerer
 	QA              *qa.Recorder
-	Committed       func(minute time.Time) // called after each committed run, from the cycle's own goroutine; may be nil
+	Committed       func(Run) // called after each committed run, from the cycle's own goroutine; may be nil
 }
 
 // Defaults of a Config that the operator does not choose.

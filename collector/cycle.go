@@ -216,7 +216,7 @@ func (c *Collector) committed(ctx context.Context, run Run, readings []Reading, 
 	}
 	c.report(ctx, run.Timestamp, Events(run, dirty)...)
 	if c.cfg.Committed != nil {
-		c.cfg.Committed(run.Timestamp)
+		c.cfg.Committed(run)
 	}
 }
 

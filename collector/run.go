@@ -25,6 +25,8 @@ var Statuses = []Status{Success, Partial, Failed}
 const (
 	maxMissingPct  = 5.0
 	minCoveragePct = 80.0
+	// of a run that counts towards recovery
+	cleanCoveragePct = 90.0
 )
 
 // Reading is what a wallet held at a minute, over all of its accounts.
@@ -56,6 +58,10 @@ type Run struct {
 	Error          string
 	failedRunCheck string // the check that failed the run whole, for its event
 }
+
+// IsClean tells whether the run counts towards recovery, as the column is_clean
+// does.
+func (r Run) IsClean() bool { return r.Status != Failed && r.CoveragePct >= cleanCoveragePct }
 
 // Judge derives the run of a cycle from what it fetched. expected is the size
 // of the universe; what it did not read is in failures.

@@ -35,7 +35,7 @@ func looping(t *testing.T, db *pgxpool.Pool, up Upstream, c clock.Clock) (commit
 	ended := make(chan error, 1)
 	collector := collecting(t, db, up, func(cfg *Config) {
 		cfg.Clock = c
-		cfg.Committed = func(m time.Time) { minutes <- m }
+		cfg.Committed = func(r Run) { minutes <- r.Timestamp }
 	})
 	go func() { ended <- collector.Snapshots(ctx) }()
 	return minutes, func() {

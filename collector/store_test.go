@@ -352,7 +352,7 @@ func TestAnOutageOfTheDatabaseIsWrittenDownAfterwards(t *testing.T) {
 	db, _ := database(t, minute(2))
 	enrol(t, db, 3)
 	var told []time.Time
-	c := collecting(t, db, &upstream{}, func(cfg *Config) { cfg.Committed = func(m time.Time) { told = append(told, m) } })
+	c := collecting(t, db, &upstream{}, func(cfg *Config) { cfg.Committed = func(r Run) { told = append(told, r.Timestamp) } })
 	exec(t, db, "ALTER TABLE wallet_universe_current RENAME TO away")
 	c.cycle(t.Context(), minute(0))
 	exec(t, db, "ALTER TABLE away RENAME TO wallet_universe_current")

@@ -74,7 +74,7 @@ func TestTheDatabaseEqualsThePureEngine(t *testing.T) {
 			}
 			if rapid.IntRange(0, 3).Draw(rt, "crash") == 0 {
 				err := pgx.BeginFunc(t.Context(), s.db, func(tx pgx.Tx) error {
-					_, err := step(t.Context(), tx)
+					_, err := s.rules.step(t.Context(), tx)
 					return errors.Join(err, errCrash)
 				})
 				if err.Error() != errCrash.Error() {
@@ -82,7 +82,7 @@ func TestTheDatabaseEqualsThePureEngine(t *testing.T) {
 				}
 			}
 			got = append(got, words(s.step().Told)...)
-			if again, err := Step(t.Context(), s.db); err != nil || again != nil {
+			if again, err := s.rules.Step(t.Context()); err != nil || again != nil {
 				rt.Fatalf("evaluated again: %+v, %v", again, err)
 			}
 		}
@@ -97,6 +97,14 @@ func TestTheDatabaseEqualsThePureEngine(t *testing.T) {
 		}
 		if n := s.count("SELECT count(*) FROM alerts"); n != fired {
 			rt.Fatalf("%d alerts are stored, %d fired", n, fired)
+		}
+		// Who is told: of everything that was sent, once; of ends only who heard the
+		// beginning.
+		if n := s.count(`SELECT count(*) FROM alerts a WHERE (NOT suppressed) <> EXISTS (SELECT FROM alert_deliveries d WHERE d.alert_id = a.id AND receiver = 'all' AND kind = 'firing')
+			OR (NOT suppressed AND severity = 'high') <> EXISTS (SELECT FROM alert_deliveries d WHERE d.alert_id = a.id AND receiver = 'high' AND kind = 'firing')
+			OR (NOT suppressed AND resolved_at IS NOT NULL) <> EXISTS (SELECT FROM alert_deliveries d WHERE d.alert_id = a.id AND receiver = 'all' AND kind = 'resolved')
+			OR EXISTS (SELECT FROM alert_deliveries d WHERE d.alert_id = a.id AND receiver = 'high' AND kind <> 'firing')`); n != 0 {
+			rt.Fatalf("%d alerts have other deliveries than they should", n)
 		}
 		if n := s.count("SELECT count(*) FROM alerts WHERE alert_type = 'exit_cluster' AND resolved_at IS NULL AND id NOT IN (SELECT active_alert_id FROM alert_state WHERE is_active)"); n != 0 {
 			rt.Fatalf("%d alerts neither active nor resolved", n)
@@ -116,7 +124,7 @@ func TestTwoProcessesMakeOneAlert(t *testing.T) {
 	var told []string
 	for range 4 {
 		deciding.Go(func() {
-			o, err := Step(context.Background(), s.db)
+			o, err := s.rules.Step(context.Background())
 			if err != nil {
 				t.Error(err)
 				return
@@ -164,7 +172,7 @@ func TestA5TheSystemAlertOnTheDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.clock(noon.Add(d))
-		told, err := LookAtSystem(t.Context(), s.db, started)
+		told, err := s.rules.LookAtSystem(t.Context(), started, time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +219,7 @@ func TestTheJobDecides(t *testing.T) {
 	s.cycle(noon, "computed", "HEALTHY")
 	s.signal(noon, "HYPE", signals.NoTrade, 30, false)
 	registry := prometheus.NewRegistry()
-	j := New(Config{Pool: s.db, Logger: quiet, Registerer: registry})
+	j := New(Config{Pool: s.db, Logger: quiet, Registerer: registry, Outbox: s.rules.Outbox})
 	if err := j.look(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -22,21 +22,27 @@ type Config struct {
 	Clock      clock.Clock
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+	Outbox     Outbox // who is told is written with what is told
+	Told       func() // called when there is something to send; may be nil
 }
 
 // Job decides the alerts of each boundary once something has become of it, and
 // the system alert whenever it is time.
 type Job struct {
 	cfg     Config
+	rules   Rules
 	metrics *metrics
 	wake    chan struct{}
 	started time.Time                       // by the clock of the database; zero until it was asked
+	away    bool                            // the database could not be asked last time, or, at the start, nobody knows
+	back    time.Time                       // since when it can be again, by its own clock; zero once that has been dealt with
+	until   time.Time                       // when that is dealt with, by ours
 	quiet   map[asset.Asset]alerting.Reason // why nothing could be concluded last, said once
 }
 
 // New makes a job; nothing runs yet.
 func New(cfg Config) *Job {
-	return &Job{cfg: cfg, metrics: newMetrics(cfg.Registerer), wake: make(chan struct{}, 1), quiet: map[asset.Asset]alerting.Reason{}}
+	return &Job{cfg: cfg, rules: Rules{cfg.Pool, cfg.Outbox}, metrics: newMetrics(cfg.Registerer), wake: make(chan struct{}, 1), away: true, quiet: map[asset.Asset]alerting.Reason{}}
 }
 
 // Wake tells that something has become of a boundary. It is only a hint: what
@@ -61,6 +67,7 @@ func (j *Job) Run(ctx context.Context) error {
 		}
 		if err != nil && !errors.Is(err, errChanged) {
 			j.metrics.errors.Inc()
+			j.away = j.away || errors.Is(err, postgres.ErrUnreachable)
 			if text := err.Error(); text != said { // an outage says the same every few seconds
 				j.cfg.Logger.Error("alerts", "error", err)
 				said = text
@@ -83,25 +90,65 @@ func (j *Job) Run(ctx context.Context) error {
 // look decides what is due. The system alert comes first: it silences the rest.
 func (j *Job) look(ctx context.Context) error {
 	if j.started.IsZero() {
-		ctx, cancel := postgres.Reading(ctx)
-		defer cancel()
-		if err := j.cfg.Pool.QueryRow(ctx, "SELECT whalegate_now()").Scan(&j.started); err != nil {
-			return postgres.Because(ctx, "ask for the time", err)
+		now, err := j.ask(ctx)
+		if err != nil {
+			return err
 		}
+		j.started = now
 	}
-	system, err := LookAtSystem(ctx, j.cfg.Pool, j.started)
-	if err != nil {
+	if err := j.lookAtSystem(ctx); err != nil {
 		return err
 	}
-	if system != nil {
-		j.tellSystem(*system)
-	}
 	for {
-		done, err := Step(ctx, j.cfg.Pool)
+		done, err := j.rules.Step(ctx)
 		if err != nil || done == nil {
 			return err
 		}
 		j.tell(*done)
+		if len(done.Told) > 0 {
+			j.tellSender()
+		}
+	}
+}
+
+// yield is how long, after an outage of the database, the dead man's switch has to
+// enter what it said meanwhile. Who does not wait says it a second time.
+const yield = 15 * time.Second
+
+func (j *Job) lookAtSystem(ctx context.Context) error {
+	if j.away {
+		now, err := j.ask(ctx)
+		if err != nil {
+			return err
+		}
+		j.away, j.back, j.until = false, now, j.cfg.Clock.Now().Add(yield)
+	}
+	if !j.back.IsZero() && j.cfg.Clock.Now().Before(j.until) {
+		return nil
+	}
+	told, err := j.rules.LookAtSystem(ctx, j.started, j.back)
+	if err != nil {
+		return err
+	}
+	j.back = time.Time{}
+	if told != nil {
+		j.tellSystem(*told)
+		j.tellSender()
+	}
+	return nil
+}
+
+// ask reads the clock of the database.
+func (j *Job) ask(ctx context.Context) (now time.Time, err error) {
+	ctx, cancel := postgres.Reading(ctx)
+	defer cancel()
+	err = j.cfg.Pool.QueryRow(ctx, "SELECT whalegate_now()").Scan(&now)
+	return now, postgres.Because(ctx, "ask for the time", err)
+}
+
+func (j *Job) tellSender() {
+	if j.cfg.Told != nil {
+		j.cfg.Told()
 	}
 }
 

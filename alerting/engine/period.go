@@ -54,12 +54,26 @@ const insertAlert = `
 	INSERT INTO alerts (timestamp, asset, alert_type, severity, message, signal_snapshot, health_state, cooldown_until, suppressed, suppress_reason)
 	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, nullif($10, '')) RETURNING id`
 
+// Outbox takes what is to be sent, in the transaction that decides it.
+type Outbox interface {
+	// Fired is called for an alert that is to be sent.
+	Fired(ctx context.Context, tx pgx.Tx, alert int64, severity alerting.Severity) error
+	// Cleared is called for one that has cleared, sent or not.
+	Cleared(ctx context.Context, tx pgx.Tx, alert int64) error
+}
+
+// Rules are the rules of alerting on a database.
+type Rules struct {
+	Pool   *pgxpool.Pool
+	Outbox Outbox
+}
+
 // Step decides the oldest period that is due, if there is one.
-func Step(ctx context.Context, db *pgxpool.Pool) (done *Outcome, err error) {
+func (r Rules) Step(ctx context.Context) (done *Outcome, err error) {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		done, err = step(ctx, tx)
+	err = pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error {
+		done, err = r.step(ctx, tx)
 		return err
 	})
 	if errors.Is(err, errChanged) {
@@ -79,7 +93,7 @@ type cycle struct {
 	Reasons   []string
 }
 
-func step(ctx context.Context, tx pgx.Tx) (*Outcome, error) {
+func (r Rules) step(ctx context.Context, tx pgx.Tx) (*Outcome, error) {
 	// The states are locked before the period is chosen: two processes decide one
 	// after the other.
 	l, err := open(ctx, tx)
@@ -116,6 +130,9 @@ func step(ctx context.Context, tx pgx.Tx) (*Outcome, error) {
 		l.states[a], events, o.Quiet[a] = l.states[a].Step(p)
 		for _, e := range events {
 			told, err := l.write(ctx, tx, a, e, snapshots[a], now.State)
+			if err == nil {
+				err = r.announce(ctx, tx, told)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -131,6 +148,18 @@ func step(ctx context.Context, tx pgx.Tx) (*Outcome, error) {
 		}
 	}
 	return o, nil
+}
+
+// announce hands over what is to be sent; what was suppressed is not.
+func (r Rules) announce(ctx context.Context, tx pgx.Tx, t Told) error {
+	switch {
+	case t.Resolved:
+		return r.Outbox.Cleared(ctx, tx, t.ID)
+	case t.Suppressed == "":
+		return r.Outbox.Fired(ctx, tx, t.ID, t.Type.Severity())
+	default:
+		return nil
+	}
 }
 
 // blocked is why nothing may be concluded of a boundary: its own cycle was

@@ -9,6 +9,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/whalegate/whalegate/alerting"
+	"github.com/whalegate/whalegate/alerting/outbox"
+	"github.com/whalegate/whalegate/alerting/receiver"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
 	"github.com/whalegate/whalegate/signals"
 )
@@ -23,10 +26,18 @@ var (
 // scene is a database whose clock a test moves.
 type scene struct {
 	testing.TB
-	db *pgxpool.Pool
+	db    *pgxpool.Pool
+	rules Rules
 }
 
-func newScene(t testing.TB) *scene { return &scene{t, pgtest.New(t)} }
+// newScene makes one with two receivers: one wants everything, the other what is
+// high, and no end.
+func newScene(t testing.TB) *scene {
+	db := pgtest.New(t)
+	return &scene{t, db, Rules{db, outbox.Intent{Routes: []receiver.Route{
+		{Name: "all", MinSeverity: alerting.Medium, SendResolved: true}, {Name: "high", MinSeverity: alerting.High},
+	}}}}
+}
 
 func (s *scene) exec(sql string, args ...any) {
 	s.Helper()
@@ -77,7 +88,7 @@ func (s *scene) count(sql string, args ...any) (n int) {
 // step decides one period, which has to be due.
 func (s *scene) step() *Outcome {
 	s.Helper()
-	o, err := Step(s.Context(), s.db)
+	o, err := s.rules.Step(s.Context())
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -2,11 +2,9 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/whalegate/whalegate/alerting"
 	"github.com/whalegate/whalegate/internal/postgres"
@@ -31,14 +29,19 @@ const selectSystem = `
 	FROM alert_state s LEFT JOIN alerts a ON a.id = s.active_alert_id
 	WHERE s.alert_type = 'system_stale' FOR UPDATE OF s`
 
+// The last success as it stood at an instant.
+const selectSuccessBefore = "SELECT max(timestamp) FROM ingest_runs WHERE status <> 'failed' AND finished_at <= $1"
+
 // LookAtSystem fires or clears the system alert, when it is time. started is
-// since when somebody has been looking, by the clock of the database. Several
-// processes may look at once: the row is locked.
-func LookAtSystem(ctx context.Context, db *pgxpool.Pool, started time.Time) (told *SystemTold, err error) {
+// since when somebody has been looking, by the clock of the database. asOf, when
+// not zero, is an instant that nobody could look at: what would have fired then
+// fires now, unless it has been dealt with. Several processes may look at once:
+// the row is locked.
+func (r Rules) LookAtSystem(ctx context.Context, started, asOf time.Time) (told *SystemTold, err error) {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		told, err = lookAtSystem(ctx, tx, started)
+	err = pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error {
+		told, err = r.lookAtSystem(ctx, tx, started, asOf)
 		return err
 	})
 	if err != nil {
@@ -47,14 +50,24 @@ func LookAtSystem(ctx context.Context, db *pgxpool.Pool, started time.Time) (tol
 	return told, nil
 }
 
-func lookAtSystem(ctx context.Context, tx pgx.Tx, started time.Time) (*SystemTold, error) {
+// remembered is the system alert as it stands, locked.
+type remembered struct {
+	active  bool
+	id      *int64 // of the alert
+	message string
+}
+
+func lockSystem(ctx context.Context, tx pgx.Tx) (m remembered, err error) {
 	if _, err := tx.Exec(ctx, makeStates); err != nil {
-		return nil, err
+		return m, err
 	}
-	var s alerting.System
-	var id *int64
-	var message string
-	if err := tx.QueryRow(ctx, selectSystem).Scan(&s.Active, &id, &message); err != nil {
+	err = tx.QueryRow(ctx, selectSystem).Scan(&m.active, &m.id, &m.message)
+	return m, err
+}
+
+func (r Rules) lookAtSystem(ctx context.Context, tx pgx.Tx, started, asOf time.Time) (*SystemTold, error) {
+	m, err := lockSystem(ctx, tx)
+	if err != nil {
 		return nil, err
 	}
 	o := alerting.Outlook{Started: started}
@@ -62,27 +75,66 @@ func lookAtSystem(ctx context.Context, tx pgx.Tx, started time.Time) (*SystemTol
 	if err := tx.QueryRow(ctx, selectOutlook).Scan(&o.Now, &last, &o.Recovered); err != nil {
 		return nil, err
 	}
+	if !asOf.IsZero() && !m.active && !o.Recovered {
+		o.Now = asOf
+		if err := tx.QueryRow(ctx, selectSuccessBefore, asOf).Scan(&last); err != nil {
+			return nil, err
+		}
+	}
 	if last != nil {
 		o.LastSuccess = *last
 	}
+	s := alerting.System{Active: m.active}
 	_, fired, cleared := s.Step(o)
 	switch {
 	case fired:
 		told := &SystemTold{At: o.Now.UTC(), Message: o.Message()}
-		err := tx.QueryRow(ctx, insertAlert, o.Now, "SYSTEM", alerting.SystemStale, alerting.SystemStale.Severity(), told.Message, nil, "STALE", nil, false, "").Scan(&told.ID)
-		if err != nil {
+		if told.ID, err = activate(ctx, tx, o.Now, told.Message); err != nil {
 			return nil, err
 		}
-		_, err = tx.Exec(ctx, "UPDATE alert_state SET is_active = true, last_triggered = $1, active_alert_id = $2 WHERE alert_type = 'system_stale'", o.Now, told.ID)
-		return told, err
+		return told, r.Outbox.Fired(ctx, tx, told.ID, alerting.SystemStale.Severity())
 	case cleared:
-		told := &SystemTold{At: o.Now.UTC(), Resolved: true, Message: message}
-		if id != nil {
-			told.ID = *id
+		told := &SystemTold{At: o.Now.UTC(), Resolved: true, Message: m.message}
+		if _, err := tx.Exec(ctx, "UPDATE alert_state SET is_active = false, active_alert_id = NULL WHERE alert_type = 'system_stale'"); err != nil || m.id == nil {
+			return told, err // an active state without its alert: somebody deleted it, and there is nobody to tell
 		}
-		_, err := tx.Exec(ctx, "UPDATE alert_state SET is_active = false, active_alert_id = NULL WHERE alert_type = 'system_stale'")
-		_, updateErr := tx.Exec(ctx, "UPDATE alerts SET resolved_at = $2 WHERE id = $1", id, o.Now)
-		return told, errors.Join(err, updateErr)
+		told.ID = *m.id
+		if _, err := tx.Exec(ctx, "UPDATE alerts SET resolved_at = $2 WHERE id = $1", m.id, o.Now); err != nil {
+			return nil, err
+		}
+		return told, r.Outbox.Cleared(ctx, tx, told.ID)
 	}
 	return nil, nil
+}
+
+// activate stores the system alert as active.
+func activate(ctx context.Context, tx pgx.Tx, at time.Time, message string) (id int64, err error) {
+	err = tx.QueryRow(ctx, insertAlert, at, "SYSTEM", alerting.SystemStale, alerting.SystemStale.Severity(), message, nil, "STALE", nil, false, "").Scan(&id)
+	if err == nil {
+		_, err = tx.Exec(ctx, "UPDATE alert_state SET is_active = true, last_triggered = $1, active_alert_id = $2 WHERE alert_type = 'system_stale'", at, id)
+	}
+	return id, err
+}
+
+// Adopt makes what was said without the database a stored alert: active since at,
+// unless one is active already. record is called in the same transaction with the
+// alert that is active then.
+func (r Rules) Adopt(ctx context.Context, at time.Time, message string, record func(ctx context.Context, tx pgx.Tx, alert int64) error) error {
+	ctx, cancel := postgres.Writing(ctx)
+	defer cancel()
+	err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error {
+		m, err := lockSystem(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if m.id == nil || !m.active {
+			id, err := activate(ctx, tx, at, message)
+			if err != nil {
+				return err
+			}
+			m.id = &id
+		}
+		return record(ctx, tx, *m.id)
+	})
+	return postgres.Because(ctx, "adopt the system alert", err)
 }

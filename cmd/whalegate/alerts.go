@@ -16,10 +16,13 @@ import (
 )
 
 type alertsCmd struct {
-	List    alertsList    `cmd:"" help:"Show the stored alerts, newest first, with those that were suppressed and why."`
-	State   alertsState   `cmd:"" help:"Show what is remembered of each alert: active, pending, cooling down."`
-	Pause   alertsPause   `cmd:"" help:"For emergencies: suppress behavioural alerts for at most a day. The system alert cannot be paused."`
-	Unpause alertsUnpause `cmd:"" help:"End the pause."`
+	List       alertsList       `cmd:"" help:"Show the stored alerts, newest first, with those that were suppressed and why."`
+	State      alertsState      `cmd:"" help:"Show what is remembered of each alert: active, pending, cooling down."`
+	Deliveries alertsDeliveries `cmd:"" help:"Show the outbox, newest first: what is to be sent, was sent or could not be, and why."`
+	Retry      alertsRetry      `cmd:"" help:"Make deliveries due now that failed or wait for their next attempt."`
+	Test       alertsTest       `cmd:"" help:"Send a marked test to a receiver through the outbox. Exits 1 if it was not delivered."`
+	Pause      alertsPause      `cmd:"" help:"For emergencies: suppress behavioural alerts for at most a day. The system alert cannot be paused."`
+	Unpause    alertsUnpause    `cmd:"" help:"End the pause."`
 }
 
 // openAlerts opens the database and checks its schema.

@@ -27,13 +27,14 @@ type cli struct {
 	Run     runCmd        `cmd:"" help:"Run the service against the exchange and a given database."`
 	Demo    demoCmd       `cmd:"" help:"Run everything on this machine with no set-up: a private PostgreSQL, the exchange simulator, a day of history, then the service live."`
 	Sim     simulate      `cmd:"" name:"simulate" help:"Run the exchange simulator alone."`
+	Dog     watchdogCmd   `cmd:"" name:"watchdog" help:"Run the dead man's switch: it fires the system alert when the service, or the database, is dead."`
 	Migrate migrateCmd    `cmd:"" help:"Bring the database's schema and roles up to date."`
 	Status  statusCmd     `cmd:"" help:"Show health, its reasons, ages and coverage. Exits 0 HEALTHY, 1 DEGRADED, 2 STALE, 3 when the database could not be asked."`
 	Halt    haltCmd       `cmd:"" help:"Halt: STALE until a documented resume, across restarts."`
 	Resume  resumeCmd     `cmd:"" help:"End the halt, once two clean cycles are in since it began."`
 	Univ    universe      `cmd:"" name:"universe" help:"The tracked wallets."`
 	Signals signalsCmd    `cmd:"" help:"The stored signals: list them, compute them again, replay a range."`
-	Alerts  alertsCmd     `cmd:"" name:"alerts" help:"The alerts: list them, what is remembered, pause them in an emergency."`
+	Alerts  alertsCmd     `cmd:"" name:"alerts" help:"The alerts and their deliveries: list them, what is remembered, send again, test a receiver, pause in an emergency."`
 	Boards  dashboardsCmd `cmd:"" name:"dashboards" help:"The Grafana boards."`
 	Version versionCmd    `cmd:"" help:"Show build information."`
 }

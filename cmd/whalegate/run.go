@@ -16,6 +16,7 @@ type httpFlags struct {
 type runCmd struct {
 	databaseFlag
 	exchangeFlags
+	alertFlags
 	httpFlags
 	clockFlag
 }
@@ -26,10 +27,10 @@ func (c *runCmd) Run(ctx context.Context, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	s, err := newService(ctx, c.DatabaseURL, c.Listen, c.WebConfig, c.exchangeFlags, clock, logger)
+	s, err := newService(ctx, c.DatabaseURL, c.httpFlags, c.exchangeFlags, c.alertFlags, clock, logger)
 	if err != nil {
 		return err
 	}
-	logger.Info("settings", "database", postgres.Redact(c.DatabaseURL), "universe_size", c.Universe, "api_weight", c.APIWeight, "concurrency", c.Concurrency)
+	logger.Info("settings", "database", postgres.Redact(c.DatabaseURL), "universe_size", c.Universe, "api_weight", c.APIWeight, "concurrency", c.Concurrency, "receivers", s.receivers, "heartbeat", c.Heartbeat != "")
 	return s.run(ctx)
 }

@@ -15,6 +15,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	alerts "github.com/whalegate/whalegate/alerting/engine"
+	"github.com/whalegate/whalegate/alerting/heartbeat"
+	"github.com/whalegate/whalegate/alerting/outbox"
+	"github.com/whalegate/whalegate/alerting/receiver"
 	"github.com/whalegate/whalegate/collector"
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/clock"
@@ -28,8 +31,6 @@ import (
 
 // service is what `run` and `demo` both run.
 type service struct {
-	listen    string
-	webConfig string
 	clock     clock.Clock
 	logger    *slog.Logger
 	pool      *pgxpool.Pool
@@ -37,18 +38,35 @@ type service struct {
 	collector *collector.Collector
 	signals   *engine.Job
 	alerts    *alerts.Job
+	sender    *outbox.Sender
+	receivers []string // who is told of alerts
+	heartbeat *heartbeat.Heartbeat
 	client    *hyperliquid.Client
 	server    *web.Server
 	universe  int // wallets to track
 }
 
-// newService makes the parts and takes the listen address; nothing runs yet.
-func newService(ctx context.Context, databaseURL, listen, webConfig string, exchange exchangeFlags, c clock.Clock, logger *slog.Logger) (*service, error) {
+// newRegistry makes a registry that knows the process and the build.
+func newRegistry() *prometheus.Registry {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	b := build()
 	promauto.With(registry).NewGaugeVec(prometheus.GaugeOpts{Name: "whalegate_build_info", Help: "Always 1; the labels say what was built."},
 		[]string{"version", "revision", "goversion"}).WithLabelValues(b.Version, b.Revision, b.Go).Set(1)
+	return registry
+}
+
+// newService makes the parts and takes the listen address; nothing runs yet.
+func newService(ctx context.Context, databaseURL string, http httpFlags, exchange exchangeFlags, alerting alertFlags, c clock.Clock, logger *slog.Logger) (*service, error) {
+	registry := newRegistry()
+	receivers, err := alerting.load(logger)
+	if err != nil {
+		return nil, err
+	}
+	beat, err := heartbeat.New(alerting.Heartbeat, c, logger, registry)
+	if err != nil {
+		return nil, err
+	}
 	client, err := exchange.client(c, registry)
 	if err != nil {
 		return nil, err
@@ -57,20 +75,28 @@ func newService(ctx context.Context, databaseURL, listen, webConfig string, exch
 	if err != nil {
 		return nil, err
 	}
-	s := &service{listen: listen, webConfig: webConfig, clock: c, logger: logger, pool: pool, registry: registry, client: client, universe: exchange.Universe}
+	receiver.RefuseRedirects()
+	intent := outbox.For(receivers)
+	s := &service{receivers: intent.Names(), heartbeat: beat, clock: c, logger: logger, pool: pool, registry: registry, client: client, universe: exchange.Universe}
 	checks := qa.New(pool, logger, registry)
-	s.alerts = alerts.New(alerts.Config{Pool: pool, Clock: c, Logger: logger, Registerer: registry})
+	s.sender = outbox.NewSender(outbox.Config{Pool: pool, Clock: c, Logger: logger, Registerer: registry, Receivers: receivers})
+	s.alerts = alerts.New(alerts.Config{Pool: pool, Clock: c, Logger: logger, Registerer: registry, Outbox: intent, Told: s.sender.Wake})
 	s.signals = engine.New(engine.Config{Pool: pool, Clock: c, Logger: logger, Registerer: registry, QA: checks, Judge: engine.Now, Done: s.alerts.Wake})
 	collecting := exchange.collectorConfig(c, logger, registry, checks)
-	collecting.Committed = func(time.Time) { s.signals.Wake() }
+	collecting.Committed = func(run collector.Run) {
+		s.signals.Wake()
+		if run.IsClean() {
+			beat.Beat()
+		}
+	}
 	s.collector, err = collector.New(collecting, client, collector.NewStore(pool))
 	if err != nil {
 		pool.Close()
 		return nil, err
 	}
-	registry.MustRegister(health.NewCollector(pool), postgres.NewCollector(pool), postgres.NewDiskCollector(pool), engine.NewAgeCollector(pool))
+	registry.MustRegister(health.NewCollector(pool), postgres.NewCollector(pool), postgres.NewDiskCollector(pool), engine.NewAgeCollector(pool), outbox.NewCollector(pool, receivers))
 	s.server, err = web.Listen(web.Config{
-		Address: listen, ConfigFile: webConfig, Gatherer: registry, Logger: logger,
+		Address: http.Listen, ConfigFile: http.WebConfig, Gatherer: registry, Logger: logger,
 		Ready:  func(ctx context.Context) error { return postgres.CheckSchema(ctx, pool) },
 		Status: func(ctx context.Context) (status.Report, error) { return status.Read(ctx, pool, c.Now()) },
 	})
@@ -91,7 +117,8 @@ const lookEvery = 5 * time.Second
 // makes new work (the refresh, the search for accounts), then the snapshot
 // cycle, which abandons its minute and writes nothing of it; then the signals,
 // which stand on what the cycle committed, and the alerts, which stand on them;
-// then the watcher of health, and last
+// then the senders, which record what became of the attempt in hand, and the
+// heartbeat; then the watcher of health, and last
 // HTTP, so that metrics and probes answer while the rest ends.
 // An interrupt only cancels: the waiting is in execute. The pool is closed when
 // nobody is left who could use it.
@@ -124,6 +151,8 @@ func (s *service) run(ctx context.Context) error {
 	loop(s.collector.Snapshots)
 	loop(s.signals.Run)
 	loop(s.alerts.Run)
+	loop(s.sender.Run)
+	loop(s.heartbeat.Run)
 	{ // Health, watched whatever the schema is: it cannot be asked, so it is STALE.
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		watcher := &health.Watcher{DB: s.pool, Clock: s.clock, Logger: s.logger, Every: lookEvery, Changed: s.healthChanged}

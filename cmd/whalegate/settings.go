@@ -9,11 +9,32 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/whalegate/whalegate/alerting/receiver"
 	"github.com/whalegate/whalegate/collector"
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/clock"
 	"github.com/whalegate/whalegate/internal/qa"
 )
+
+// receiversFlag says who is told of alerts.
+type receiversFlag struct {
+	Receivers string `name:"receivers.file" env:"WHALEGATE_RECEIVERS_FILE" type:"path" help:"YAML file of who is told of alerts (docs/alerts.md); without one they are written to the log."`
+}
+
+// load reads the receivers, and says when the log is the only one.
+func (f receiversFlag) load(logger *slog.Logger) ([]receiver.Receiver, error) {
+	list, err := receiver.Load(f.Receivers, logger)
+	if err == nil && f.Receivers == "" {
+		logger.Warn("no receiver is configured: alerts are written to this log and sent to nobody (--receivers.file)")
+	}
+	return list, err
+}
+
+// alertFlags say who is told of alerts, and that the service lives.
+type alertFlags struct {
+	receiversFlag
+	Heartbeat string `name:"heartbeat-url" env:"WHALEGATE_HEARTBEAT_URL" help:"URL to request after every clean cycle, for a monitor elsewhere that notices when it stops. It may hold a key: better in the environment."`
+}
 
 // exchangeFlags say how the exchange is asked.
 type exchangeFlags struct {

@@ -62,11 +62,20 @@ var allowed = map[health.State]string{
 	health.Stale:    "NO",
 }
 
+// OfHealth is a report of health alone, and of why it could not be asked.
+func OfHealth(h health.Health, err error, now time.Time) Report {
+	r := Report{At: now.UTC(), Health: h, TradingAllowed: allowed[h.State], Signals: []Signal{}}
+	if err != nil {
+		r.Error = err.Error()
+	}
+	return r
+}
+
 // Read asks the database. It always returns a report: a database that cannot be
 // asked is STALE, and the error says why.
 func Read(ctx context.Context, db health.Querier, now time.Time) (Report, error) {
 	h, err := health.Read(ctx, db)
-	report := Report{At: now.UTC(), Health: h, TradingAllowed: allowed[h.State], Signals: []Signal{}}
+	report := OfHealth(h, err, now)
 	if err == nil {
 		report.Halt, err = health.InForce(ctx, db)
 	}
