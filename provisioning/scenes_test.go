@@ -8,12 +8,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
 
 // healthy is what a service and its watchdog export while all is well, in
-// promtool's notation, a sample a minute. A scene says what is different.
+// promtool's notation, a sample a minute (x700: to the end). A scene says what is
+// different.
 var healthy = map[string]string{
 	`up{service}`:                             "1x700",
 	`up{watchdog}`:                            "1x700",
@@ -73,6 +75,7 @@ var healthy = map[string]string{
 	`whalegate_delivery_oldest_seconds{watchdog,receiver="chat"}`:             "0x700",
 	`whalegate_deliveries_total{service,receiver="chat",outcome="delivered"}`: "0+0.1x700",
 	`whalegate_deliveries_total{service,receiver="chat",outcome="retry"}`:     "0x700",
+	`whalegate_heartbeats_total{service,outcome="error"}`:                     "0x700",
 	`whalegate_delivery_errors_total{service}`:                                "0x700",
 	`whalegate_delivery_errors_total{watchdog}`:                               "0x700",
 
@@ -104,19 +107,21 @@ func withEverythingOf(who string, changes map[string]string) map[string]string {
 	return all
 }
 
-// values are a series of a scene in promtool's notation.
-func values(series string, changes map[string]string) string {
-	normal := healthy[series]
-	switch v, changed := changes[series]; {
-	case !changed:
-		return normal
-	case v == gone:
-		head, _, _ := strings.Cut(normal, " ")
-		until, _, _ := strings.Cut(head, "x")
-		return until + "x29 stale"
-	default:
-		return v
+// values are a series of a scene in promtool's notation, no longer than the scene.
+func (s scene) values(series string) string {
+	v, changed := s.changes[series]
+	if !changed {
+		v = healthy[series]
 	}
+	if v == gone {
+		until, _, _ := strings.Cut(healthy[series], "x")
+		return until + "x29 stale"
+	}
+	end, err := time.ParseDuration(s.at)
+	if err != nil {
+		panic(err) // a scene is written wrong
+	}
+	return strings.ReplaceAll(v, "x700", fmt.Sprintf("x%d", int(end.Minutes())))
 }
 
 // question asks promtool for exactly these firing alerts at a minute.
@@ -161,7 +166,7 @@ func (s scene) scenario(t *testing.T) scenario {
 	}
 	made := scenario{Name: s.name, Interval: "1m", Questions: []question{q}}
 	for _, name := range slices.Sorted(maps.Keys(healthy)) {
-		made.Input = append(made.Input, series{names.Replace(name), values(name, s.changes)})
+		made.Input = append(made.Input, series{names.Replace(name), s.values(name)})
 	}
 	return made
 }
