@@ -124,7 +124,7 @@ var scenes = []scene{
 	{"a run from the future, of one minute", map[string]string{`whalegate_health_state{service,state="STALE"}`: "0x29 1x1 0x700", `whalegate_health_reason{service,reason="clock_skew"}`: "0x29 1x1 0x700"}, "31m", nil},
 	{"the disk fills", map[string]string{`whalegate_database_disk_free_bytes{service}`: "50000000000x29 14000000000x700"}, "38m", []string{"WhalegateDatabaseDiskFilling"}},
 	{"the disk is full", map[string]string{`whalegate_database_disk_free_bytes{service}`: "50000000000x29 4000000000x700"}, "38m", []string{"WhalegateDatabaseDiskFilling", "WhalegateDatabaseDiskFull"}},
-	{"a moment without room", map[string]string{`whalegate_database_disk_free_bytes{service}`: "50000000000x29 4000000000x0 50000000000x700"}, "31m", nil},
+	{"a moment without room", map[string]string{`whalegate_database_disk_free_bytes{service}`: "50000000000x29 4000000000x1 50000000000x700"}, "31m", nil},
 	{"a short time with little room", map[string]string{`whalegate_database_disk_free_bytes{service}`: "50000000000x29 14000000000x700"}, "34m", nil},
 	{"a disk that is used well", map[string]string{`whalegate_database_disk_free_bytes{service}`: "50000000000x29 16000000000x700"}, "36m", nil},
 	{"a database elsewhere", map[string]string{`whalegate_database_disk_free_bytes{service}`: gone, `whalegate_database_disk_size_bytes{service}`: gone}, "90m", nil},
