@@ -29,7 +29,7 @@ var scenes = []scene{
 
 	// A halt.
 	{"a halt", map[string]string{`whalegate_health_state{service,state="STALE"}`: "0x29 1x700", `whalegate_health_reason{service,reason="halted"}`: "0x29 1x700",
-		`whalegate_signal_cycles_blocked_total{service,reason="halted"}`: "0x29 0+0.2x700", `whalegate_signal_age_seconds{service,asset="BTC"}`: "240x29 240+60x700"}, "50m", []string{"WhalegateHalted", "WhalegateSignalsBlocked"}},
+		`whalegate_signal_cycles_total{service,outcome="blocked"}`: "0x29 0+0.2x700", `whalegate_signal_age_seconds{service,asset="BTC"}`: "240x29 240+60x700"}, "50m", []string{"WhalegateHalted", "WhalegateSignalsBlocked"}},
 	{"a halt, and a failure under it", map[string]string{`whalegate_health_state{service,state="STALE"}`: "0x29 1x700", `whalegate_health_reason{service,reason="halted"}`: "0x29 1x700",
 		`whalegate_health_reason{service,reason="run_failed"}`: "0x29 1x700"}, "50m", []string{"WhalegateHalted", "WhalegateStale"}},
 
@@ -75,8 +75,8 @@ var scenes = []scene{
 	{"as much churn as may be", map[string]string{`whalegate_universe_churn_ratio{service}`: "0.04x29 0.3x700"}, "31m", nil},
 
 	// Signals.
-	{"a signal cycle is blocked", map[string]string{`whalegate_signal_cycles_blocked_total{service,reason="coverage"}`: "0x29 1x700"}, "31m", []string{"WhalegateSignalsBlocked"}},
-	{"a signal cycle was blocked before", map[string]string{`whalegate_signal_cycles_blocked_total{service,reason="coverage"}`: "0x29 1x700"}, "46m", nil},
+	{"a signal cycle is blocked", map[string]string{`whalegate_signal_cycles_total{service,outcome="blocked"}`: "0x29 1x700"}, "31m", []string{"WhalegateSignalsBlocked"}},
+	{"a signal cycle was blocked before", map[string]string{`whalegate_signal_cycles_total{service,outcome="blocked"}`: "0x29 1x700"}, "46m", nil},
 	{"one asset has no signals", map[string]string{`whalegate_signal_age_seconds{service,asset="ETH"}`: "240x29 300+60x700"}, "40m", []string{"WhalegateSignalsOverdue"}},
 	{"a signal comes late", map[string]string{`whalegate_signal_age_seconds{service,asset="ETH"}`: "240x29 720x0 30x700"}, "30m", nil},
 	{"a period was skipped", map[string]string{`whalegate_signal_age_seconds{service,asset="ETH"}`: "240x29 300+60x5 0x700"}, "35m", nil},
