@@ -5,7 +5,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.1.4
 VERSION       := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: run test build lint vuln bench fuzz prerequisites clean
+.PHONY: run test gamedays build lint vuln bench fuzz prerequisites clean
 
 run: prerequisites build ## everything, live, on this machine
 	bin/whalegate demo $(ARGS)
@@ -14,6 +14,9 @@ test: prerequisites ## every test, with the race detector; those of the boards n
 	@scripts/install.sh --optional chromium prometheus prometheus-alertmanager
 	go vet ./...
 	go test -race -timeout 30m ./...
+
+gamedays: prerequisites ## the game days, COUNT times; writes docs/gamedays.md
+	go test -timeout 180m -count=$(or $(COUNT),1) -run 'TestGameDays$$' ./test -args -gamedays.report=$(CURDIR)/docs/gamedays.md
 
 build:
 	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/whalegate ./cmd/whalegate

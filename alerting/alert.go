@@ -107,3 +107,17 @@ func Message(t Type, s signals.Signal) string {
 		return fmt.Sprintf("[%s] Smart Money De-risking: Exit Cluster elevated (%.1f%%). Stop adding exposure. Tighten stops.", s.Asset, s.ExitClusterScore)
 	}
 }
+
+// Message is that of the alert, with how many were suppressed before it when it is
+// sent.
+func (e Event) Message() string {
+	text := Message(e.Type, e.Signal)
+	if e.Suppressed == "" && !e.Resolved && e.Before > 0 {
+		alerts := "alerts"
+		if e.Before == 1 {
+			alerts = "alert"
+		}
+		text += fmt.Sprintf(" (%d %s of %s suppressed since the last one.)", e.Before, alerts, e.Signal.Asset)
+	}
+	return text
+}

@@ -25,7 +25,8 @@ type Config struct {
 	Logger          *slog.Logger
 	Registerer      prometheus.Registerer
 	QA              *qa.Recorder
-	Committed       func(Run) // called after each committed run, from the cycle's own goroutine; may be nil
+	Room            func() error // an error that wraps postgres.ErrDiskFull when the database has no room; may be nil
+	Committed       func(Run)    // called after each committed run, from the cycle's own goroutine; may be nil
 }
 
 // Defaults of a Config that the operator does not choose.
@@ -77,6 +78,9 @@ func New(cfg Config, upstream Upstream, store *Store) (*Collector, error) {
 	}
 	if cfg.Backoff == nil {
 		cfg.Backoff = DefaultBackoff
+	}
+	if cfg.Room == nil {
+		cfg.Room = func() error { return nil }
 	}
 	return &Collector{
 		cfg: cfg, upstream: upstream, store: store,

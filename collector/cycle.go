@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/qa"
 )
 
@@ -147,6 +149,9 @@ func (c *Collector) collect(ctx context.Context, minute, started time.Time) (Run
 	if len(wallets) == 0 {
 		return failedRun(minute, 0, "S2", "S2: the expected rows cannot be determined: there is no universe yet"), nil, nil
 	}
+	if err := c.cfg.Room(); err != nil {
+		return failedRun(minute, len(wallets), diskFull, "S8: nothing was asked for: "+err.Error()), nil, nil
+	}
 	budget, cancel := c.cfg.Clock.WithTimeout(ctx, minute.Add(interval-reserve).Sub(started), errBudget)
 	defer cancel()
 	f := &fetch{
@@ -235,12 +240,20 @@ func (c *Collector) lost(ctx context.Context, run Run, err error) {
 		return
 	}
 	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Code == uniqueViolation {
+	switch {
+	case errors.Is(err, postgres.ErrDiskFull):
+		run = failedRun(run.Timestamp, run.Expected, diskFull, "S8: not written: "+err.Error())
+		c.report(ctx, c.cfg.Clock.Now(), Events(run, nil)...)
+	case errors.As(err, &refused) && refused.Code == uniqueViolation:
 		run.failedRunCheck = "S4"
 		c.report(ctx, c.cfg.Clock.Now(), Events(run, nil)...)
 	}
 	c.remember(run)
 }
+
+// diskFull is why every wallet of a minute failed that the database has no room
+// for (S8).
+const diskFull = "disk_full"
 
 // uniqueViolation is how the primary key refuses a second row for the same
 // minute, wallet and asset (S4).

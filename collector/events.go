@@ -20,6 +20,9 @@ func Events(run Run, dirty []Collapse) []qa.Event {
 	case "S4":
 		add("S4", "critical", "", "nothing written, run failed", map[string]any{"error": run.Error})
 		return events
+	case diskFull:
+		add("S8", "critical", "", "nothing written, run failed", map[string]any{"error": run.Error})
+		return events
 	case "S2":
 		add("S2", "critical", "", "run failed", map[string]any{"error": run.Error})
 		return events

@@ -81,7 +81,11 @@ func (c *Collector) Refresh(ctx context.Context) (UniverseRun, error) {
 	if len(before) == 0 || size != run.Requested {
 		known = hyperliquid.Validators{}
 	}
-	board, failure := c.leaderboard(ctx, known)
+	var board hyperliquid.Leaderboard
+	failure := c.cfg.Room()
+	if failure == nil {
+		board, failure = c.leaderboard(ctx, known)
+	}
 	if ctx.Err() != nil {
 		return run, context.Cause(ctx)
 	}
@@ -154,6 +158,8 @@ func (c *Collector) refreshEnded(ctx context.Context, run UniverseRun, churn Chu
 	switch {
 	case errors.As(failure, &refused):
 		c.report(ctx, run.AsOf, qa.Event{Check: refused.Check, Severity: "error", Subject: "universe", Details: map[string]any{"error": refused.Reason}, Action: "run failed, universe kept"})
+	case errors.Is(failure, postgres.ErrDiskFull):
+		c.report(ctx, run.AsOf, qa.Event{Check: "S8", Severity: "critical", Subject: "universe", Details: map[string]any{"error": failure.Error()}, Action: "run failed, universe kept"})
 	case failure != nil:
 		c.cfg.Logger.Error("universe refresh failed, universe kept", "error", failure)
 	case churn.Warnings > 0:

@@ -69,7 +69,8 @@ func TestTheRulesHold(t *testing.T) {
 
 func TestWhichServicesThereAre(t *testing.T) {
 	t.Parallel()
-	always := []string{"alertmanager", "collector", "grafana", "migrate", "postgres", "prometheus", "roles"}
+	always := []string{"alertmanager", "collector", "grafana", "migrate", "postgres", "prometheus", "roles", "watchdog"}
+	withSimulator := slices.Sorted(slices.Values(append(slices.Clone(always), "simulator")))
 	for _, tt := range []struct {
 		variant
 		services []string
@@ -77,8 +78,8 @@ func TestWhichServicesThereAre(t *testing.T) {
 		exchange string // what the collector is told of it
 	}{
 		{live, always, "whalegate", ""},
-		{beside, append(slices.Clone(always), "simulator"), "whalegate", ""},
-		{simulated, append(slices.Clone(always), "simulator"), "whalegate-simulated", "http://simulator:9465"},
+		{beside, withSimulator, "whalegate", ""},
+		{simulated, withSimulator, "whalegate-simulated", "http://simulator:9465"},
 	} {
 		p := load(t, tt.variant)
 		if got := p.ServiceNames(); !slices.Equal(got, tt.services) {

@@ -35,7 +35,7 @@ for name in owner_password writer_password watchdog_password board_password ops_
 done
 
 # The same passwords as PostgreSQL's clients read them from a file.
-for name in owner writer; do
+for name in owner writer watchdog; do
 	read -r password <"$folder/${name}_password"
 	line="postgres:5432:hyperliquid:whalegate_$name:$password"
 	if there "${name}_pgpass"; then

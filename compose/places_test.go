@@ -1,6 +1,7 @@
 package compose_test
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -8,6 +9,9 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/whalegate/whalegate/alerting"
+	"github.com/whalegate/whalegate/alerting/receiver"
 )
 
 func hardening(p *types.Project) []string {
@@ -31,7 +35,10 @@ func hardening(p *types.Project) []string {
 }
 
 // usesDatabase is who may reach PostgreSQL.
-var usesDatabase = []string{"collector", "grafana", "migrate", "postgres", "roles"}
+var usesDatabase = []string{"collector", "grafana", "migrate", "postgres", "roles", "watchdog"}
+
+// tellsOfAlerts is who sends to receivers.
+var tellsOfAlerts = []string{"collector", "watchdog"}
 
 func networks(p *types.Project) (all []string) {
 	for _, name := range []string{"database", "monitoring"} {
@@ -53,8 +60,8 @@ func networks(p *types.Project) (all []string) {
 		if slices.Contains([]string{"postgres", "migrate", "roles", "prometheus", "simulator"}, s.Name) && out > 0 {
 			object("has a way out")
 		}
-		if s.Name == "collector" && out != 1 {
-			object("has %d ways out; one is wanted, to the exchange", out)
+		if slices.Contains(tellsOfAlerts, s.Name) && out != 1 {
+			object("has %d ways out; one is wanted, to the exchange and to receivers", out)
 		}
 		// A port of a container that is only on internal networks is not published.
 		if len(s.Ports) > 0 && out == 0 {
@@ -66,7 +73,7 @@ func networks(p *types.Project) (all []string) {
 // listening is where each service answers; ours as their settings say.
 func listening(p *types.Project) map[string]string {
 	all := map[string]string{"postgres": "5432", "grafana": "3000", "prometheus": "9090", "alertmanager": "9093"}
-	for service, setting := range map[string]string{"collector": "WHALEGATE_LISTEN_ADDRESS", "simulator": "WHALEGATE_SIMULATOR_ADDRESS"} {
+	for service, setting := range map[string]string{"collector": "WHALEGATE_LISTEN_ADDRESS", "watchdog": "WHALEGATE_LISTEN_ADDRESS", "simulator": "WHALEGATE_SIMULATOR_ADDRESS"} {
 		if port, ok := strings.CutPrefix(value(p.Services[service].Environment[setting]), "0.0.0.0:"); ok {
 			all[service] = port
 		}
@@ -147,6 +154,36 @@ func mounts(p *types.Project) []string {
 					object("is told of %s, and there is no %s", name, inside+rest)
 				}
 			}
+		}
+	})
+}
+
+// receivers: who tells of alerts has the file of whom to tell, and the program can
+// read it.
+func receivers(p *types.Project) []string {
+	return objections(p, func(s types.ServiceConfig, object func(string, ...any)) {
+		if !slices.Contains(tellsOfAlerts, s.Name) {
+			return
+		}
+		file := value(s.Environment["WHALEGATE_RECEIVERS_FILE"])
+		if file == "" {
+			object("is told of no receivers")
+			return
+		}
+		i := slices.IndexFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool { return v.Target == file })
+		if i < 0 {
+			object("does not see its receivers in %s", file)
+			return
+		}
+		list, err := receiver.Load(s.Volumes[i].Source, slog.New(slog.DiscardHandler))
+		if err != nil {
+			object("%v", err)
+			return
+		}
+		if !slices.ContainsFunc(list, func(r receiver.Receiver) bool {
+			return r.Name == "alertmanager" && r.Wants(alerting.Medium) && r.SendResolved
+		}) {
+			object("does not tell alertmanager everything")
 		}
 	})
 }

@@ -1,13 +1,18 @@
 package compose_test
 
 import (
+	"bufio"
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -16,7 +21,7 @@ import (
 	"github.com/whalegate/whalegate/internal/postgres/server"
 )
 
-// TestPasswordsComeFromFiles goes the way of migrate, roles and collector on a
+// TestPasswordsComeFromFiles goes the way of migrate, roles, collector and watchdog on a
 // server that asks for passwords: the same commands and addresses, other places.
 func TestPasswordsComeFromFiles(t *testing.T) {
 	t.Parallel()
@@ -29,7 +34,7 @@ func TestPasswordsComeFromFiles(t *testing.T) {
 	s := startServer(t, strings.TrimSpace(secret["owner_password"]))
 
 	// The same files with the address of this server.
-	for _, role := range []string{"owner", "writer"} {
+	for _, role := range []string{"owner", "writer", "watchdog"} {
 		user := "whalegate_" + role
 		if role == "owner" {
 			user = server.Superuser
@@ -65,6 +70,7 @@ func TestPasswordsComeFromFiles(t *testing.T) {
 	if code, said := whalegate("collector", "status"); code != stale {
 		t.Errorf("the service's role cannot ask: exit %d; %d, a database without data, is wanted: %s", code, stale, said)
 	}
+	watch(t, binary, moved(t, "watchdog", s.Port(), folder))
 	for _, role := range postgres.Roles {
 		password := strings.TrimSpace(secret[strings.TrimPrefix(role.Name, "whalegate_")+"_password"])
 		if err := login(t, s.Port(), role.Name, password); err != nil {
@@ -145,4 +151,51 @@ func login(t *testing.T, port int, role, password string) error {
 		return err
 	}
 	return conn.Close(t.Context())
+}
+
+// watch starts the watchdog, waits until its role has been of use for everything
+// that a look needs, and ends it.
+func watch(t *testing.T, binary, databaseURL string) {
+	t.Helper()
+	cmd := exec.Command(binary, "--log.format=json", "watchdog", "--listen-address=127.0.0.1:0")
+	cmd.Env = []string{"DATABASE_URL=" + databaseURL}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	address := ""
+	for lines := bufio.NewScanner(stderr); address == "" && lines.Scan(); {
+		fmt.Fprintln(&said, lines.Text())
+		var entry struct{ Msg, Address string }
+		if json.Unmarshal(lines.Bytes(), &entry) == nil && entry.Msg == "watchdog started" {
+			address = entry.Address
+		}
+	}
+	var rest []byte
+	ended := make(chan struct{})
+	go func() { rest, _ = io.ReadAll(stderr); close(ended) }() // what comes late is shown with a failure
+	if address == "" {
+		t.Errorf("the watchdog does not start")
+	} else if response, err := http.Get(address + "/-/ready"); err != nil || response.StatusCode != http.StatusOK {
+		t.Errorf("the watchdog is not ready: %v %v", response, err)
+	}
+	if address != "" {
+		if response, err := http.Get(address + "/api/v1/status"); err != nil {
+			t.Error(err)
+		} else if body, err := io.ReadAll(response.Body); err != nil || !strings.Contains(string(body), `"reasons":["no_runs"]`) {
+			t.Errorf("the watchdog cannot ask for health: %s %v", body, err)
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	<-ended
+	said.Write(rest)
+	if err := cmd.Wait(); err != nil || strings.Contains(said.String(), `"level":"ERROR"`) {
+		t.Errorf("the watchdog: %v\n%s", err, said.String())
+	}
 }

@@ -27,6 +27,7 @@ var rules = []struct {
 	{"networks", networks},
 	{"addresses", addresses},
 	{"mounts", mounts},
+	{"receivers", receivers},
 }
 
 // oneShots do their work and end.
@@ -110,6 +111,7 @@ var needs = map[string]map[string]string{
 	"migrate":   {"postgres": healthy},
 	"roles":     {"postgres": healthy, "migrate": completed},
 	"collector": {"postgres": healthy, "migrate": completed, "roles": completed},
+	"watchdog":  {"postgres": healthy, "migrate": completed, "roles": completed},
 	"grafana":   {"postgres": healthy, "roles": completed},
 }
 

@@ -152,4 +152,8 @@ func TestConfigurations(t *testing.T) {
 			}
 		}
 	}
+	// The watchdog beside it, where there is one.
+	if text, err := os.ReadFile("prometheus.yml"); err != nil || !strings.Contains(string(text), "job_name: whalegate-watchdog\n    static_configs:\n      - targets: [\"watchdog:9464\"]") {
+		t.Errorf("prometheus.yml has no job for the watchdog: %v", err)
+	}
 }

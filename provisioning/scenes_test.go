@@ -84,6 +84,8 @@ var healthy = map[string]string{
 	`whalegate_database_connections{service,state="max"}`:            "8x700",
 	`whalegate_runs_unsaved{service}`:                                "0x700",
 	`whalegate_qa_events_unsaved_total{service}`:                     "0x700",
+	`whalegate_qa_failures_total{service,check_id="S8"}`:             "0x700",
+	`whalegate_prune_last_success_timestamp_seconds{service}`:        "0x700",
 	`whalegate_database_size_bytes{service}`:                         "1000000000+100000x700", // 144 MB a day
 	`whalegate_database_disk_free_bytes{service}`:                    "50000000000x700",
 	`whalegate_database_disk_size_bytes{service}`:                    "100000000000x700",

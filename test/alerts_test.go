@@ -64,4 +64,5 @@ func TestTheSystemAlertOfAnOutage(t *testing.T) {
 		}
 		return errors.New("not yet")
 	})
+	w.checkReplayedAlerts()
 }

@@ -34,7 +34,14 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "build the command:", err)
 		return 1
 	}
-	return m.Run()
+	code := m.Run()
+	if code == 0 {
+		if err := writeReport(); err != nil {
+			fmt.Fprintln(os.Stderr, "write the report:", err)
+			return 1
+		}
+	}
+	return code
 }
 
 // patience is how long await waits, of real time: half an hour of the tests' clock.

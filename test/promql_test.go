@@ -26,7 +26,9 @@ func TestPrometheusAnswersInAnIncident(t *testing.T) {
 	if err != nil {
 		missing(t, err)
 	}
-	w := newWorld(t)
+	w := quietWorld(t)
+	w.env = append(w.environ(), "WHALEGATE_DATABASE_DISK="+t.TempDir(), "WHALEGATE_DATABASE_DISK_RESERVE=1MiB")
+	w.run()
 	w.awaitHealth(health.Healthy, "")
 	env := append(w.environ(), "DATABASE_URL="+w.pg.URL("whalegate_watchdog", dbName))
 	watchdog := launch(w, env, "watchdog").logged(w, "watchdog started")["address"].(string)

@@ -52,6 +52,10 @@ func TestWrongSettingsGetOneLine(t *testing.T) {
 		{1, "web config file", []string{"run", listen, down, "--web.config.file=" + filepath.Join(dir, "missing.yml")}},
 		{1, "web config file", []string{"run", listen, down, "--web.config.file=" + file("web.yml", "nonsense: true\n")}},
 		{1, "clock", []string{"run", listen, down, "--test-clock=noon"}},
+		{1, "older than 6d: 7d or more is right", []string{"run", listen, down, "--prune-older-than=6d"}},
+		{1, "database disk", []string{"run", listen, down, "--database-disk=" + filepath.Join(dir, "missing")}},
+		{usage, "512MiB", []string{"run", listen, down, "--database-disk-reserve=lots"}},
+		{usage, "512MiB", []string{"run", listen, down, "--database-disk-reserve=0GiB"}},
 		{usage, "--universe-size", []string{"run", listen, down, "--universe-size=many"}},
 		{usage, "--nonsense", []string{"run", "--nonsense"}},
 		{usage, "--log.format", []string{"--log.format=xml", "run"}},
@@ -72,6 +76,11 @@ func TestWrongSettingsGetOneLine(t *testing.T) {
 		{1, "unreachable", []string{"halt", down, "--reason=because"}},
 		{1, "unreachable", []string{"universe", "show", down}},
 		{1, "unreachable", []string{"migrate", down}},
+		{1, "unreachable", []string{"prune", down}},
+		{1, "older than 167h0m0s: 7d or more is right", []string{"prune", down, "--older-than=167h"}},
+		{1, "older than 0d: 7d or more is right", []string{"prune", down, "--older-than=0d", "--dry-run"}},
+		{usage, "30d or 720h", []string{"prune", down, "--older-than=a week"}},
+		{usage, "30d or 720h", []string{"prune", down, "--older-than=-8d"}},
 	} {
 		t.Run(strings.Join(tt.args[:1], " ")+" "+tt.want, func(t *testing.T) {
 			r := call(t, nil, tt.args...)

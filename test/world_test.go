@@ -50,8 +50,13 @@ func newWorld(t testing.TB) *world {
 // quietWorld makes a world whose service has not been started yet; exchange are
 // further arguments of the simulator.
 func quietWorld(t testing.TB, exchange ...string) *world {
+	return worldOn(t, startPostgres(t), exchange...)
+}
+
+// worldOn is a quiet world on a server that was started for it.
+func worldOn(t testing.TB, pg *server.Server, exchange ...string) *world {
 	w := emptyWorld(t)
-	w.pg = startPostgres(t)
+	w.pg = pg
 	must(t, pgtest.Prepare(t.Context(), w.pg, dbName))
 	w.connect()
 	w.moveTime(w.db)

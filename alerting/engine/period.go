@@ -125,7 +125,7 @@ func (r Rules) step(ctx context.Context, tx pgx.Tx) (*Outcome, error) {
 	}
 	o := &Outcome{Boundary: c.Timestamp.UTC(), Quiet: map[asset.Asset]map[alerting.Type]alerting.Reason{}}
 	for _, a := range asset.All {
-		p := alerting.Period{At: c.Timestamp.UTC(), Signal: sigs[a], Blocked: blocked(c, now), Paused: paused}
+		p := alerting.Period{At: c.Timestamp.UTC(), Signal: sigs[a], Blocked: Blocked(c.Outcome == "computed", now, health.Health{State: c.State, Reasons: c.Reasons}), Paused: paused}
 		var events []alerting.Event
 		l.states[a], events, o.Quiet[a] = l.states[a].Step(p)
 		for _, e := range events {
@@ -162,23 +162,20 @@ func (r Rules) announce(ctx context.Context, tx pgx.Tx, t Told) error {
 	}
 }
 
-// blocked is why nothing may be concluded of a boundary: its own cycle was
-// blocked, or the health is not good now.
-func blocked(c cycle, now health.Health) alerting.Reason {
-	for _, h := range []struct {
-		state   health.State
-		reasons []string
-	}{{now.State, now.Reasons}, {c.State, c.Reasons}} {
+// Blocked is why nothing may be concluded of a boundary: the health is not good, by
+// any of these answers, or its cycle has computed nothing.
+func Blocked(computed bool, answers ...health.Health) alerting.Reason {
+	for _, h := range answers {
 		switch {
-		case h.state == health.Stale && slices.Contains(h.reasons, "halted"):
+		case h.State == health.Stale && slices.Contains(h.Reasons, "halted"):
 			return alerting.Halted
-		case h.state == health.Stale:
+		case h.State == health.Stale:
 			return alerting.Stale
-		case h.state == health.Degraded:
+		case h.State == health.Degraded:
 			return alerting.Degraded
 		}
 	}
-	if c.Outcome != "computed" {
+	if !computed {
 		return alerting.NoSignal
 	}
 	return ""
@@ -210,7 +207,7 @@ func readSignals(ctx context.Context, tx pgx.Tx, boundary time.Time) (list [asse
 
 // write stores an alert that fired, or the end of one.
 func (l *ledger) write(ctx context.Context, tx pgx.Tx, a asset.Asset, e alerting.Event, snapshot json.RawMessage, state health.State) (Told, error) {
-	told := Told{Event: e, Message: alerting.Message(e.Type, e.Signal)}
+	told := Told{Event: e, Message: e.Message()}
 	if e.Resolved {
 		if l.active[a] == nil {
 			return told, fmt.Errorf("the exit cluster of %s is active without an alert", a)
@@ -218,13 +215,6 @@ func (l *ledger) write(ctx context.Context, tx pgx.Tx, a asset.Asset, e alerting
 		told.ID, l.active[a] = *l.active[a], nil
 		_, err := tx.Exec(ctx, "UPDATE alerts SET resolved_at = $2 WHERE id = $1", told.ID, e.At)
 		return told, err
-	}
-	if e.Suppressed == "" && e.Before > 0 {
-		alerts := "alerts"
-		if e.Before == 1 {
-			alerts = "alert"
-		}
-		told.Message += fmt.Sprintf(" (%d %s of %s suppressed since the last one.)", e.Before, alerts, a)
 	}
 	var until *time.Time
 	if e.Suppressed == "" {

@@ -70,8 +70,11 @@ func (h *Heartbeat) Run(ctx context.Context) error {
 			return nil
 		case <-h.beat:
 		}
-		if h.url != "" {
-			h.tell(h.request(ctx))
+		if h.url == "" {
+			continue
+		}
+		if err := h.request(ctx); ctx.Err() == nil { // else the shutdown cut it short, which says nothing
+			h.tell(err)
 		}
 	}
 }
@@ -88,6 +91,9 @@ func (h *Heartbeat) request(ctx context.Context) error {
 		var wrapped *url.Error
 		if errors.As(err, &wrapped) {
 			err = wrapped.Err // which does not name the URL
+		}
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
 		}
 		return err
 	}

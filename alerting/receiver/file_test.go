@@ -101,7 +101,7 @@ func TestWrongReceiversFiles(t *testing.T) {
 		{"text", secret + "\n", "line 1: it names no receiver"},
 		{"an empty list", "receivers: []\n", "line 1: it names no receiver"},
 		{"no list", "receivers: " + secret + "\n", "line 1: receivers: a list is right"},
-		{"another key", one("name: a", "url: webhook+http://a/") + "recievers: 1\n", `line 4: "recievers": receivers or external_url is right`},
+		{"another key", one("name: a", "url: webhook+http://a/") + "receiver: 1\n", `line 4: "receiver": receivers or external_url is right`},
 		{"a bad external url", "external_url: grafana\n" + one("name: a"), "line 1: external_url: the address of the board is right"},
 		{"an external url with a password", "external_url: https://u:" + secret + "@g/\n" + one("name: a"), "line 1: external_url"},
 		{"text for a receiver", "receivers:\n  - " + secret + "\n", "line 2: a receiver is a name and a url"},

@@ -38,7 +38,7 @@ type Watchdog struct {
 	metrics  *metrics
 	started  time.Time // by the clock of the database; zero until it was asked
 	answered time.Time // when the database last answered, by ours
-	active   bool      // whether the system alert was active then
+	known    bool      // whether the outage had been announced then, and no recovery was under way
 	speech   *speech   // what was said without the database; nil: nothing
 	said     string    // the last error, said once
 }
@@ -105,12 +105,19 @@ func (w *Watchdog) ask(ctx context.Context) (now time.Time, err error) {
 	return now, postgres.Because(ctx, "ask for the time", err)
 }
 
+// Two clean minutes end an outage: without a recent one, nothing is under way that
+// could.
+const selectKnown = `
+	SELECT EXISTS (SELECT FROM alert_state WHERE alert_type = 'system_stale' AND is_active) AND (clean_runs > 0 AND snapshot_age_seconds < 180) IS NOT TRUE
+	FROM ingest_health`
+
 // remember keeps whether the outage has been announced: should the database go
-// away in the middle of it, it is not announced again.
+// away in the middle of it, it is not announced again. In doubt it is: the end may
+// have been told after we looked.
 func (w *Watchdog) remember(ctx context.Context) error {
 	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
-	err := w.cfg.Pool.QueryRow(ctx, "SELECT coalesce(bool_or(is_active), false) FROM alert_state WHERE alert_type = 'system_stale'").Scan(&w.active)
+	err := w.cfg.Pool.QueryRow(ctx, selectKnown).Scan(&w.known)
 	return postgres.Because(ctx, "read the system alert", err)
 }
 
@@ -139,7 +146,7 @@ func (w *Watchdog) dark(ctx context.Context, now time.Time, err error) {
 		w.said = text
 	}
 	silent := now.Sub(w.answered)
-	if w.speech == nil && !w.active && silent > alerting.StaleAfter {
+	if w.speech == nil && !w.known && silent > alerting.StaleAfter {
 		w.speech = newSpeech(now, alerting.DatabaseMessage(silent))
 		w.metrics.spoken.Set(1)
 		w.cfg.Logger.Error("alert", "asset", "SYSTEM", "type", alerting.SystemStale, "severity", alerting.Critical, "message", w.speech.message, "without", "database")

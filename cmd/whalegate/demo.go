@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,7 +16,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/oklog/run"
 
+	"github.com/whalegate/whalegate/alerting/receiver"
 	"github.com/whalegate/whalegate/collector/simulator"
+	"github.com/whalegate/whalegate/internal/postgres/disk"
 	"github.com/whalegate/whalegate/internal/postgres/server"
 )
 
@@ -92,12 +95,12 @@ func (c *demoCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
 	address := "http://" + listener.Addr().String()
 	flags := exchangeFlags{APIURL: address, StatsURL: address, APIWeight: demoWeight, Universe: c.Universe, Concurrency: c.Concurrency}
 	writerURL := withPassword(pg.URL(writerRole, database), state.WriterPassword)
-	s, err := newService(ctx, writerURL, httpFlags{freeOrAddress(c.Listen), c.WebConfig}, flags, c.alertFlags, clk, logger)
+	s, err := newService(ctx, writerURL, httpFlags{freeOrAddress(c.Listen), c.WebConfig}, flags, c.alertFlags, storageFlags{Disk: c.DataDir, Reserve: disk.DefaultReserve}, clk, logger)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	databaseURL := withPassword(pg.URL(server.Superuser, database), state.SuperuserPassword)
-	if err := state.writeEnv(c.DataDir, databaseURL, ""); err != nil {
+	if err := state.writeEnv(c.DataDir, databaseURL, "http://"+s.server.Address(), ""); err != nil {
 		return err
 	}
 
@@ -124,7 +127,7 @@ func (c *demoCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
 	go func() {
 		boards := c.startBoards(ctx, state, net.JoinHostPort("127.0.0.1", strconv.Itoa(pg.Port())), s.server.Address(), logger)
 		if boards.grafana != nil {
-			if err := state.writeEnv(c.DataDir, databaseURL, boards.grafana.URL); err != nil {
+			if err := state.writeEnv(c.DataDir, databaseURL, "http://"+s.server.Address(), boards.grafana.URL); err != nil {
 				boards.lines = append(boards.lines, "  the file env could not be written: "+err.Error())
 			}
 		}
@@ -145,6 +148,7 @@ whalegate demo is running. Everything listens on this machine only.
   service     http://%s   /metrics  /-/healthy  /-/ready  /api/v1/status
   exchange    %s   simulated; faults: POST /control/faults
   PostgreSQL  127.0.0.1:%d, database %s
+  alerts      %s
 %s
 
 In another terminal:
@@ -153,7 +157,15 @@ In another terminal:
   psql "$DATABASE_URL"
 Ctrl-C ends it; the next start goes on with the same data in %s
 
-`, s.server.Address(), simulator, pg.Port(), database, strings.Join(boards.lines, "\n"), env, program(), c.DataDir)
+`, s.server.Address(), simulator, pg.Port(), database, s.announceReceivers(), strings.Join(boards.lines, "\n"), env, program(), c.DataDir)
+}
+
+// announceReceivers says who is told of alerts.
+func (s *service) announceReceivers() string {
+	if slices.Equal(s.receivers, []string{receiver.LogName}) {
+		return "written to this log and sent to nobody; --receivers.file FILE says whom to tell"
+	}
+	return "sent to " + strings.Join(s.receivers, ", ")
 }
 
 // program is how this program can be called again.

@@ -56,9 +56,10 @@ func (s demoState) save(dir string) error {
 }
 
 // writeEnv leaves a file to source, so that whalegate and psql find the demo's
-// database, and `whalegate dashboards` its Grafana, if there is one.
-func (s demoState) writeEnv(dir, databaseURL, grafanaURL string) error {
-	env := "export DATABASE_URL='" + databaseURL + "'\n"
+// database, `whalegate runbook` its service, and `whalegate dashboards` its
+// Grafana, if there is one.
+func (s demoState) writeEnv(dir, databaseURL, serviceURL, grafanaURL string) error {
+	env := "export DATABASE_URL='" + databaseURL + "'\nexport WHALEGATE_SERVICE_URL='" + serviceURL + "'\n"
 	if grafanaURL != "" {
 		env += "export WHALEGATE_GRAFANA_URL='" + grafanaURL + "'\nexport WHALEGATE_GRAFANA_USER=admin\nexport WHALEGATE_GRAFANA_PASSWORD='" + s.GrafanaPassword + "'\n"
 	}

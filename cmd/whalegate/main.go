@@ -35,6 +35,8 @@ type cli struct {
 	Univ    universe      `cmd:"" name:"universe" help:"The tracked wallets."`
 	Signals signalsCmd    `cmd:"" help:"The stored signals: list them, compute them again, replay a range."`
 	Alerts  alertsCmd     `cmd:"" name:"alerts" help:"The alerts and their deliveries: list them, what is remembered, send again, test a receiver, pause in an emergency."`
+	Prune   pruneCmd      `cmd:"" help:"Remove what is older than it has to be kept, now; the service does it once a day."`
+	Runbook runbookCmd    `cmd:"" name:"runbook" help:"The runbooks: what is broken, what to do, and whether it has recovered."`
 	Boards  dashboardsCmd `cmd:"" name:"dashboards" help:"The Grafana boards."`
 	Version versionCmd    `cmd:"" help:"Show build information."`
 }

@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/whalegate/whalegate/alerting/replay"
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/signals"
 	"github.com/whalegate/whalegate/signals/engine"
@@ -19,7 +20,7 @@ import (
 type signalsReplay struct {
 	databaseFlag
 	rangeFlags
-	JSON bool `name:"json" help:"Print one JSON object a signal, then a summary."`
+	JSON bool `name:"json" help:"Print one JSON object a signal, then a summary with the alerts in it."`
 }
 
 // replaySummary is what the rules did over a range. Minutes of a playbook are
@@ -37,6 +38,7 @@ type replaySummary struct {
 	Incomplete  int                       `json:"incomplete"`   // boundaries of which snapshots of the day before are gone
 	HeldMinutes map[string]map[string]int `json:"held_minutes"` // by asset and playbook; "none" is no signal
 	Changes     map[string]int            `json:"playbook_changes"`
+	replay.Tally
 
 	last map[string]string
 }
@@ -120,12 +122,19 @@ func (c *signalsReplay) Run(ctx context.Context, logger *slog.Logger) error {
 	if from.Before(oldest) {
 		from = oldest.UTC()
 	}
+	alerts, err := replay.New(ctx, pool, from, to)
+	if err != nil {
+		return err
+	}
 	sum := newReplaySummary(from, to)
 	p := newPrinter(os.Stdout, c.JSON)
 	progress := newProgress(os.Stderr, logger, "replaying")
 	err = engine.Replay(ctx, pool, from, to, func(r engine.Replayed) error {
 		progress.report(int(r.Boundary.Sub(from)/time.Second), int(to.Sub(from)/time.Second))
 		sum.add(r)
+		if err := decide(alerts, r); err != nil {
+			return err
+		}
 		if r.Outcome != engine.Computed {
 			return p.noRows(r)
 		}
@@ -140,7 +149,22 @@ func (c *signalsReplay) Run(ctx context.Context, logger *slog.Logger) error {
 		return err
 	}
 	progress.done("boundaries", sum.Boundaries)
+	sum.Tally = alerts.Tally()
 	return p.replayed(sum)
+}
+
+// decide has the alerts of a boundary decided.
+func decide(alerts *replay.Player, r engine.Replayed) error {
+	b := replay.Boundary{At: r.Boundary, Computed: r.Outcome == engine.Computed, Health: r.Health}
+	for _, row := range r.Rows {
+		s, err := row.Decision()
+		if err != nil {
+			return err
+		}
+		b.Signals = append(b.Signals, s)
+	}
+	alerts.Step(b)
+	return nil
 }
 
 // noRows says why a boundary has no signals; programs find it in the summary.
@@ -186,6 +210,7 @@ func (p printer) replayed(s *replaySummary) error {
 	for _, reason := range slices.Sorted(maps.Keys(s.BlockedBy)) {
 		fmt.Fprintf(t, "G0 by %s\t%d\n", reason, s.BlockedBy[reason])
 	}
+	writeAlerts(t, s.Tally)
 	if s.Incomplete > 0 {
 		fmt.Fprintf(t, "\nIn %d boundaries snapshots of the day before are gone: what they say is not what was said then.\n", s.Incomplete)
 	}

@@ -17,6 +17,7 @@ type runCmd struct {
 	databaseFlag
 	exchangeFlags
 	alertFlags
+	storageFlags
 	httpFlags
 	clockFlag
 }
@@ -27,10 +28,13 @@ func (c *runCmd) Run(ctx context.Context, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	s, err := newService(ctx, c.DatabaseURL, c.httpFlags, c.exchangeFlags, c.alertFlags, clock, logger)
+	s, err := newService(ctx, c.DatabaseURL, c.httpFlags, c.exchangeFlags, c.alertFlags, c.storageFlags, clock, logger)
 	if err != nil {
 		return err
 	}
 	logger.Info("settings", "database", postgres.Redact(c.DatabaseURL), "universe_size", c.Universe, "api_weight", c.APIWeight, "concurrency", c.Concurrency, "receivers", s.receivers, "heartbeat", c.Heartbeat != "")
+	if c.Disk == "" {
+		logger.Warn("the room on the database's disk is not watched: --database-disk says where it is")
+	}
 	return s.run(ctx)
 }

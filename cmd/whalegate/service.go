@@ -23,7 +23,9 @@ import (
 	"github.com/whalegate/whalegate/internal/clock"
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/postgres"
+	"github.com/whalegate/whalegate/internal/postgres/disk"
 	"github.com/whalegate/whalegate/internal/qa"
+	"github.com/whalegate/whalegate/internal/retention"
 	"github.com/whalegate/whalegate/internal/status"
 	"github.com/whalegate/whalegate/internal/web"
 	"github.com/whalegate/whalegate/signals/engine"
@@ -41,6 +43,7 @@ type service struct {
 	sender    *outbox.Sender
 	receivers []string // who is told of alerts
 	heartbeat *heartbeat.Heartbeat
+	retention *retention.Job
 	client    *hyperliquid.Client
 	server    *web.Server
 	universe  int // wallets to track
@@ -57,7 +60,7 @@ func newRegistry() *prometheus.Registry {
 }
 
 // newService makes the parts and takes the listen address; nothing runs yet.
-func newService(ctx context.Context, databaseURL string, http httpFlags, exchange exchangeFlags, alerting alertFlags, c clock.Clock, logger *slog.Logger) (*service, error) {
+func newService(ctx context.Context, databaseURL string, http httpFlags, exchange exchangeFlags, alerting alertFlags, storage storageFlags, c clock.Clock, logger *slog.Logger) (*service, error) {
 	registry := newRegistry()
 	receivers, err := alerting.load(logger)
 	if err != nil {
@@ -68,6 +71,14 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 		return nil, err
 	}
 	client, err := exchange.client(c, registry)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := storage.OlderThan.duration()
+	if err != nil {
+		return nil, err
+	}
+	guard, err := storage.guard(logger)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +94,7 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 	s.alerts = alerts.New(alerts.Config{Pool: pool, Clock: c, Logger: logger, Registerer: registry, Outbox: intent, Told: s.sender.Wake})
 	s.signals = engine.New(engine.Config{Pool: pool, Clock: c, Logger: logger, Registerer: registry, QA: checks, Judge: engine.Now, Done: s.alerts.Wake})
 	collecting := exchange.collectorConfig(c, logger, registry, checks)
+	collecting.Room = guard.Room
 	collecting.Committed = func(run collector.Run) {
 		s.signals.Wake()
 		if run.IsClean() {
@@ -94,7 +106,8 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 		pool.Close()
 		return nil, err
 	}
-	registry.MustRegister(health.NewCollector(pool), postgres.NewCollector(pool), postgres.NewDiskCollector(pool), engine.NewAgeCollector(pool), outbox.NewCollector(pool, receivers))
+	registry.MustRegister(health.NewCollector(pool), postgres.NewCollector(pool), engine.NewAgeCollector(pool), outbox.NewCollector(pool, receivers), disk.NewCollector(guard, pool))
+	s.retention = retention.New(retention.Config{Pool: pool, Clock: c, Logger: logger, Registerer: registry, OlderThan: kept})
 	s.server, err = web.Listen(web.Config{
 		Address: http.Listen, ConfigFile: http.WebConfig, Gatherer: registry, Logger: logger,
 		Ready:  func(ctx context.Context) error { return postgres.CheckSchema(ctx, pool) },
@@ -117,9 +130,10 @@ const lookEvery = 5 * time.Second
 // makes new work (the refresh, the search for accounts), then the snapshot
 // cycle, which abandons its minute and writes nothing of it; then the signals,
 // which stand on what the cycle committed, and the alerts, which stand on them;
-// then the senders, which record what became of the attempt in hand, and the
-// heartbeat; then the watcher of health, and last
-// HTTP, so that metrics and probes answer while the rest ends.
+// then the senders, which record what became of the attempt in hand, the
+// heartbeat, and the daily prune, which the next start goes on with; then the
+// watcher of health, and last HTTP, so that metrics and probes answer while the
+// rest ends.
 // An interrupt only cancels: the waiting is in execute. The pool is closed when
 // nobody is left who could use it.
 func (s *service) run(ctx context.Context) error {
@@ -153,6 +167,7 @@ func (s *service) run(ctx context.Context) error {
 	loop(s.alerts.Run)
 	loop(s.sender.Run)
 	loop(s.heartbeat.Run)
+	loop(s.retention.Run)
 	{ // Health, watched whatever the schema is: it cannot be asked, so it is STALE.
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		watcher := &health.Watcher{DB: s.pool, Clock: s.clock, Logger: s.logger, Every: lookEvery, Changed: s.healthChanged}

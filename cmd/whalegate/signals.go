@@ -20,7 +20,7 @@ import (
 type signalsCmd struct {
 	List   signalsList   `cmd:"" help:"Show the stored signals, newest first."`
 	Audit  signalsAudit  `cmd:"" help:"Compute the stored signals again and report what differs. Exits 1 if anything does."`
-	Replay signalsReplay `cmd:"" help:"Recompute a range from the stored snapshots, writing nothing: what the rules would have said."`
+	Replay signalsReplay `cmd:"" help:"Recompute a range from the stored snapshots, writing nothing: what the rules would have said, and which alerts they would have sent."`
 }
 
 // rangeFlags choose boundaries.

@@ -39,6 +39,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO whalegate
 REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM whalegate_writer;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO whalegate_writer;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO whalegate_writer;
+GRANT USAGE ON SCHEMA board TO whalegate_writer; -- the runbooks look at what the board shows
+GRANT SELECT ON ALL TABLES IN SCHEMA board TO whalegate_writer;
 
 -- The dead man's switch reads health and speaks.
 GRANT USAGE ON SCHEMA public TO whalegate_watchdog;

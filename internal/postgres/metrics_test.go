@@ -65,57 +65,6 @@ func TestEveryStatementIsMeasured(t *testing.T) {
 	}
 }
 
-// The disk is known to the service's role, and still when the database is gone:
-// a full disk is a reason why it would be.
-func TestTheDiskIsKnownAlsoWithoutTheDatabase(t *testing.T) {
-	db := pgtest.As(t, pgtest.New(t), "whalegate_writer")
-	collector := postgres.NewDiskCollector(db)
-	found := gather(t, collector)
-	size, free, capacity := found["size_bytes"].GetGauge().GetValue(), found["disk_free_bytes"].GetGauge().GetValue(), found["disk_size_bytes"].GetGauge().GetValue()
-	if size < 1<<20 || free <= 0 || capacity < free || capacity < size {
-		t.Errorf("a database of %g bytes on a disk of %g, %g free", size, capacity, free)
-	}
-	db.Close()
-	found = gather(t, collector)
-	if _, there := found["size_bytes"]; there {
-		t.Error("a database that cannot be asked has a size")
-	}
-	if got := found["disk_size_bytes"].GetGauge().GetValue(); got != capacity {
-		t.Errorf("without the database the disk has %g bytes, before %g", got, capacity)
-	}
-}
-
-func TestADiskThatIsNotKnownHasNoSeries(t *testing.T) {
-	for _, tt := range []struct {
-		name, sql string
-	}{
-		{"an owner who may not know", "ALTER FUNCTION database_directory() OWNER TO whalegate_ops"},
-		{"a folder that is not here", "CREATE OR REPLACE FUNCTION database_directory() RETURNS text LANGUAGE sql AS $$SELECT '/nowhere/at/all'$$"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			owner := pgtest.New(t)
-			if _, err := owner.Exec(t.Context(), tt.sql); err != nil {
-				t.Fatal(err)
-			}
-			found := gather(t, postgres.NewDiskCollector(pgtest.As(t, owner, "whalegate_writer")))
-			if len(found) != 1 || found["size_bytes"].GetGauge().GetValue() < 1<<20 {
-				t.Errorf("the size alone is wanted: %v", found)
-			}
-		})
-	}
-}
-
-func TestAnUnreachableDatabaseLetsAScrapeThrough(t *testing.T) {
-	db, err := postgres.Open(t.Context(), "postgres://127.0.0.1:1/none", "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if found := gather(t, postgres.NewDiskCollector(db)); len(found) != 0 {
-		t.Errorf("found %v", found)
-	}
-}
-
 // A pool that Open did not make has no stopwatch, and its collector says so.
 func TestAForeignPoolMeasuresNothing(t *testing.T) {
 	db, err := pgxpool.New(t.Context(), pgtest.URL(t))

@@ -22,6 +22,9 @@ var migrationFiles embed.FS
 // one of this program.
 var ErrSchema = errors.New("schema not current")
 
+// ErrNewer is the ErrSchema of a database that a newer program has migrated.
+var ErrNewer = fmt.Errorf("%w", ErrSchema)
+
 // migrationLock is the advisory lock under which migrations run.
 const migrationLock = 0x77686c67 // "whlg"
 
@@ -90,7 +93,7 @@ func SchemaStatus(ctx context.Context, db querier) ([]Migration, error) {
 		switch {
 		case m.Version > len(migrations):
 			return nil, fmt.Errorf("%w: the database has migration %d (%s), this program knows %d: use the newer program",
-				ErrSchema, m.Version, m.Name, len(migrations))
+				ErrNewer, m.Version, m.Name, len(migrations))
 		case migrations[m.Version-1].Checksum != m.Checksum:
 			return nil, fmt.Errorf("%w: migration %d (%s) was applied with another text than this program's",
 				ErrSchema, m.Version, m.Name)

@@ -16,6 +16,10 @@ import (
 // asked, as opposed to one that answered with an error.
 var ErrUnreachable = errors.New("database unreachable")
 
+// ErrDiskFull is wrapped by errors that mean that the database's disk has no
+// room: its server said so, or whoever watches the disk did before.
+var ErrDiskFull = errors.New("disk_full")
+
 // connectTimeout bounds one attempt to connect: a host that swallows packets
 // must not hold a cycle.
 const connectTimeout = 5 * time.Second
@@ -53,13 +57,17 @@ func Redact(databaseURL string) string {
 }
 
 // Cause tells an unreachable database from one that answered: err, wrapped with
-// ErrUnreachable when no answer of the server is behind it.
+// ErrUnreachable when no answer of the server is behind it, and with ErrDiskFull
+// when the answer is that its disk is.
 func Cause(err error) error {
-	if err == nil || errors.Is(err, ErrUnreachable) {
+	if err == nil || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrDiskFull) {
 		return err
 	}
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) {
+		if answer.Code == "53100" {
+			return fmt.Errorf("%w: %w", ErrDiskFull, err)
+		}
 		switch answer.Code[:2] {
 		case "08", "57": // connection trouble, and a server that is stopping or starting
 			return fmt.Errorf("%w: %w", ErrUnreachable, err)

@@ -74,6 +74,10 @@ func TestUnreachableIsToldFromAnAnswer(t *testing.T) {
 	if got := postgres.Cause(err); errors.Is(got, postgres.ErrUnreachable) {
 		t.Errorf("an answer of the server counts as unreachable: %v", got)
 	}
+	_, err = db.Exec(t.Context(), "DO $$ BEGIN RAISE 'no space' USING ERRCODE = 'disk_full'; END $$")
+	if got := postgres.Cause(postgres.Cause(err)); errors.Is(got, postgres.ErrUnreachable) || !errors.Is(got, postgres.ErrDiskFull) || strings.Count(got.Error(), "disk_full") != 1 {
+		t.Errorf("a full disk: %v", got)
+	}
 }
 
 func TestOpenHidesThePassword(t *testing.T) {

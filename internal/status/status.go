@@ -27,7 +27,9 @@ type Report struct {
 	Universe       *Universe    `json:"universe"`        // nil: there is none yet
 	LastRun        *Run         `json:"last_run"`
 	LastCycle      *Cycle       `json:"last_signal_cycle"`
-	Signals        []Signal     `json:"signals"` // by asset; empty while STALE
+	Signals        []Signal     `json:"signals"`    // by asset; empty while STALE
+	Alerts         *Alerts      `json:"alerts"`     // nil: nobody asked, or nobody answered
+	Deliveries     *Deliveries  `json:"deliveries"` // the same
 	Halt           *health.Halt `json:"halt"`
 	Error          string       `json:"error,omitempty"` // why the database could not be asked
 }
@@ -90,6 +92,12 @@ func Read(ctx context.Context, db health.Querier, now time.Time) (Report, error)
 	}
 	if err == nil && h.State != health.Stale {
 		report.Signals, err = readSignals(ctx, db)
+	}
+	if err == nil {
+		report.Alerts, err = readAlerts(ctx, db)
+	}
+	if err == nil {
+		report.Deliveries, err = readDeliveries(ctx, db)
 	}
 	if err != nil {
 		report.Error = err.Error()
@@ -177,6 +185,12 @@ func (r Report) WriteText(w io.Writer) error {
 	}
 	for _, s := range r.Signals {
 		line(s.Asset, "%s", s.text(r.State))
+	}
+	if r.Alerts != nil {
+		r.Alerts.lines(line)
+	}
+	if r.Deliveries != nil {
+		line("deliveries", "%s", r.Deliveries.text())
 	}
 	if h := r.Halt; h != nil {
 		line("halt", "since %s by %s: %s", h.HaltedAt.UTC().Format(time.RFC3339), h.HaltedBy, h.Reason)

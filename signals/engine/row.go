@@ -76,6 +76,16 @@ func rowOf(s signals.Signal) Row {
 	}
 }
 
+// Decision is what alerts are decided by, of the signal.
+func (r Row) Decision() (s signals.Signal, err error) {
+	s = signals.Signal{Timestamp: r.Timestamp, ExitClusterScore: r.ExitClusterScore, AllowedPlaybook: signals.Playbook(r.AllowedPlaybook), RiskMode: signals.RiskMode(r.RiskMode)}
+	if r.IsDegraded {
+		s.Degraded = []string{*r.DegradedReason}
+	}
+	s.Asset, err = asset.Parse(r.Asset)
+	return s, err
+}
+
 // decimal writes a number of the asset's smallest units in units of the asset.
 func decimal(units *big.Int, a asset.Asset) string {
 	scale := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(a.Decimals())), nil)

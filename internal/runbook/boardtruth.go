@@ -1,0 +1,131 @@
+package runbook
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/whalegate/whalegate/internal/health"
+)
+
+// signalWords are what no metric may be named after: a value once scraped is kept.
+var signalWords = []string{"alignment_score", "alignment_trend", "dispersion_index", "exit_cluster_score", "playbook", "risk_mode", "net_szi", "add_exposure", "tighten_stops"}
+
+// lies lists everything that shows what it must not.
+func (f *Facts) lies() (rows []string) {
+	for _, name := range f.Service.Named {
+		if slices.ContainsFunc(signalWords, func(w string) bool { return strings.Contains(name, w) }) {
+			rows = append(rows, "a metric holds a signal value: "+name)
+		}
+	}
+	if s := f.Service.Status; s != nil && s.State == health.Stale && len(s.Signals) > 0 {
+		rows = append(rows, fmt.Sprintf("the service shows %d signals while it says STALE", len(s.Signals)))
+	}
+	if f.Stored == nil {
+		return rows
+	}
+	b := f.Stored.Board
+	for _, open := range b.Open {
+		rows = append(rows, "beside its views "+open)
+	}
+	state, steady := f.steady()
+	if !steady {
+		return rows
+	}
+	if state == health.Stale {
+		for _, view := range slices.Sorted(maps.Keys(b.Rows)) {
+			if n := b.Rows[view]; n > 0 {
+				rows = append(rows, fmt.Sprintf("%s returns %d rows while the state is STALE", view, n))
+			}
+		}
+	}
+	if b.HeaderState != "" && rank(health.State(b.HeaderState)) > rank(state) {
+		rows = append(rows, fmt.Sprintf("the board's header says %s, the state is %s", b.HeaderState, state))
+	}
+	if told := f.metricState(); told != "" && rank(told) > rank(state) {
+		rows = append(rows, fmt.Sprintf("the metrics say %s, the state is %s", told, state))
+	}
+	return rows
+}
+
+// steady is the state, if it was the same before and after everything was asked.
+func (f *Facts) steady() (state health.State, ok bool) {
+	first, again := f.Stored.Health, f.Stored.Again
+	if first == nil || again == nil || first.State != again.State {
+		return "", false
+	}
+	return first.State, true
+}
+
+// metricState is the state by the service's metrics, "" when they do not tell.
+func (f *Facts) metricState() health.State {
+	for _, s := range health.States {
+		if f.Service.Metrics[fmt.Sprintf(`whalegate_health_state{state=%q}`, s)] == 1 {
+			return s
+		}
+	}
+	return ""
+}
+
+// rank is 0 for STALE and more for what allows more.
+func rank(s health.State) int { return slices.Index(health.States, s) }
+
+func judgeBoardTruth(f *Facts) *Finding {
+	rows := f.lies()
+	if len(rows) == 0 {
+		return nil
+	}
+	found := boardTruth.found(P1, "something shows what it must not: trust no board")
+	found.rows("what is shown", rows)
+	if h := f.health(); h != nil {
+		found.figure("state by the database", "%s %s", h.State, strings.Join(h.Reasons, ", "))
+	}
+	found.do("stop using every board, and tell whoever trades", "")
+	found.do("close the gate for everybody", `whalegate halt --reason "a board shows what it must not"`)
+	found.do("look at the board as a viewer: does the mask hold there?", "whalegate dashboards check --help")
+	found.do("give every role its rights again, as the owner of the database; then look again", "whalegate migrate")
+	found.do("still shown? stop Grafana, and keep a picture of it for the bug", "sudo systemctl stop grafana-server")
+	return found
+}
+
+func boardTruthRecovery(f *Facts) []Criterion {
+	const views, agree, metrics = "the board's views return nothing while STALE", "board, metrics and database agree", "no metric holds a signal value, and no role of Grafana may read one"
+	lies := f.lies()
+	var shown, disagree, open int
+	for _, l := range lies {
+		switch {
+		case strings.Contains(l, "rows while") || strings.Contains(l, "signals while"):
+			shown++
+		case strings.Contains(l, "the state is"):
+			disagree++
+		default:
+			open++
+		}
+	}
+	if why := f.dark(partBoard, partHealth); why != "" {
+		return []Criterion{unsure(views, why), unsure(agree, why), unsure(metrics, why)}
+	}
+	state, steady := f.steady()
+	if !steady {
+		why := "the state changed while it was looked at"
+		return []Criterion{unsure(views, why), unsure(agree, why), holds(metrics, open == 0, "%d", open)}
+	}
+	rows := 0
+	for _, n := range f.Stored.Board.Rows {
+		rows += n
+	}
+	told := string(f.metricState())
+	if f.Service.URL == "" || f.Service.Trouble == Refused {
+		told = "none: nobody gives any" // nor can they say anything wrong
+	}
+	second := holds(agree, disagree == 0, "database %s, board %s, metrics %s", state, f.Stored.Board.HeaderState, told)
+	if told == "" {
+		second = unsure(agree, "the service's metrics: "+f.Service.Error)
+	}
+	return []Criterion{
+		holds(views, shown == 0, "%s: %d views return %d rows", state, len(f.Stored.Board.Rows), rows),
+		second,
+		holds(metrics, open == 0, "%d", open),
+	}
+}

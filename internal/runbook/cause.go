@@ -1,0 +1,120 @@
+package runbook
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// cause is what broke the row of clean minutes last.
+type cause string
+
+const (
+	nothing     cause = ""
+	stopped     cause = "stopped"  // no run comes any longer
+	gap         cause = "gap"      // minutes without a run, not even a failed one
+	ofDatabase  cause = "database" // what was fetched could not be written
+	ofClock     cause = "clock"    // the snapshot's time is not of the database's present
+	ofUniverse  cause = "universe" // there is no universe to ask for
+	ofExchange  cause = "exchange" // what the exchange answered, or did not
+	lookBack          = 15 * time.Minute
+	stoppedFrom       = 150 * time.Second // a run is stored within two minutes of its own
+)
+
+// cause of a run that is not clean.
+func (r Run) cause() cause {
+	switch {
+	case r.Failures["database"] > 0 || strings.HasPrefix(r.Error, "not written"):
+		return ofDatabase
+	case r.Failures["S1"] > 0 || strings.HasPrefix(r.Error, "S1:"):
+		return ofClock
+	case strings.HasPrefix(r.Error, "S2:"):
+		return ofUniverse
+	default:
+		return ofExchange
+	}
+}
+
+// broke is what broke the row of clean minutes last, within a quarter of an hour;
+// at is the run, or the minute after which runs are missing.
+func (f *Facts) broke() (c cause, at Run) {
+	if f.Stored == nil {
+		return nothing, Run{}
+	}
+	if _, unreadable := f.Database.Unreadable[partRuns]; unreadable {
+		return nothing, Run{}
+	}
+	runs, now := f.Stored.Runs, f.at()
+	if len(runs) == 0 {
+		return stopped, Run{}
+	}
+	if now.Sub(runs[0].Timestamp) > stoppedFrom {
+		return stopped, runs[0]
+	}
+	for i, r := range runs {
+		if now.Sub(r.Timestamp) > lookBack {
+			break
+		}
+		if !r.Clean {
+			return r.cause(), r
+		}
+		if i+1 < len(runs) && r.Timestamp.Sub(runs[i+1].Timestamp) > time.Minute {
+			return gap, runs[i+1]
+		}
+	}
+	return nothing, Run{}
+}
+
+// missing counts the minutes without a run between the newest run and the oldest
+// one within d.
+func (f *Facts) missing(d time.Duration) (n int) {
+	if f.Stored == nil {
+		return 0
+	}
+	for i := 1; i < len(f.Stored.Runs); i++ {
+		newer, older := f.Stored.Runs[i-1].Timestamp, f.Stored.Runs[i].Timestamp
+		if f.at().Sub(newer) > d {
+			break
+		}
+		n += int(newer.Sub(older)/time.Minute) - 1
+	}
+	return n
+}
+
+// text is the run in one line.
+func (r Run) text() string {
+	text := fmt.Sprintf("%s %s, coverage %.1f %%, %d of %d wallets failed", stamp(r.Timestamp), r.Status, r.CoveragePct, r.Failed, r.Expected)
+	for _, reason := range slices.SortedFunc(maps.Keys(r.Failures), func(a, b string) int { return r.Failures[b] - r.Failures[a] }) {
+		text += fmt.Sprintf(", %s %d", reason, r.Failures[reason])
+	}
+	if r.Error != "" {
+		text += ": " + oneLine(r.Error)
+	}
+	return text
+}
+
+// mostly is the reason that failed most wallets, "" when none did.
+func (r Run) mostly() (reason string) {
+	for _, name := range slices.Sorted(maps.Keys(r.Failures)) {
+		if reason == "" || r.Failures[name] > r.Failures[reason] {
+			reason = name
+		}
+	}
+	return reason
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func ago(d time.Duration) string { return d.Round(time.Second).String() }
+
+// oneLine is text without line breaks, as far as it matters.
+func oneLine(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	const most = 300
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
+}

@@ -1,0 +1,301 @@
+package runbook
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/whalegate/whalegate/internal/health"
+)
+
+const (
+	maxSkew     = 30 * time.Second // what the collector refuses to write beyond
+	slowAnswer  = 2 * time.Second
+	blockedFor  = 3 * time.Second
+	slowFor     = 15 * time.Second // the service gives up on any statement of its own before
+	verySlowFor = 5 * time.Minute
+	minFreePct  = 20.0
+	lowFreePct  = 5.0
+)
+
+// remedies are what each trouble means and what to do about it.
+var remedies = map[Trouble]struct {
+	means   string
+	actions []Action
+}{
+	Unreachable: {"it cannot be reached", []Action{
+		{"see whether PostgreSQL runs, and start it", "pg_isready; sudo systemctl start postgresql"},
+		{"read why it ended", "sudo tail -n 50 /var/log/postgresql/*.log"},
+		{"see whether the disk is full", "df -h"},
+	}},
+	Hangs: {"it takes connections and does not answer", []Action{
+		{"see whether the disk is full, or the machine out of memory", "df -h; free -h"},
+		{"see who is at work, and who waits for whom", showSessions},
+	}},
+	TooMany: {"it has no connection left", []Action{
+		{"see who holds them, as a superuser", `psql "$DATABASE_URL" -c "SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC"`},
+	}},
+	LoginRefused:  {"it does not let this login in: the password or the role is wrong", []Action{{"check the user and the password of DATABASE_URL, and pg_hba.conf on the server", `psql "$DATABASE_URL" -c "SELECT 1"`}}},
+	NoDatabase:    {"the server has no database of this name", []Action{{"check the name in DATABASE_URL; a new one is made by", "createdb hyperliquid && whalegate migrate"}}},
+	BadURL:        {"DATABASE_URL is not an address", []Action{{"write it as postgres://user@host:5432/hyperliquid", "export DATABASE_URL=postgres://user@host:5432/hyperliquid"}}},
+	Denied:        {"this role may not read everything that is looked at", []Action{{"ask as an operator: a login that is a member of the database's owner, see docs/runbooks/README.md", "whalegate runbook diagnose"}}},
+	SchemaPending: {"its schema is older than this program", []Action{{"migrate, as the owner", "whalegate migrate"}}},
+	SchemaNewer:   {"its schema is from the future: this program is older than the one that migrated", []Action{{"use the newer program; there is no way back but a backup", "whalegate version"}}},
+	SchemaBroken: {"its schema is half applied, or not what this program knows", []Action{
+		{"see which migration it is", "whalegate migrate --status"},
+		{"halt: what was done to it by hand has to be understood first", `whalegate halt --reason "the schema is not the program's"`},
+	}},
+	ReadFailed: {"it answers with errors", []Action{{"read its log", "sudo tail -n 50 /var/log/postgresql/*.log"}}},
+}
+
+const showSessions = `psql "$DATABASE_URL" -c "SELECT pid, usename, state, wait_event_type, pg_blocking_pids(pid) AS blocked_by, now() - xact_start AS since, left(query, 60) AS query FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle' ORDER BY xact_start"`
+
+func judgeDatabase(f *Facts) *Finding {
+	d := f.Database
+	switch {
+	case d.Trouble.asksWrongly() && (f.Service.answers() && f.Service.Ready || f.Stored != nil):
+		return f.troubled(P3)
+	case d.Trouble.asksWrongly():
+		return f.troubled(P2)
+	case d.Trouble != "":
+		return f.troubled(P1)
+	}
+	if f.Stored == nil {
+		return nil
+	}
+	var found *Finding
+	c, at := f.broke()
+	switch {
+	case d.ClockAhead.Abs() > maxSkew || f.because("clock_skew") || c == ofClock:
+		found = database.found(f.worst(P2), "a clock is wrong: the database's and this machine's, or the service's, disagree")
+		if c == ofClock {
+			found.rows("run", []string{at.text()})
+		}
+		found.do("compare the clocks of every machine, and put the wrong one right", `timedatectl; psql "$DATABASE_URL" -c "SELECT now(), (SELECT max(timestamp) FROM ingest_runs) AS newest_run"`)
+		found.do("wait for two clean minutes: a run from the future has to pass first", "whalegate runbook verify database --watch")
+	case f.locked() != nil:
+		found = f.locked()
+	case f.serviceCannot() != "":
+		found = database.found(f.worst(P2), "the service cannot use the database: %s", f.serviceCannot())
+		found.do("check what the service logs in with, and from where", "journalctl -u whalegate -n 50")
+	case d.WriteError != "":
+		found = database.found(P1, "it takes no write: %s", oneLine(d.WriteError))
+		found.do("see whether the disk is full", "df -h")
+		found.do("see who locks what", showSessions)
+	case c == ofDatabase:
+		found = database.found(f.worst(P2), "minutes could not be written")
+		found.rows("run", []string{at.text()})
+		found.do("if it is over: wait for two clean minutes", "whalegate runbook verify database --watch")
+		found.do("if not: see who locks what, and the disk", showSessions)
+	default:
+		if found = f.strained(); found == nil {
+			return nil
+		}
+	}
+	found.measured(f)
+	return found
+}
+
+// serviceCannot is what the service says of a database that answers us.
+func (f *Facts) serviceCannot() string {
+	s := f.Service
+	switch {
+	case s.answers() && !s.Ready && s.NotReady != "":
+		return oneLine(s.NotReady)
+	case s.Metrics[`whalegate_health_reason{reason="`+health.ReasonDatabase+`"}`] == 1:
+		return "its metrics say that it cannot ask"
+	case s.Metrics["whalegate_runs_unsaved"] > 0:
+		return fmt.Sprintf("%.0f failed minutes wait to be written", s.Metrics["whalegate_runs_unsaved"])
+	default:
+		return ""
+	}
+}
+
+// locked is the finding for somebody in everybody's way.
+func (f *Facts) locked() *Finding {
+	blocked := 0
+	for _, s := range f.Stored.Sessions {
+		if (len(s.BlockedBy) > 0 || len(s.Locks) > 0) && s.For > blockedFor {
+			blocked++
+		}
+	}
+	unread := slices.ContainsFunc(parts, func(p part) bool { return strings.Contains(f.Database.Unreadable[p.name], lockTimeout) })
+	if !unread && blocked == 0 {
+		return nil
+	}
+	found := database.found(f.worst(P2), "%d sessions wait for a lock, or hold a table for themselves", blocked)
+	if unread {
+		found = database.found(f.worst(P2), "a table is locked: what is in it cannot be read")
+	}
+	found.do("see who waits for whom", showSessions)
+	end := `psql "$DATABASE_URL" -c "SELECT pg_terminate_backend(<pid>)"`
+	if pid := f.inTheWay(); pid != 0 {
+		end = strings.Replace(end, "<pid>", strconv.Itoa(pid), 1)
+	}
+	found.do("end the session in the way, by its pid, if it is nobody's work in progress", end)
+	return found
+}
+
+// inTheWay is the session that others wait for and that waits for nobody, or that
+// holds a table for itself; 0 when none is seen.
+func (f *Facts) inTheWay() (pid int) {
+	waiting := map[int]bool{}
+	for _, s := range f.Stored.Sessions {
+		waiting[s.PID] = len(s.BlockedBy) > 0
+	}
+	for _, s := range f.Stored.Sessions {
+		for _, blocker := range s.BlockedBy {
+			if !waiting[blocker] && blocker != 0 { // 0: a prepared transaction
+				return blocker
+			}
+		}
+		if len(s.Locks) > 0 && !waiting[s.PID] {
+			pid = s.PID
+		}
+	}
+	return pid
+}
+
+// strained is the finding for a disk that fills up, and for slow statements.
+func (f *Facts) strained() *Finding {
+	var slow, verySlow int
+	for _, s := range f.Stored.Sessions {
+		switch {
+		case s.For > verySlowFor:
+			verySlow++
+		case s.For > slowFor:
+			slow++
+		}
+	}
+	free := f.Stored.Storage.FreePct
+	switch {
+	case free != nil && *free < minFreePct:
+		severity := P2
+		if *free < lowFreePct {
+			severity = P1
+		}
+		found := database.found(severity, "the disk is filling up: %.0f %% free", *free)
+		found.do("see what uses it", `df -h; psql "$DATABASE_URL" -c "SELECT relname AS table, pg_size_pretty(pg_total_relation_size(relid)) AS total_size FROM pg_stat_user_tables ORDER BY pg_total_relation_size(relid) DESC LIMIT 10"`)
+		found.do("give room back: snapshots older than a week are not needed", `psql "$DATABASE_URL" -c "SELECT drop_snapshot_partitions(now() - interval '7 days')"`)
+		return found
+	case verySlow > 0 || f.Database.RoundTrip > slowAnswer:
+		found := database.found(P2, "it is slow: %d statements run for over five minutes, and a question about health takes %s", verySlow, f.Database.RoundTrip.Round(time.Millisecond))
+		found.do("see what runs", showSessions)
+		found.do("renew what the planner knows", `psql "$DATABASE_URL" -c "ANALYZE"`)
+		return found
+	case slow > 0:
+		found := database.found(P3, "%d statements or open transactions are older than %s", slow, slowFor)
+		found.do("see what runs", showSessions)
+		return found
+	default:
+		return nil
+	}
+}
+
+// troubled is the finding for a database that could not be asked as it should.
+func (f *Facts) troubled(s Severity) *Finding {
+	d := f.Database
+	remedy := remedies[d.Trouble]
+	found := database.found(s, "the database: %s", remedy.means)
+	found.figure("address", "%s", d.Address)
+	found.figure(string(d.Trouble), "%s", oneLine(d.Error))
+	if sv := f.Service; sv.answers() && !sv.Ready {
+		found.figure("the service says", "%s", oneLine(sv.NotReady))
+	} else if sv.answers() {
+		found.figure("the service says", "ready: it can ask the database")
+	}
+	found.Actions = append(found.Actions, remedy.actions...)
+	if !d.Trouble.asksWrongly() {
+		found.do("nothing has to be restarted after it: wait for two clean minutes", "whalegate runbook verify database --watch")
+	}
+	return found
+}
+
+// measured adds the figures of a database that answers.
+func (f *Finding) measured(facts *Facts) {
+	d, s := facts.Database, facts.Stored
+	f.figure("a question about health takes", "%s", d.RoundTrip.Round(time.Millisecond))
+	if d.ClockAhead != 0 {
+		f.figure("its clock is ahead of this machine's by", "%s", d.ClockAhead.Round(time.Second))
+	}
+	f.figure("size", "%d MB, %d of %d connections", s.Storage.Database>>20, s.Storage.Connections, s.Storage.Most)
+	if s.Storage.FreePct != nil {
+		f.figure("disk free", "%.0f %%", *s.Storage.FreePct)
+	}
+	var rows []string
+	for _, w := range s.Sessions {
+		rows = append(rows, w.text())
+	}
+	f.rows("sessions", rows)
+}
+
+func (s Session) text() string {
+	text := fmt.Sprintf("pid %d, %s (%s), %s for %s", s.PID, s.User, s.Program, s.State, ago(s.For))
+	if len(s.BlockedBy) > 0 {
+		text += fmt.Sprintf(", waits for %v", s.BlockedBy)
+	}
+	if len(s.Locks) > 0 {
+		text += ", alone in " + strings.Join(s.Locks, ", ")
+	}
+	return text + ": " + oneLine(s.Query)
+}
+
+func databaseRecovery(f *Facts) []Criterion {
+	const open, quick, writes, clocks, disk = "it accepts connections, and its schema is current", "it answers within 2 s, and nobody waits for a lock", "it takes writes", "its clock agrees with this machine's within 30 s", "disk more than 20 % free"
+	d := f.Database
+	if f.Stored == nil || d.Trouble != "" && d.Trouble != Denied {
+		why := string(d.Trouble) + ": " + d.Error
+		first := holds(open, false, "%s", oneLine(why))
+		if d.Trouble.asksWrongly() {
+			first = unsure(open, why)
+		}
+		return []Criterion{first, unsure(quick, why), unsure(writes, why), unsure(clocks, why), unsure(disk, why)}
+	}
+	waiting := 0
+	for _, s := range f.Stored.Sessions {
+		if len(s.BlockedBy) > 0 && s.For > blockedFor {
+			waiting++
+		}
+	}
+	list := []Criterion{
+		holds(open, true, "%s", d.Address),
+		holds(quick, d.RoundTrip <= slowAnswer && waiting == 0, "%s, %d wait", d.RoundTrip.Round(time.Millisecond), waiting),
+		f.writes(writes),
+		holds(clocks, d.ClockAhead.Abs() <= maxSkew && !f.because("clock_skew"), "%s ahead", d.ClockAhead.Round(time.Second)),
+	}
+	if why := f.dark(parts.names()...); why != "" {
+		list[1] = unsure(quick, why)
+		if strings.Contains(why, lockTimeout) {
+			list[1] = holds(quick, false, "locked: %s", oneLine(why))
+		}
+	}
+	free := f.Stored.Storage.FreePct
+	if free == nil {
+		// Only the database's own machine can tell, and not every role may ask where
+		// its files are.
+		return append(list, holds(disk, true, "cannot be known from here: look at df -h on the database's machine"))
+	}
+	return append(list, holds(disk, math.Floor(*free) > minFreePct, "%.0f %%", *free))
+}
+
+// writes is told by a write that is rolled back, or by the newest run.
+func (f *Facts) writes(name string) Criterion {
+	if f.Database.WriteError != "" {
+		return holds(name, false, "%s", oneLine(f.Database.WriteError))
+	}
+	if unsaved := f.Service.Metrics["whalegate_runs_unsaved"]; unsaved > 0 {
+		return holds(name, false, "%.0f minutes wait to be written", unsaved)
+	}
+	if f.Database.WriteTried {
+		return holds(name, true, "a row was taken, and rolled back")
+	}
+	if len(f.Stored.Runs) == 0 {
+		return unsure(name, "this role may not write, and there is no run")
+	}
+	newest, age := f.Stored.Runs[0], f.at().Sub(f.Stored.Runs[0].Timestamp)
+	unwritten := !newest.Clean && newest.cause() == ofDatabase
+	return holds(name, age <= stoppedFrom && !unwritten, "newest run %s, of %s ago", newest.Status, ago(age))
+}

@@ -1,0 +1,93 @@
+package runbook
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+const (
+	maxDirtyPct   = 10.0 // above it a signal says No-trade
+	haltDirtyPct  = 20.0
+	spikeQuiet    = 10 * time.Minute // without a spike it is over
+	manySpikes    = 3                // minutes within a quarter of an hour
+	dirtyReason   = "high_dirty_rate"
+	spikeFromPct  = 5.0 // of the wallets, at least two of them: one alone may be real
+	spikeWalletsN = 2
+)
+
+// spikes are the minutes within d in which several wallets collapsed at once.
+func (f *Facts) spikes(d time.Duration) (minutes []DirtyMinute) {
+	for _, m := range f.Stored.Dirty {
+		if m.Dirty >= spikeWalletsN && m.Pct() >= spikeFromPct && f.at().Sub(m.At) <= d {
+			minutes = append(minutes, m)
+		}
+	}
+	return minutes
+}
+
+// highestRate is the asset with the highest rate of the last quarter of an hour.
+func (f *Facts) highestRate() (worst DirtyRate) {
+	for _, r := range f.Stored.Rates {
+		if worst.Asset == "" || r.Pct() > worst.Pct() {
+			worst = r
+		}
+	}
+	return worst
+}
+
+func judgeDirtySpike(f *Facts) *Finding {
+	if f.Stored == nil {
+		return nil
+	}
+	minutes, rate := f.spikes(30*time.Minute), f.highestRate()
+	closed := f.closedByDirt()
+	if len(minutes) == 0 && rate.Pct() <= maxDirtyPct && len(closed) == 0 {
+		return nil
+	}
+	severity := P3
+	if rate.Pct() > maxDirtyPct || len(closed) > 0 || len(f.spikes(lookBack)) >= manySpikes {
+		severity = P2
+	}
+	found := dirtySpike.found(severity, "positions of several wallets vanished at once and came back: a glitch upstream, kept out of the signals")
+	var rows []string
+	for _, m := range minutes[:min(5, len(minutes))] {
+		rows = append(rows, fmt.Sprintf("%s: %d of %d wallets (%.1f %%)", stamp(m.At), m.Dirty, m.Wallets, m.Pct()))
+	}
+	found.rows("minutes with several wallets dirty", rows)
+	for _, r := range f.Stored.Rates {
+		found.figure("dirty rate of "+r.Asset+", 15 minutes", "%.2f %% (%d of %d rows)", r.Pct(), r.Dirty, r.Rows)
+	}
+	if len(closed) > 0 {
+		found.figure("signals closed for it", "%s", strings.Join(closed, ", "))
+	}
+	found.do("see the pattern: one wallet alone may be a real close, many at once are a glitch", `psql "$DATABASE_URL" -c "SELECT snapshot_ts, asset, count(*) FROM snapshot_anomalies GROUP BY 1, 2 ORDER BY 1 DESC LIMIT 20"`)
+	found.do("wait: the rate falls by itself once the exchange is steady", "whalegate runbook verify dirty-spike --watch")
+	if rate.Pct() > haltDirtyPct {
+		found.do("the rate is above 20 %: halt, and look at the exchange", `whalegate halt --reason "dirty rate above 20 %"`)
+	}
+	return found
+}
+
+// closedByDirt lists the assets whose newest signal is degraded for its dirty rows.
+func (f *Facts) closedByDirt() (assets []string) {
+	for _, s := range f.Stored.Newest {
+		if strings.Contains(s.Degraded, dirtyReason) && f.at().Sub(s.At) < 2*period {
+			assets = append(assets, s.Asset)
+		}
+	}
+	return assets
+}
+
+func dirtySpikeRecovery(f *Facts) []Criterion {
+	const rate, quiet = "dirty rate of every asset below 10 %", "no minute of the last 10 with several wallets dirty at once"
+	if why := f.dark(partDirty); why != "" {
+		return []Criterion{unsure(rate, why), unsure(quiet, why)}
+	}
+	worst, spikes := f.highestRate(), f.spikes(spikeQuiet)
+	first := holds(rate, worst.Pct() < maxDirtyPct, "%.2f %% of %s in 15 minutes", worst.Pct(), worst.Asset)
+	if worst.Asset == "" {
+		first = holds(rate, false, "no rows in the last 15 minutes")
+	}
+	return []Criterion{first, holds(quiet, len(spikes) == 0, "%d", len(spikes))}
+}

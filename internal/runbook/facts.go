@@ -1,0 +1,277 @@
+package runbook
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/status"
+)
+
+// Facts is what could be found out, and what could not.
+type Facts struct {
+	Now      time.Time // by this machine's clock
+	Database Database
+	Service  Service
+	Stored   *Stored // nil: the database could not be asked
+}
+
+// Database is how the database answered.
+type Database struct {
+	Address    string // without its password
+	Trouble    Trouble
+	Error      string            // what it said
+	Unreadable map[string]string // parts that could not be read, and why
+	RoundTrip  time.Duration     // of one question about health
+	ClockAhead time.Duration     // of its clock over this machine's, beyond what the round trip explains
+	WriteError string            // why a write, rolled back, was refused; "" when it was taken
+	WriteTried bool              // false: this role may not
+}
+
+// Trouble is why the database could not be asked as it should.
+type Trouble string
+
+// What can be wrong with the database, or with how it is asked.
+const (
+	Unreachable   Trouble = "unreachable"        // refused, no such host, no answer, starting or stopping
+	BadURL        Trouble = "bad_url"            // not an address at all
+	LoginRefused  Trouble = "login_refused"      // wrong password, no such role, not let in
+	NoDatabase    Trouble = "no_such_database"   // the server is there, the database is not
+	TooMany       Trouble = "too_many_sessions"  // no connection is left
+	SchemaPending Trouble = "schema_pending"     // older than this program
+	SchemaNewer   Trouble = "schema_newer"       // this program is older
+	SchemaBroken  Trouble = "schema_broken"      // half applied, or another text
+	Denied        Trouble = "permission_denied"  // a role that may not read
+	Hangs         Trouble = "does_not_answer"    // connected, and no answer to a question
+	ReadFailed    Trouble = "answers_with_error" // anything else that it answered
+)
+
+// asksWrongly tells the troubles that lie with whoever asks: they say nothing of
+// how the database is.
+func (t Trouble) asksWrongly() bool {
+	return slices.Contains([]Trouble{BadURL, LoginRefused, NoDatabase, SchemaNewer, Denied}, t)
+}
+
+// Service is how the service's HTTP answered.
+type Service struct {
+	URL      string // "": it was not asked
+	Trouble  ServiceTrouble
+	Error    string
+	Ready    bool
+	NotReady string             // what /-/ready said when not
+	Status   *status.Report     // nil: no answer
+	Metrics  map[string]float64 // by series as in the exposition; nil: no answer
+	Named    []string           // metrics and labels, for what must not be one
+	Up       time.Duration      // since its start; 0: not known
+}
+
+// ServiceTrouble is why the service does not answer.
+type ServiceTrouble string
+
+// How a service can fail to answer.
+const (
+	Refused  ServiceTrouble = "refused"  // nobody listens: the process is gone
+	Hanging  ServiceTrouble = "hangs"    // somebody listens, and does not answer
+	Answered ServiceTrouble = "answered" // something else than it should
+)
+
+// answers tells that the process is there and at work.
+func (s Service) answers() bool { return s.URL != "" && s.Trouble == "" }
+
+// Stored is what the database holds, each part newest first.
+type Stored struct {
+	At       time.Time      // by the database's clock
+	Health   *health.Health // nil: it could not be read
+	Again    *health.Health // the same at the end of the asking
+	Halt     *health.Halt
+	Runs     []Run // the last 70
+	Universe Universe
+	Cycles   []Cycle // of signals: the last 12
+	Newest   []SignalTime
+	Dirty    []DirtyMinute // minutes of the last half hour with several wallets dirty at once
+	Rates    []DirtyRate   // of the last quarter of an hour, by asset
+	Alerts   Alerts
+	Board    Board
+	Sessions []Session
+	Storage  Storage
+	Checks   []Check // failed checks of the last hour
+}
+
+// Run is a row of ingest_runs.
+type Run struct {
+	Timestamp   time.Time
+	Status      string
+	Expected    int
+	Failed      int
+	CoveragePct float64
+	Failures    map[string]int
+	Error       string
+	Clean       bool
+}
+
+// Universe is how the tracked wallets stand.
+type Universe struct {
+	Wallets   int
+	Refreshes []Refresh // the last ten
+}
+
+// Refresh is a row of wallet_universe_runs.
+type Refresh struct {
+	AsOf      time.Time
+	Status    string
+	Requested int
+	Received  int
+	Entered   int
+	Exited    int
+	Warnings  int
+	Error     string
+}
+
+// Cycle is a row of signal_cycles.
+type Cycle struct {
+	Timestamp time.Time
+	Outcome   string
+	Reasons   []string
+	Skipped   []string
+}
+
+// SignalTime is when an asset had its newest signal, and why that is degraded.
+type SignalTime struct {
+	Asset    string
+	At       time.Time
+	Degraded string
+}
+
+// DirtyMinute is a minute in which several wallets were dirty at once.
+type DirtyMinute struct {
+	At      time.Time
+	Dirty   int // wallets
+	Wallets int
+}
+
+// Pct is the share of the wallets, in percent.
+func (m DirtyMinute) Pct() float64 { return percent(m.Dirty, m.Wallets) }
+
+// DirtyRate is how many of an asset's rows are dirty.
+type DirtyRate struct {
+	Asset string
+	Dirty int
+	Rows  int
+}
+
+// Pct is the rate in percent.
+func (r DirtyRate) Pct() float64 { return percent(r.Dirty, r.Rows) }
+
+func percent(part, whole int) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return 100 * float64(part) / float64(whole)
+}
+
+// Alerts is how the alerts of the last day went.
+type Alerts struct {
+	Assets     []AlertCount
+	Broken     []string // alerts sent within the cooldown of the one before
+	Swings     []Swing
+	PausedTill *time.Time // a pause is in force
+	PausedBy   string
+	Failed     int           // deliveries given up within a day
+	Waiting    int           // deliveries still to be made
+	Oldest     time.Duration // how long the oldest of these has been due
+}
+
+// AlertCount is the behavioural alerts of an asset within 24 hours.
+type AlertCount struct {
+	Asset   string
+	Sent    int
+	Capped  int // suppressed by the daily cap
+	Cooling int // suppressed by a cooldown
+	Paused  int // suppressed by a pause
+}
+
+// Swing is how an asset's signals went to and fro within two hours.
+type Swing struct {
+	Asset     string
+	Crossings int // of the exit cluster score, from above the one threshold to below the other and back
+	Changes   int // of the playbook
+}
+
+// Board is what the board's views return, beside what they should.
+type Board struct {
+	HeaderState string
+	Rows        map[string]int // of each view of the decision surface
+	AsRole      bool           // they were read as the board's own role
+	Open        []string       // what a role of Grafana may read beside its views
+}
+
+// Session is somebody at work in the database for long, or in somebody's way.
+type Session struct {
+	PID       int
+	User      string
+	Program   string
+	State     string
+	For       time.Duration // of the statement, or of an idle transaction
+	BlockedBy []int
+	Locks     []string // tables that it alone may use at present
+	Query     string
+}
+
+// Storage is the room that there is.
+type Storage struct {
+	Database    int64    // bytes
+	FreePct     *float64 // of the disk; nil: it cannot be known from here
+	Connections int
+	Most        int // connections that the server allows
+}
+
+// Check is a failed check of the last hour.
+type Check struct {
+	ID       string
+	Severity string
+	Subject  string
+	Times    int
+	Last     time.Time
+	Action   string
+}
+
+// at is the present as the database knows it, or else this machine.
+func (f *Facts) at() time.Time {
+	if f.Stored != nil && !f.Stored.At.IsZero() {
+		return f.Stored.At
+	}
+	return f.Now
+}
+
+// health is the state as the database judges it, or as the service was told;
+// nil when nobody knows.
+func (f *Facts) health() *health.Health {
+	if f.Stored != nil && f.Stored.Health != nil {
+		return f.Stored.Health
+	}
+	if s := f.Service.Status; s != nil && s.Error == "" {
+		return &s.Health
+	}
+	return nil
+}
+
+// stale tells that nothing may be traded: also when nobody knows the state.
+func (f *Facts) stale() bool {
+	h := f.health()
+	return h == nil || h.State == health.Stale
+}
+
+// because tells whether health gives a reason that begins so.
+func (f *Facts) because(prefix string) bool {
+	h := f.health()
+	return h != nil && slices.ContainsFunc(h.Reasons, func(r string) bool { return strings.HasPrefix(r, prefix) })
+}
+
+// worst is P1 while the state is STALE, and otherwise what it is without.
+func (f *Facts) worst(otherwise Severity) Severity {
+	if f.stale() {
+		return P1
+	}
+	return otherwise
+}

@@ -1,0 +1,195 @@
+package runbook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/postgres"
+)
+
+// Source is where the facts are.
+type Source struct {
+	DatabaseURL string
+	ServiceURL  string // "": the service is not asked
+	Clock       clock.Clock
+}
+
+// Nothing that is asked may hold the diagnosis, or be held by what is broken.
+const (
+	connectTimeout   = 5 * time.Second
+	statementTimeout = "5s"
+	lockWait         = "1s"
+	lockTimeout      = "lock timeout"
+	answersWithin    = 7 * time.Second // longer than the server lets a statement run
+)
+
+// Gather asks the database and the service. It has no error: what could not be
+// found out is a fact as well.
+func Gather(ctx context.Context, from Source) Facts {
+	f := Facts{Database: Database{Address: postgres.Redact(from.DatabaseURL), Unreadable: map[string]string{}}}
+	conn, err := connect(ctx, from.DatabaseURL)
+	if err != nil {
+		f.Database.Trouble, f.Database.Error = refusal(err), err.Error()
+		f.Service = askService(ctx, from)
+		f.Now = from.Clock.Now()
+		return f
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	f.Stored = &Stored{}
+	f.Database.read(ctx, conn, partHealth, func(ctx context.Context) error { return f.askHealth(ctx, conn, from.Clock) })
+	asked := make(chan Service, 1)
+	go func() { asked <- askService(ctx, from) }()
+	f.checkSchema(ctx, conn)
+	for _, p := range parts {
+		switch {
+		case p.read == nil:
+		case p.name == partBoard && f.Stored.Health == nil:
+			// Each of its views would wait for the same lock, to be compared with nothing.
+			f.Database.Unreadable[p.name] = "not looked at: there is no state to compare it with"
+		default:
+			f.Database.read(ctx, conn, p.name, func(ctx context.Context) error { return p.read(ctx, conn, f.Stored) })
+		}
+	}
+	f.tryWrite(ctx, conn)
+	f.Service = <-asked
+	if f.Stored.Health != nil {
+		if h, err := health.Read(ctx, conn); err == nil {
+			f.Stored.Again = &h
+		}
+	}
+	f.Now = from.Clock.Now()
+	f.Database.settle()
+	if f.Database.Trouble == Hangs || f.Database.Trouble == Unreachable {
+		f.Stored = nil // what was read before belongs to another time
+	}
+	return f
+}
+
+// read runs one question; what keeps it from an answer is kept by its name.
+func (d *Database) read(ctx context.Context, conn *pgx.Conn, name string, ask func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(ctx, answersWithin)
+	defer cancel()
+	err := ask(ctx)
+	if err == nil {
+		return
+	}
+	d.Unreadable[name] = err.Error()
+	var answer *pgconn.PgError
+	switch {
+	case errors.As(err, &answer) && answer.Code == insufficientPrivilege:
+		d.trouble(Denied, err)
+	case errors.As(err, &answer) && (answer.Code[:2] == "57" && answer.Code != queryCanceled):
+		d.trouble(Unreachable, err) // it is being stopped
+	case errors.As(err, &answer):
+		// One part only: the rest may be told. The schema is looked at by itself.
+	case conn.IsClosed() && (ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded)):
+		d.trouble(Hangs, err)
+	case conn.IsClosed():
+		d.trouble(Unreachable, err)
+	}
+}
+
+const queryCanceled = "57014"
+
+// trouble keeps the worst that was met.
+func (d *Database) trouble(t Trouble, err error) {
+	if d.Trouble == "" || d.Trouble.asksWrongly() && !t.asksWrongly() {
+		d.Trouble, d.Error = t, err.Error()
+	}
+}
+
+// settle names the trouble of a database that cannot tell health. A lock has its
+// own symptoms.
+func (d *Database) settle() {
+	if why, ok := d.Unreadable[partHealth]; ok && d.Trouble == "" && !strings.Contains(why, lockTimeout) {
+		d.Trouble, d.Error = ReadFailed, why
+	}
+}
+
+// askHealth asks for the state, measures how long that takes, and how far the
+// database's clock lies outside of the time that it took.
+func (f *Facts) askHealth(ctx context.Context, conn *pgx.Conn, c clock.Clock) error {
+	before, started := c.Now(), time.Now()
+	h, err := health.Read(ctx, conn)
+	if err != nil {
+		return errors.Unwrap(err) // what the server said is enough
+	}
+	f.Database.RoundTrip = time.Since(started)
+	after := c.Now()
+	switch {
+	case h.At.After(after):
+		f.Database.ClockAhead = h.At.Sub(after)
+	case h.At.Before(before):
+		f.Database.ClockAhead = h.At.Sub(before)
+	}
+	f.Stored.Health, f.Stored.At = &h, h.At
+	return nil
+}
+
+// checkSchema tells a schema that is older, newer or half applied.
+func (f *Facts) checkSchema(ctx context.Context, conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(ctx, answersWithin)
+	defer cancel()
+	migrations, err := postgres.SchemaStatus(ctx, conn)
+	var answer *pgconn.PgError
+	switch {
+	case errors.Is(err, postgres.ErrNewer):
+		f.Database.trouble(SchemaNewer, err)
+		return
+	case errors.Is(err, postgres.ErrSchema):
+		f.Database.trouble(SchemaBroken, err)
+		return
+	case errors.As(err, &answer) && answer.Code == insufficientPrivilege:
+		f.Database.trouble(Denied, err)
+		return
+	case err != nil:
+		f.Database.Unreadable[partHealth] = err.Error()
+		return
+	}
+	pending := 0
+	for _, m := range migrations {
+		switch {
+		case m.Applied.IsZero() && pending == 0:
+			pending = m.Version
+		case !m.Applied.IsZero() && pending > 0:
+			f.Database.trouble(SchemaBroken, fmt.Errorf("migration %d is missing, and %d (%s) was applied: the schema is half applied", pending, m.Version, m.Name))
+			return
+		}
+	}
+	if pending > 0 {
+		f.Database.trouble(SchemaPending, fmt.Errorf("migration %d (%s) is pending, of %d", pending, migrations[pending-1].Name, len(migrations)))
+	}
+}
+
+// tryWrite writes a row and takes it back. A role that may not is no evidence of
+// anything.
+func (f *Facts) tryWrite(ctx context.Context, conn *pgx.Conn) {
+	if conn.IsClosed() || f.Database.Trouble != "" && f.Database.Trouble != Denied {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, answersWithin)
+	defer cancel()
+	var may bool
+	err := conn.QueryRow(ctx, "SELECT has_table_privilege('public.qa_events', 'INSERT')").Scan(&may)
+	if err != nil || !may {
+		return
+	}
+	f.Database.WriteTried = true
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadWrite})
+	if err == nil {
+		_, err = tx.Exec(ctx, `INSERT INTO qa_events (day, check_id, stage, severity, subject, action_taken, first_ts, last_ts)
+			VALUES ('1970-01-01', 'probe', 'runbook', 'info', 'probe', 'rolled back', '1970-01-01Z', '1970-01-01Z')`)
+		_ = tx.Rollback(ctx) // the end of the session does it too
+	}
+	if err != nil {
+		f.Database.WriteError = err.Error()
+	}
+}

@@ -1,0 +1,321 @@
+package runbook
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/postgres/pgtest"
+	"github.com/whalegate/whalegate/internal/postgres/server"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+func must(t *testing.T, db *pgxpool.Pool, sql string) {
+	t.Helper()
+	if _, err := db.Exec(t.Context(), sql); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// address is the pool's, as another role or of another database; "" leaves it.
+func address(t *testing.T, db *pgxpool.Pool, role, database string) string {
+	t.Helper()
+	u, err := url.Parse(db.Config().ConnString())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if role != "" {
+		u.User = url.User(role)
+	}
+	if database != "" {
+		u.Path = "/" + database
+	}
+	return u.String()
+}
+
+func ask(t *testing.T, db *pgxpool.Pool, role string) Facts {
+	t.Helper()
+	return Gather(t.Context(), Source{DatabaseURL: address(t, db, role, "")})
+}
+
+// A whole hour of a system in which nothing is wrong, up to the present minute.
+const wholeHour = `
+	CREATE FUNCTION pg_temp.minute() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT date_trunc(''minute'', now())';
+	INSERT INTO ingest_runs (timestamp, status, wallets_expected, wallet_success_count, wallet_fail_count, rows_expected, rows_written,
+		coverage_pct, hype_non_null_pct, btc_non_null_pct, eth_non_null_pct, duration_ms, finished_at)
+	SELECT m, 'success', 200, 200, 0, 600, 600, 100, 100, 100, 100, 5000, least(m + interval '5 seconds', now())
+	FROM generate_series(pg_temp.minute() - interval '1 hour', pg_temp.minute(), '1 minute') m;
+	SELECT ensure_snapshot_partitions((now() - interval '1 day')::date, (now() + interval '1 day')::date);
+	INSERT INTO wallet_snapshots (timestamp, wallet_id, asset, position_szi, ingest_run_id)
+	SELECT m, 'wallet' || w, a, 5, 1
+	FROM generate_series(pg_temp.minute() - interval '10 minutes', pg_temp.minute(), '1 minute') m, generate_series(1, 20) w, unnest('{HYPE,BTC,ETH}'::text[]) a;
+	INSERT INTO wallet_universe_runs (as_of_ts, status, source, n_requested, n_received, duration_ms) VALUES (now(), 'success', 's', 200, 200, 5);
+	INSERT INTO wallet_universe_current (wallet_id, rank, month_pnl, as_of_ts) VALUES ('0x' || repeat('a', 40), 1, 5, now());
+	INSERT INTO signal_cycles (timestamp, outcome, judged_at, health_state)
+	SELECT b, 'computed', b, 'HEALTHY' FROM generate_series(date_bin('5 minutes', now(), 'epoch') - interval '1 hour', now(), '5 minutes') b;
+	INSERT INTO signals SELECT timestamp, a, 50, 'flat', 30, 10, 'No-trade', 'Normal', false, false, 200, 0, 0, false, NULL, 1
+	FROM signal_cycles, unnest('{HYPE,BTC,ETH}'::text[]) a`
+
+func TestNothingIsFoundWhereNothingIsWrong(t *testing.T) {
+	db := pgtest.New(t)
+	must(t, db, wholeHour)
+	for _, role := range []string{"", "whalegate_writer"} {
+		f := ask(t, db, role)
+		f.Stored.Storage.FreePct = nil // of whatever machine the test runs on
+		if r := Diagnose(f); r.Exit != 0 || r.State != "HEALTHY" {
+			t.Errorf("as %q: exit %d, %s, %v, %q: %+v", role, r.Exit, r.State, r.Matching, r.Unknown, r.Findings)
+		}
+		if !f.Database.WriteTried || f.Database.WriteError != "" {
+			t.Errorf("as %q: the write: %v %s", role, f.Database.WriteTried, f.Database.WriteError)
+		}
+		s := f.Stored
+		if len(s.Runs) != 61 || s.Universe.Wallets != 1 || len(s.Universe.Refreshes) != 1 || len(s.Cycles) != 12 || len(s.Newest) != 3 || len(s.Rates) != 3 ||
+			s.Rates[0].Rows != 220 || s.Board.Rows["board.gate"] != 3 || s.Board.HeaderState != "HEALTHY" || len(s.Board.Rows) < 8 || s.Board.AsRole != (role == "") || s.Storage.Database == 0 || s.Storage.Most != 200 {
+			t.Errorf("as %q: %+v", role, s)
+		}
+	}
+	var left int
+	if err := db.QueryRow(t.Context(), "SELECT count(*) FROM qa_events").Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d rows are left of the write, %v", left, err)
+	}
+}
+
+// What is wrong with the database, or with how it is asked, has its own name.
+func TestTheTroubleIsNamedAsWhatItIs(t *testing.T) {
+	guarded := passwordServer(t)
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	for _, tt := range []struct {
+		name  string
+		url   func(*testing.T, *pgxpool.Pool) string
+		spoil string // SQL as the superuser
+		want  Trouble
+		says  string
+	}{
+		{"nobody listens", func(*testing.T, *pgxpool.Pool) string { return "postgres://ann:s3cret@127.0.0.1:1/hyperliquid" }, "", Unreachable, "refused"},
+		{"no such host", func(*testing.T, *pgxpool.Pool) string { return "postgres://ann:s3cret@host.invalid/hyperliquid" }, "", Unreachable, "host.invalid"},
+		{"somebody listens, and does not answer", func(*testing.T, *pgxpool.Pool) string {
+			return "postgres://ann:s3cret@" + silent.Addr().String() + "/hyperliquid"
+		}, "", Unreachable, "timeout"},
+		{"no address", func(*testing.T, *pgxpool.Pool) string { return "hyperliquid" }, "", BadURL, "not a PostgreSQL URL"},
+		{"wrong password", func(*testing.T, *pgxpool.Pool) string {
+			return strings.Replace(guarded.URL(server.Superuser, "postgres"), ":right@", ":s3cret@", 1)
+		}, "", LoginRefused, "password authentication failed"},
+		{"no such role", func(t *testing.T, db *pgxpool.Pool) string { return address(t, db, "nobody_here", "") }, "", LoginRefused, "does not exist"},
+		{"no such database", func(t *testing.T, db *pgxpool.Pool) string { return address(t, db, "", "elsewhere") }, "", NoDatabase, "does not exist"},
+		{"no schema at all", func(t *testing.T, db *pgxpool.Pool) string { return address(t, db, "", "postgres") }, "", SchemaPending, "migration 1 "},
+		{"an old schema", nil, "DELETE FROM schema_migrations WHERE version = (SELECT max(version) FROM schema_migrations)", SchemaPending, "is pending"},
+		{"a schema from the future", nil, "INSERT INTO schema_migrations (version, name, checksum) VALUES (999, 'later', 'x')", SchemaNewer, "use the newer program"},
+		{"an altered migration", nil, "UPDATE schema_migrations SET checksum = 'x' WHERE version = 3", SchemaBroken, "another text"},
+		{"half applied", nil, "DELETE FROM schema_migrations WHERE version = 3", SchemaBroken, "half applied"},
+		{"a role that may not read", func(t *testing.T, db *pgxpool.Pool) string { return address(t, db, "whalegate_board", "") }, "", Denied, "permission denied"},
+		{"a role that may read some", func(t *testing.T, db *pgxpool.Pool) string { return address(t, db, "whalegate_watchdog", "") }, "", Denied, "permission denied"},
+		{"the health function is gone", nil, "DROP FUNCTION ingest_health_at CASCADE", ReadFailed, "does not exist"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			db := pgtest.New(t)
+			if tt.spoil != "" {
+				must(t, db, tt.spoil)
+			}
+			where := address(t, db, "", "")
+			if tt.url != nil {
+				where = tt.url(t, db)
+			}
+			f := Gather(t.Context(), Source{DatabaseURL: where})
+			if f.Database.Trouble != tt.want || !strings.Contains(f.Database.Error, tt.says) {
+				t.Errorf("%s: %s", f.Database.Trouble, f.Database.Error)
+			}
+			r := Diagnose(f)
+			if r.Exit != 2 && r.Exit != 3 || !slices.Contains(r.Matching, "database") || r.Trading != "NO" {
+				t.Errorf("exit %d, %v, trading %s", r.Exit, r.Matching, r.Trading)
+			}
+			var text strings.Builder
+			if err := r.WriteText(&text); err != nil || !strings.Contains(text.String(), string(tt.want)) || strings.Contains(text.String(), "s3cret") {
+				t.Errorf("%v %s", err, text.String())
+			}
+			if tt.want != Denied && ExitCode(f, database.Verify(f)) == 0 {
+				t.Error("verify holds")
+			}
+		})
+	}
+}
+
+func passwordServer(t *testing.T) *server.Server {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "whalegate-runbook-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o711); err != nil { // the server's user has to pass through
+		t.Fatal(err)
+	}
+	s, err := server.Start(t.Context(), server.Config{Dir: filepath.Join(dir, "data"), Password: "right", Settings: pgtest.Settings()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Kill() }) // its data is thrown away
+	return s
+}
+
+func TestAClockAnHourOffIsNamed(t *testing.T) {
+	for _, off := range []string{"1 hour", "-1 hour"} {
+		db := pgtest.New(t)
+		must(t, db, wholeHour+"; CREATE OR REPLACE FUNCTION whalegate_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$SELECT clock_timestamp() + interval '"+off+"'$$")
+		f := ask(t, db, "")
+		if got := f.Database.ClockAhead.Abs().Round(time.Minute); got != time.Hour {
+			t.Errorf("%s off: %s", off, f.Database.ClockAhead)
+		}
+		if r := Diagnose(f); r.Matching[0] != "database" || r.Exit != 2 {
+			t.Errorf("%s off: %v, exit %d", off, r.Matching, r.Exit)
+		}
+	}
+}
+
+func TestALockedTableIsSeenAndWhoHoldsIt(t *testing.T) {
+	for _, table := range []string{"signal_cycles", "ingest_runs", "qa_events"} {
+		t.Run(table, func(t *testing.T) {
+			db := pgtest.New(t)
+			must(t, db, wholeHour)
+			tx, err := db.Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tx.Rollback(context.Background())
+			if _, err := tx.Exec(t.Context(), "LOCK TABLE "+table+" IN ACCESS EXCLUSIVE MODE"); err != nil {
+				t.Fatal(err)
+			}
+			f := ask(t, db, "")
+			r := Diagnose(f)
+			if r.Matching[0] != "database" || r.Exit == 0 || !strings.Contains(r.Findings[0].Summary, "lock") {
+				t.Errorf("%v, exit %d, %q: %+v", r.Matching, r.Exit, f.Database.Unreadable, r.Findings)
+			}
+			if ExitCode(f, database.Verify(f)) == 0 {
+				t.Error("verify holds while a table is locked")
+			}
+			// Its holder is shown once it has been there for a second.
+			await(t, func() bool {
+				f := ask(t, db, "")
+				return slices.ContainsFunc(f.Stored.Sessions, func(s Session) bool {
+					return slices.Contains(s.Locks, table) && s.PID == int(tx.Conn().PgConn().PID())
+				})
+			})
+			if err := tx.Rollback(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			f = ask(t, db, "")
+			f.Stored.Storage.FreePct = nil
+			if code := ExitCode(f, database.Verify(f)); code != 0 {
+				t.Errorf("verify does not hold afterwards: %+v", database.Verify(f))
+			}
+		})
+	}
+}
+
+func await(t *testing.T, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatal("waited for 20 s")
+		}
+	}
+}
+
+// What is stored is read as the rules take it.
+func TestWhatIsStoredIsFound(t *testing.T) {
+	for _, tt := range []struct{ name, sql, want string }{
+		{"a failed run", "UPDATE ingest_runs SET status = 'failed', coverage_pct = 0, error = 'S3', failures = '{\"rate_limited\": 200}' WHERE timestamp = (SELECT max(timestamp) FROM ingest_runs)", "ingestion"},
+		{"a halt", "INSERT INTO halts (halted_at, halted_by, reason) VALUES (now(), 'ann', 'odd')", "halt"},
+		{"a failed refresh", "INSERT INTO wallet_universe_runs (as_of_ts, status, source, n_requested, n_received, duration_ms, error) VALUES (now() + interval '1 s', 'failed', 's', 200, 0, 5, 'U1')", "universe"},
+		{"three wallets of twenty collapse", "UPDATE wallet_snapshots SET is_dirty = true WHERE wallet_id IN ('wallet1', 'wallet2', 'wallet3') AND asset = 'BTC' AND timestamp = (SELECT max(timestamp) FROM wallet_snapshots);" +
+			"UPDATE ingest_runs SET wallets_expected = 20, wallet_success_count = 20", "dirty-spike"},
+		{"dirt over the limit", "UPDATE wallet_snapshots SET is_dirty = true WHERE asset = 'BTC'", "dirty-spike"},
+		{"the cap", "INSERT INTO alerts (timestamp, asset, alert_type, severity, message, signal_snapshot, health_state, suppressed, suppress_reason) VALUES (now(), 'BTC', 'regime_change', 'medium', 'm', '{\"is_degraded\": false}', 'HEALTHY', true, 'daily_cap')", "alert-spam"},
+		{"two within a cooldown", "INSERT INTO alerts (timestamp, asset, alert_type, severity, message, signal_snapshot, health_state, cooldown_until) SELECT now() - n * interval '5 minutes', 'BTC', 'regime_change', 'medium', 'm', '{\"is_degraded\": false}', 'HEALTHY', now() + interval '1 hour' FROM generate_series(1, 2) n", "alert-spam"},
+		{"a pause", "INSERT INTO alert_pauses (paused_at, paused_by, reason, until) VALUES (now(), 'ann', 'noise', now() + interval '1 hour')", "alert-spam"},
+		{"a score to and fro", "UPDATE signals SET exit_cluster_score = CASE WHEN extract(minute FROM timestamp)::int % 10 = 0 THEN 26 ELSE 18 END, alignment_score = 50, risk_mode = 'Reduced' WHERE asset = 'ETH'", "alert-spam"},
+		{"a delivery given up", "INSERT INTO alerts (timestamp, asset, alert_type, severity, message, health_state) VALUES (now(), 'SYSTEM', 'system_stale', 'critical', 'm', 'STALE');" +
+			"INSERT INTO alert_deliveries (alert_id, receiver, kind, state, last_error) SELECT id, 'r', 'firing', 'failed', 'no' FROM alerts", "alert-spam"},
+		{"no boundary since", "DELETE FROM signal_cycles WHERE timestamp > now() - interval '12 minutes'", "signal-lock"},
+		{"a hole in the mask", "CREATE VIEW board.extra AS SELECT * FROM public.signals; GRANT SELECT ON board.extra TO whalegate_board; INSERT INTO halts (halted_at, halted_by, reason) VALUES (now(), 'ann', 'odd')", "board-truth"},
+		{"a right too many", "GRANT SELECT (allowed_playbook) ON signals TO whalegate_ops", "board-truth"},
+		{"minutes without a run", "DELETE FROM ingest_runs WHERE timestamp BETWEEN now() - interval '6 minutes' AND now() - interval '3 minutes'", "crash"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			db := pgtest.New(t)
+			must(t, db, wholeHour)
+			must(t, db, tt.sql)
+			r := Diagnose(ask(t, db, ""))
+			if len(r.Matching) == 0 || r.Matching[0] != tt.want {
+				t.Errorf("%v (%q)", r.Matching, r.Unknown)
+			}
+		})
+	}
+}
+
+func TestTheServiceIsAsked(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and nobody accepts them
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	answering := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/-/healthy":
+		case "/-/ready":
+			http.Error(w, "schema not current", http.StatusServiceUnavailable)
+		case "/api/v1/status":
+			_, _ = w.Write([]byte(`{"health_state":"STALE","reasons":["halted"],"halt":{"halted_by":"ann"}}`))
+		case "/metrics":
+			fmt.Fprintf(w, "# TYPE whalegate_health_state gauge\nwhalegate_health_state{state=\"STALE\"} 1\n# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %d\n", time.Now().Unix()-60)
+		}
+	}))
+	defer answering.Close()
+	other := httptest.NewServer(http.NotFoundHandler())
+	defer other.Close()
+	speedy, err := clock.Parse(time.Now().UTC().Format(time.RFC3339) + ",60")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, url string
+		want      ServiceTrouble
+	}{
+		{"nobody", "http://127.0.0.1:1", Refused},
+		{"somebody who does not answer", "http://" + silent.Addr().String(), Hanging},
+		{"somebody else", other.URL, Answered},
+		{"no address", "nonsense", Answered},
+		{"not asked", "", ""},
+		{"it", answering.URL + "/", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := askService(t.Context(), Source{ServiceURL: tt.url, Clock: speedy})
+			if s.Trouble != tt.want || (tt.want != "") != (s.Error != "") {
+				t.Fatalf("%s: %s", s.Trouble, s.Error)
+			}
+			if tt.name != "it" {
+				return
+			}
+			if s.Ready || s.NotReady != "schema not current" || s.Status == nil || s.Status.Halt.HaltedBy != "ann" || s.Metrics[`whalegate_health_state{state="STALE"}`] != 1 ||
+				!slices.Contains(s.Named, "state") || s.Up < time.Hour {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}

@@ -1,0 +1,168 @@
+package runbook
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/whalegate/whalegate/internal/health"
+)
+
+const showRuns = `psql "$DATABASE_URL" -c "SELECT timestamp, status, coverage_pct, failures, error FROM ingest_runs ORDER BY timestamp DESC LIMIT 10"`
+
+// askExchange asks for the state of an account that everybody has.
+const askExchange = `curl -sS -m 10 -w '\n%{http_code} after %{time_total} s\n' -H 'Content-Type: application/json' -d '{"type":"clearinghouseState","user":"0x0000000000000000000000000000000000000000"}' https://api.hyperliquid.xyz/info`
+
+func judgeIngestion(f *Facts) *Finding {
+	c, at := f.broke()
+	hanging := f.Service.Trouble == Hanging
+	switch {
+	case hanging && (f.Stored == nil || c == stopped):
+		found := ingestion.found(f.worst(P2), "the process is there and does not answer, and no run comes")
+		found.figure("service", "%s: %s", f.Service.URL, f.Service.Error)
+		found.lastRun(f)
+		found.do("see whether it was paused (state T), or waits for a disk (D)", "ps -o pid,stat,etime,args -C whalegate")
+		found.do("let a paused one go on, by its pid", "kill -CONT <pid>")
+		found.do("if it still hangs after two minutes, keep the end of its log and restart it", "sudo systemctl restart whalegate")
+		return found
+	case c == stopped && f.Service.answers() && f.Service.Ready:
+		found := ingestion.found(f.worst(P2), "the process answers, and no run comes")
+		found.lastRun(f)
+		if up := f.Service.Up; up > 0 {
+			found.figure("process up for", "%s", ago(up))
+		}
+		found.do("wait two minutes if it was started just now", "whalegate runbook verify ingestion --watch")
+		found.do("read its log", "journalctl -u whalegate -n 100")
+		return found
+	case c == gap && f.outlived(at):
+		found := ingestion.found(f.worst(P3), "minutes are missing while the process lived: it was held up or paused")
+		found.figure("missing", "%d minutes within the last hour", f.missing(time.Hour))
+		found.figure("process up for", "%s", ago(f.Service.Up))
+		found.do("wait for two clean minutes", "whalegate runbook verify ingestion --watch")
+		return found
+	case c == ofExchange:
+		return f.failing(at)
+	case f.Stored == nil && (f.because("run_failed") || f.because("coverage") || f.because("null_szi")) && !f.because(health.ReasonDatabase):
+		found := ingestion.found(f.worst(P2), "the service says that its runs are not good enough (%v)", f.health().Reasons)
+		if run := f.Service.Status.LastRun; run != nil {
+			found.rows("newest run", []string{fmt.Sprintf("%s %s, coverage %.1f %%, %v", stamp(run.Timestamp), run.Status, run.CoveragePct, run.Failures)})
+		}
+		found.do("ask the service, as the database does not let you in", "curl -s "+f.Service.URL+"/api/v1/status")
+		return found
+	case f.because("null_szi") && c == nothing:
+		found := ingestion.found(f.worst(P2), "sizes cannot be read (%v): the exchange may have changed their form", f.health().Reasons)
+		found.do("look at the checks that failed", `psql "$DATABASE_URL" -c "SELECT check_id, subject, details, occurrences, last_ts FROM qa_events ORDER BY last_ts DESC LIMIT 10"`)
+		return found
+	case c == nothing && (f.because("recovering") || f.because("system_stale")):
+		found := ingestion.found(f.worst(P2), "what was wrong is over, and two clean minutes are not in yet (%v)", f.health().Reasons)
+		found.do("wait for two clean minutes in a row", "whalegate runbook verify ingestion --watch")
+		return found
+	default:
+		return nil
+	}
+}
+
+// outlived tells that the process is older than the gap that began after run: it
+// did not die in it.
+func (f *Facts) outlived(run Run) bool {
+	return f.Service.answers() && f.Service.Up > 0 && f.at().Sub(run.Timestamp) < f.Service.Up
+}
+
+// failing is the finding for runs that come and are not good enough.
+func (f *Facts) failing(bad Run) *Finding {
+	severity := f.worst(P3)
+	if h := f.health(); h != nil && h.State == health.Degraded {
+		severity = P2
+	}
+	newest := f.Stored.Runs[0]
+	over := newest.Clean
+	reason := bad.mostly()
+	summary := fmt.Sprintf("runs are not good enough, mostly %s", reason)
+	switch {
+	case reason == "":
+		summary = "runs fail: " + oneLine(bad.Error)
+	case reason == "accounts_unknown":
+		summary = "the sub-accounts of the wallets are not all known yet: about seven minutes after a first start"
+	case over:
+		summary = fmt.Sprintf("the last run that failed (%s) is over, and two clean minutes are not in yet", reason)
+	}
+	if over && !f.stale() {
+		return nil // it has recovered
+	}
+	found := ingestion.found(severity, "%s", summary)
+	var rows []string
+	for _, r := range f.Stored.Runs[:min(5, len(f.Stored.Runs))] {
+		rows = append(rows, r.text())
+	}
+	found.rows("newest runs", rows)
+	found.checks(f, "S")
+	if over {
+		found.do("wait for two clean minutes in a row", "whalegate runbook verify ingestion --watch")
+		return found
+	}
+	switch reason {
+	case "rate_limited", "throttled":
+		found.do("see whether something else uses the exchange from this address, and end it", `ss -tnp state established '( dport = :443 )'`)
+		found.do("or give the service a smaller budget (WHALEGATE_API_WEIGHT=600), and restart it", "sudo systemctl restart whalegate")
+	case "timeout", "connection":
+		found.do("see whether the exchange can be reached", askExchange)
+		found.do("if not: network, name resolution, or an outage of theirs; wait, it tries every minute", "whalegate runbook verify ingestion --watch")
+	case "schema", "malformed", "null", "too_large", "rejected":
+		found.do("look at what the exchange answers: its form has changed, or something answers in its place", askExchange)
+		found.do("a changed form needs a new version: halt until there is one", `whalegate halt --reason "the exchange changed the form of its answers"`)
+	case "server_error":
+		found.do("see whether the exchange announced an outage; wait, it tries every minute", "whalegate runbook verify ingestion --watch")
+	case "accounts_unknown":
+		found.do("wait: they are asked for within the rate limit", "whalegate runbook verify ingestion --watch")
+	}
+	found.do("see the failures by minute", showRuns)
+	if h := f.health(); h != nil && h.AgeSeconds != nil && *h.AgeSeconds > time.Hour.Seconds() {
+		found.do("it has lasted more than an hour: halt, and escalate", `whalegate halt --reason "no good snapshot for over an hour"`)
+	}
+	return found
+}
+
+// lastRun adds when the newest run was.
+func (f *Finding) lastRun(facts *Facts) {
+	if facts.Stored == nil {
+		return
+	}
+	if len(facts.Stored.Runs) == 0 {
+		f.figure("newest run", "none ever")
+		return
+	}
+	r := facts.Stored.Runs[0]
+	f.figure("newest run", "%s ago: %s", ago(facts.at().Sub(r.Timestamp)), r.text())
+}
+
+// checks adds the failed checks of a stage, by the letter of their ids.
+func (f *Finding) checks(facts *Facts, letter string) {
+	var rows []string
+	for _, c := range facts.Stored.Checks {
+		if c.ID[:1] == letter && len(rows) < 5 {
+			rows = append(rows, fmt.Sprintf("%s %s %s, %d times, last %s: %s", c.ID, c.Severity, c.Subject, c.Times, stamp(c.Last), c.Action))
+		}
+	}
+	f.rows("failed checks of the last hour", rows)
+}
+
+func ingestionRecovery(f *Facts) []Criterion {
+	const clean, coverage, age = "two consecutive clean cycles", "coverage at least 90 %", "snapshot at most 2 minutes old"
+	h := f.health()
+	if h == nil {
+		why := "nobody could be asked"
+		return []Criterion{unsure(clean, why), unsure(coverage, why), unsure(age, why)}
+	}
+	return []Criterion{
+		holds(clean, h.CleanRuns >= 2, "%d in a row", h.CleanRuns),
+		holds(coverage, h.CoveragePct != nil && *h.CoveragePct >= 90, "%s", figure(h.CoveragePct, "%.1f %%")),
+		holds(age, h.AgeSeconds != nil && *h.AgeSeconds <= 120, "%s", figure(h.AgeSeconds, "%.0f s")),
+	}
+}
+
+// figure is a value that may not be there.
+func figure(v *float64, format string) string {
+	if v == nil {
+		return "none"
+	}
+	return fmt.Sprintf(format, *v)
+}

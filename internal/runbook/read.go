@@ -1,0 +1,181 @@
+package runbook
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/whalegate/whalegate/internal/health"
+)
+
+// The parts of what is stored, read one by one, so that one that cannot be read
+// hides no other.
+const (
+	partHealth   = "health"
+	partHalt     = "halts"
+	partRuns     = "runs"
+	partUniverse = "universe"
+	partCycles   = "signal cycles"
+	partDirty    = "dirty rows"
+	partAlerts   = "alerts"
+	partChecks   = "failed checks"
+	partSessions = "sessions"
+	partStorage  = "storage"
+	partBoard    = "board"
+)
+
+type part struct {
+	name string
+	read func(context.Context, *pgx.Conn, *Stored) error
+}
+
+type partList []part
+
+func (l partList) names() (names []string) {
+	for _, p := range l {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// parts in the order of reading; the sessions first, before the reading itself
+// waits for somebody.
+var parts = partList{
+	{partHealth, nil}, // asked by itself, twice
+	{partSessions, readSessions},
+	{partHalt, readHalt},
+	{partRuns, readRuns},
+	{partUniverse, readUniverse},
+	{partCycles, readCycles},
+	{partDirty, readDirty},
+	{partAlerts, readAlerts},
+	{partChecks, readChecks},
+	{partStorage, readStorage},
+	{partBoard, readBoard},
+}
+
+// list reads rows by position.
+func list[T any](ctx context.Context, conn *pgx.Conn, sql string, args ...any) ([]T, error) {
+	rows, err := conn.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[T])
+}
+
+func readHalt(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
+	s.Halt, err = health.InForce(ctx, conn)
+	return err
+}
+
+func readRuns(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
+	s.Runs, err = list[Run](ctx, conn, `
+		SELECT timestamp, status, wallets_expected, wallet_fail_count, coverage_pct, failures, coalesce(error, ''), is_clean
+		FROM ingest_runs ORDER BY timestamp DESC LIMIT 70`)
+	return err
+}
+
+func readUniverse(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
+	if err := conn.QueryRow(ctx, "SELECT count(*) FROM wallet_universe_current").Scan(&s.Universe.Wallets); err != nil {
+		return err
+	}
+	s.Universe.Refreshes, err = list[Refresh](ctx, conn, `
+		SELECT as_of_ts, status, n_requested, n_received, entered_count, exited_count, churn_warning_count, coalesce(error, '')
+		FROM wallet_universe_runs ORDER BY as_of_ts DESC, run_id DESC LIMIT 10`)
+	return err
+}
+
+// Of a signal only when it was, and why it is degraded: no value of it.
+func readCycles(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
+	if s.Cycles, err = list[Cycle](ctx, conn, "SELECT timestamp, outcome, reasons, skipped FROM signal_cycles ORDER BY timestamp DESC LIMIT 12"); err != nil {
+		return err
+	}
+	s.Newest, err = list[SignalTime](ctx, conn, `
+		SELECT DISTINCT ON (asset) asset, timestamp, coalesce(degraded_reason, '')
+		FROM signals WHERE timestamp > whalegate_now() - interval '1 day' AND timestamp <= whalegate_now()
+		ORDER BY asset, timestamp DESC`)
+	return err
+}
+
+func readDirty(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
+	s.Dirty, err = list[DirtyMinute](ctx, conn, `
+		SELECT s.timestamp, count(DISTINCT s.wallet_id), coalesce(max(r.wallet_success_count), 0)
+		FROM wallet_snapshots s
+		LEFT JOIN ingest_runs r ON r.timestamp = s.timestamp
+		WHERE s.is_dirty AND s.timestamp > whalegate_now() - interval '30 minutes'
+		GROUP BY s.timestamp HAVING count(DISTINCT s.wallet_id) > 1
+		ORDER BY s.timestamp DESC`)
+	if err != nil {
+		return err
+	}
+	s.Rates, err = list[DirtyRate](ctx, conn, `
+		SELECT asset, count(*) FILTER (WHERE is_dirty), count(*)
+		FROM wallet_snapshots WHERE timestamp > whalegate_now() - interval '15 minutes'
+		GROUP BY asset ORDER BY asset`)
+	return err
+}
+
+func readChecks(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
+	s.Checks, err = list[Check](ctx, conn, `
+		SELECT check_id, severity, subject, occurrences, last_ts, action_taken
+		FROM qa_events WHERE last_ts > whalegate_now() - interval '1 hour'
+		ORDER BY last_ts DESC LIMIT 30`)
+	return err
+}
+
+func readAlerts(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
+	a := &s.Alerts
+	a.Assets, err = list[AlertCount](ctx, conn, `
+		SELECT asset, count(*) FILTER (WHERE NOT suppressed), count(*) FILTER (WHERE suppress_reason = 'daily_cap'),
+			count(*) FILTER (WHERE suppress_reason = 'cooldown'), count(*) FILTER (WHERE suppress_reason = 'paused')
+		FROM alerts WHERE asset <> 'SYSTEM' AND timestamp > whalegate_now() - interval '24 hours'
+		GROUP BY asset ORDER BY asset`)
+	if err != nil {
+		return err
+	}
+	rows, err := conn.Query(ctx, `
+		SELECT format('%s %s at %s, within the cooldown of that of %s', b.asset, b.alert_type, b.timestamp, a.timestamp)
+		FROM alerts a
+		JOIN alerts b ON b.asset = a.asset AND b.alert_type = a.alert_type AND b.timestamp > a.timestamp AND b.timestamp < a.cooldown_until
+		WHERE NOT a.suppressed AND NOT b.suppressed AND a.timestamp > whalegate_now() - interval '24 hours'
+		ORDER BY b.timestamp DESC`)
+	if err == nil {
+		a.Broken, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	if err != nil {
+		return err
+	}
+	// A score between the thresholds is on neither side.
+	a.Swings, err = list[Swing](ctx, conn, `
+		WITH lately AS (
+			SELECT timestamp, asset, allowed_playbook, CASE WHEN exit_cluster_score > 25 THEN true WHEN exit_cluster_score < 20 THEN false END AS high
+			FROM signals WHERE timestamp > whalegate_now() - interval '2 hours' AND timestamp <= whalegate_now()
+		), crossings AS (
+			SELECT asset, high <> lag(high) OVER (PARTITION BY asset ORDER BY timestamp) AS crossed FROM lately WHERE high IS NOT NULL
+		), changes AS (
+			SELECT asset, allowed_playbook <> lag(allowed_playbook) OVER (PARTITION BY asset ORDER BY timestamp) AS changed FROM lately
+		)
+		SELECT c.asset, (SELECT count(*) FROM crossings x WHERE x.asset = c.asset AND x.crossed), count(*) FILTER (WHERE c.changed)
+		FROM changes c GROUP BY c.asset ORDER BY c.asset`)
+	if err != nil {
+		return err
+	}
+	pauses, err := list[struct {
+		Until time.Time
+		By    string
+	}](ctx, conn, "SELECT until, paused_by FROM alert_pauses WHERE unpaused_at IS NULL AND until > whalegate_now()")
+	if err != nil {
+		return err
+	}
+	for _, p := range pauses {
+		a.PausedTill, a.PausedBy = &p.Until, p.By
+	}
+	var oldest float64
+	err = conn.QueryRow(ctx, `
+		SELECT count(*) FILTER (WHERE state = 'failed' AND created_at > whalegate_now() - interval '24 hours'), count(*) FILTER (WHERE state IN ('pending', 'unknown')),
+			coalesce(extract(epoch FROM whalegate_now() - min(created_at) FILTER (WHERE state IN ('pending', 'unknown'))), 0)::double precision
+		FROM alert_deliveries WHERE kind <> 'test'`).Scan(&a.Failed, &a.Waiting, &oldest)
+	a.Oldest = time.Duration(oldest * float64(time.Second))
+	return err
+}

@@ -1,0 +1,329 @@
+package runbook
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/status"
+)
+
+// Every fault of a game day, and what has to be named first.
+func TestTheCauseIsNamedFirst(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		fault func(*Facts)
+		first string // slug; "" for none
+		worst Severity
+		after string // must be named as well, later
+		exit  int
+	}{
+		{"nothing", func(*Facts) {}, "", "", "", 0},
+
+		{"1: 429 storm", func(f *Facts) { f.storm(3, 200, "rate_limited") }, "ingestion", P1, "signal-lock", 2},
+		{"1: time-outs", func(f *Facts) { f.storm(3, 200, "timeout") }, "ingestion", P1, "signal-lock", 2},
+		{"1: connection refused", func(f *Facts) { f.storm(3, 200, "connection") }, "ingestion", P1, "signal-lock", 2},
+		{"1: schema change", func(f *Facts) { f.storm(3, 200, "schema") }, "ingestion", P1, "signal-lock", 2},
+		{"1: 30 % of wallets failing", func(f *Facts) { f.storm(3, 60, "server_error") }, "ingestion", P1, "signal-lock", 2},
+		{"1: 15 % of wallets failing", func(f *Facts) {
+			f.Stored.Runs[0] = bad(0, 30, "server_error")
+			f.state(health.Degraded, "coverage")
+		}, "ingestion", P2, "", 1},
+		{"1: paused past 10 minutes", func(f *Facts) {
+			f.silent(12)
+			f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"}
+		}, "ingestion", P1, "signal-lock", 2},
+		{"1: paused for 4 minutes", func(f *Facts) {
+			f.silent(4)
+			f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"}
+		}, "ingestion", P2, "", 1},
+		{"1: paused, and the database gone", func(f *Facts) {
+			f.unasked(Unreachable, "refused")
+			f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"}
+		}, "database", P1, "ingestion", 2},
+		{"1: went on after a pause", func(f *Facts) {
+			f.Stored.Runs = slices.Delete(f.Stored.Runs, 1, 13)
+			f.state(health.Stale, "recovering")
+		}, "ingestion", P1, "signal-lock", 2},
+		{"1: lives, and takes no snapshot", func(f *Facts) { f.silent(12) }, "ingestion", P1, "signal-lock", 2},
+		{"1: sizes that cannot be read", func(f *Facts) { f.state(health.Stale, "null_szi:BTC") }, "ingestion", P1, "signal-lock", 2},
+		{"1: recovering", func(f *Facts) {
+			f.Stored.Runs[1] = bad(1, 200, "timeout")
+			f.state(health.Stale, "recovering")
+		}, "ingestion", P1, "signal-lock", 2},
+		{"1: the system alert still holds", func(f *Facts) { f.state(health.Stale, "system_stale") }, "ingestion", P1, "signal-lock", 2},
+		{"1: recovering from what is not stored", func(f *Facts) { f.state(health.Stale, "recovering") }, "ingestion", P1, "signal-lock", 2},
+		{"1: recovered", func(f *Facts) { f.Stored.Runs[4] = bad(4, 200, "timeout") }, "", "", "", 0},
+		{"1: a new installation asks for sub-accounts", func(f *Facts) { f.storm(3, 150, "accounts_unknown") }, "ingestion", P1, "", 2},
+
+		{"2: leaderboard 500", func(f *Facts) { f.refresh("failed", 0, 0, "request leaderboard: server_error (status 500)") }, "universe", P3, "", 1},
+		{"2: empty", func(f *Facts) { f.refresh("failed", 0, 0, "U1: the leaderboard gave no wallet") }, "universe", P3, "", 1},
+		{"2: truncated, twice", func(f *Facts) {
+			f.refresh("failed", 50, 0, "U2: the leaderboard gave 50 wallets")
+			f.refresh("failed", 50, 0, "U2: the leaderboard gave 50 wallets")
+		}, "universe", P2, "", 1},
+		{"2: churn, three times", func(f *Facts) { f.refresh("failed", 200, 3, "U5: churn of 40 %") }, "universe", P2, "", 1},
+		{"2: churn, once", func(f *Facts) { f.refresh("success", 200, 1, "") }, "universe", P3, "", 1},
+		{"2: none ever", func(f *Facts) {
+			f.refresh("failed", 0, 0, "U1: the leaderboard gave no wallet")
+			f.Stored.Universe.Wallets = 0
+			for i := range 5 {
+				f.Stored.Runs[i] = Run{Timestamp: minute(i), Status: "failed", Error: "S2: the expected rows cannot be determined: there is no universe yet"}
+			}
+			f.state(health.Stale, "run_failed", "coverage")
+		}, "universe", P1, "signal-lock", 2},
+		{"2: overdue", func(f *Facts) { f.Stored.Universe.Refreshes[0].AsOf = noon.Add(-8 * time.Hour) }, "universe", P3, "", 1},
+
+		{"3: coverage under 80 %", func(f *Facts) { f.storm(1, 50, "timeout") }, "ingestion", P1, "signal-lock", 2},
+		{"3: STALE in the middle of a computation", func(f *Facts) {
+			f.Stored.Halt = &health.Halt{HaltedAt: minute(1), HaltedBy: "ann", Reason: "odd"}
+			f.state(health.Stale, "halted")
+		}, "halt", P1, "signal-lock", 2},
+		{"3: STALE for a moment", func(f *Facts) {
+			f.Stored.Cycles[0].Outcome, f.Stored.Cycles[0].Reasons = "blocked", []string{"recovering"}
+		}, "signal-lock", P3, "", 1},
+		{"3: the job is dead", func(f *Facts) { f.Stored.Cycles = f.Stored.Cycles[2:] }, "signal-lock", P2, "", 1},
+		{"3: the computation fails", func(f *Facts) { f.Stored.Cycles[0].Outcome, f.Stored.Cycles[0].Reasons = "failed", []string{"G5"} }, "signal-lock", P2, "", 1},
+		{"3: an asset is skipped", func(f *Facts) { f.Stored.Cycles[0].Skipped = []string{"HYPE"} }, "signal-lock", P3, "", 1},
+
+		{"4: 15 % of wallets collapse for a minute", func(f *Facts) { f.Stored.Dirty = []DirtyMinute{{minute(2), 30, 200}} }, "dirty-spike", P3, "", 1},
+		{"4: they go on collapsing", func(f *Facts) {
+			f.Stored.Dirty = []DirtyMinute{{minute(2), 30, 200}, {minute(4), 30, 200}, {minute(6), 30, 200}}
+			f.Stored.Rates[0].Dirty = 900
+		}, "dirty-spike", P2, "", 1},
+		{"4: a signal closed for its dirty rows", func(f *Facts) { f.Stored.Newest[0].Degraded = "high_dirty_rate" }, "dirty-spike", P2, "", 1},
+		{"4: a single close", func(f *Facts) { f.Stored.Dirty = []DirtyMinute{{minute(2), 1, 200}} }, "", "", "", 0},
+
+		{"5: a score oscillates for a day", func(f *Facts) { f.Stored.Alerts.Assets = []AlertCount{{Asset: "BTC", Sent: 4, Capped: 7, Cooling: 12}} }, "alert-spam", P2, "", 1},
+		{"5: a playbook flaps", func(f *Facts) { f.Stored.Alerts.Swings = []Swing{{"ETH", 0, 23}} }, "alert-spam", P3, "", 1},
+		{"5: five legitimate changes", func(f *Facts) { f.Stored.Alerts.Assets = []AlertCount{{Asset: "BTC", Sent: 4, Capped: 1}} }, "alert-spam", P2, "", 1},
+		{"5: sent within a cooldown", func(f *Facts) { f.Stored.Alerts.Broken = []string{"BTC exit_cluster"} }, "alert-spam", P2, "", 1},
+		{"5: paused", func(f *Facts) { until := noon.Add(time.Hour); f.Stored.Alerts.PausedTill = &until }, "alert-spam", P3, "", 1},
+		{"5: a receiver refuses", func(f *Facts) { f.Stored.Alerts.Failed = 1 }, "alert-spam", P2, "", 1},
+
+		{"6: killed, and the board still shows", func(f *Facts) {
+			f.silent(12)
+			f.died()
+			f.Stored.Board.Rows["board.gate"] = 3
+		}, "board-truth", P1, "crash", 2},
+		{"6: the header says better", func(f *Facts) {
+			f.storm(2, 200, "timeout")
+			f.Stored.Board.HeaderState = "DEGRADED"
+		}, "board-truth", P1, "ingestion", 2},
+		{"6: the metrics say better", func(f *Facts) {
+			f.storm(2, 200, "timeout")
+			f.Service.Metrics = map[string]float64{`whalegate_health_state{state="HEALTHY"}`: 1}
+		}, "board-truth", P1, "ingestion", 2},
+		{"6: the mask can be walked around", func(f *Facts) { f.Stored.Board.Open = []string{"whalegate_board may read signals"} }, "board-truth", P1, "", 2},
+		{"6: a metric holds a value", func(f *Facts) { f.Service.Named = append(f.Service.Named, "whalegate_playbook") }, "board-truth", P1, "", 2},
+		{"6: the state changed while it was looked at", func(f *Facts) {
+			f.Stored.Health.State = health.Stale
+			f.Stored.Health.Reasons = []string{"recovering"}
+			f.Stored.Runs[1] = bad(1, 200, "timeout")
+		}, "ingestion", P1, "", 2},
+
+		{"7: stopped", func(f *Facts) {
+			f.unasked(Unreachable, "connection refused")
+			f.Service.Ready, f.Service.NotReady = false, "database unreachable"
+		}, "database", P1, "", 2},
+		{"7: stopped, and nobody left", func(f *Facts) {
+			f.unasked(Unreachable, "connection refused")
+			f.died()
+		}, "database", P1, "crash", 2},
+		{"7: restarted", func(f *Facts) {
+			f.Stored.Runs[1] = Run{Timestamp: minute(1), Status: "failed", Expected: 200, Failed: 200, Failures: map[string]int{"database": 200}, Error: "not written: database unreachable"}
+			f.state(health.Stale, "recovering")
+		}, "database", P1, "signal-lock", 2},
+		{"7: out of disk", func(f *Facts) {
+			f.silent(5)
+			f.Service.Metrics["whalegate_runs_unsaved"] = 5
+			f.Database.WriteError = "could not extend file: No space left on device (SQLSTATE 53100)"
+		}, "database", P2, "ingestion", 1},
+		{"7: a locked table", func(f *Facts) {
+			f.Database.Unreadable[partRuns] = "canceling statement due to " + lockTimeout
+			f.Stored.Runs = nil
+		}, "database", P2, "", 3},
+		{"7: somebody waits", func(f *Facts) {
+			f.Stored.Sessions = []Session{{PID: 7, State: "active", For: time.Minute, BlockedBy: []int{8}}}
+		}, "database", P2, "", 1},
+		{"7: a lock that keeps minutes from being written", func(f *Facts) {
+			f.storm(2, 200, "database")
+			f.Service.Metrics["whalegate_runs_unsaved"] = 2
+			f.Stored.Sessions = []Session{{PID: 7, State: "idle in transaction", For: time.Minute, Locks: []string{"wallet_snapshots"}}}
+		}, "database", P1, "signal-lock", 2},
+		{"7: a slow query", func(f *Facts) { f.Stored.Sessions = []Session{{PID: 7, State: "active", For: 90 * time.Second}} }, "database", P3, "", 1},
+		{"7: a very slow query", func(f *Facts) { f.Stored.Sessions = []Session{{PID: 7, State: "active", For: time.Hour}} }, "database", P2, "", 1},
+		{"7: the disk fills up", func(f *Facts) { *f.Stored.Storage.FreePct = 12 }, "database", P2, "", 1},
+		{"7: a clock an hour off", func(f *Facts) { f.Database.ClockAhead = time.Hour }, "database", P2, "", 1},
+		{"7: a run from the future", func(f *Facts) { f.state(health.Stale, "clock_skew") }, "database", P1, "signal-lock", 2},
+		{"7: S1 refuses the minutes", func(f *Facts) {
+			f.Stored.Runs[0] = Run{Timestamp: minute(0), Status: "failed", Error: "S1: the snapshot's timestamp is 1h0m0s ahead of the database's clock"}
+			f.state(health.Stale, "run_failed", "coverage")
+		}, "database", P1, "signal-lock", 2},
+		{"7: wrong password, the service lives", func(f *Facts) { f.unasked(LoginRefused, "password authentication failed") }, "database", P3, "", 3},
+		{"7: no such database, nobody there", func(f *Facts) {
+			f.unasked(NoDatabase, "does not exist")
+			f.died()
+		}, "database", P2, "crash", 3},
+		{"7: an old schema", func(f *Facts) { f.Database.Trouble, f.Database.Error = SchemaPending, "migration 9 is pending" }, "database", P1, "", 2},
+		{"7: a schema from the future", func(f *Facts) { f.Database.Trouble, f.Database.Error = SchemaNewer, "migration 99" }, "database", P3, "", 3},
+		{"7: an altered migration", func(f *Facts) { f.Database.Trouble, f.Database.Error = SchemaBroken, "another text" }, "database", P1, "", 2},
+		{"7: a role that may not read", func(f *Facts) {
+			f.Database.Trouble, f.Database.Unreadable[partRuns] = Denied, "permission denied for table ingest_runs"
+			f.Stored.Runs = nil
+		}, "database", P3, "", 3},
+
+		{"8: halted", func(f *Facts) {
+			f.Stored.Halt = &health.Halt{HaltedAt: minute(1), HaltedBy: "ann", Reason: "odd"}
+			f.state(health.Stale, "halted")
+		}, "halt", P1, "signal-lock", 2},
+		{"8: halted in a storm", func(f *Facts) {
+			f.storm(3, 200, "timeout")
+			f.Stored.Halt = &health.Halt{HaltedAt: minute(1), HaltedBy: "ann", Reason: "odd"}
+		}, "halt", P1, "ingestion", 2},
+		{"8: nobody knows why it is STALE", func(f *Facts) {
+			f.state(health.Stale, "a_new_reason")
+		}, "halt", P1, "signal-lock", 2},
+
+		{"9: killed a moment ago", func(f *Facts) { f.died() }, "crash", P3, "", 1},
+		{"9: killed five minutes ago", func(f *Facts) { f.silent(5); f.died() }, "crash", P2, "", 1},
+		{"9: killed before ten minutes", func(f *Facts) { f.silent(12); f.died() }, "crash", P1, "signal-lock", 2},
+		{"9: gone, and nobody asked", func(f *Facts) { f.silent(12); f.Service = Service{} }, "crash", P1, "signal-lock", 2},
+		{"9: something else has its address", func(f *Facts) {
+			f.silent(12)
+			f.Service = Service{URL: f.Service.URL, Trouble: Answered, Error: "/-/healthy answers 404"}
+		}, "crash", P1, "signal-lock", 2},
+		{"9: something else answers, and runs come", func(f *Facts) {
+			f.Service = Service{URL: f.Service.URL, Trouble: Answered, Error: "/-/healthy answers 401"}
+		}, "", "", "", 3},
+		{"9: back after a kill", func(f *Facts) {
+			f.Stored.Runs = slices.Delete(f.Stored.Runs, 2, 4)
+			f.Service.Up = 2 * time.Minute
+		}, "crash", P3, "", 1},
+		{"9: back, and recovering", func(f *Facts) {
+			f.Stored.Runs = slices.Delete(f.Stored.Runs, 1, 13)
+			f.Service.Up = time.Minute
+			f.state(health.Stale, "recovering")
+		}, "crash", P1, "signal-lock", 2},
+		{"9: a planned restart between two minutes", func(f *Facts) { f.Service.Up = time.Minute }, "", "", "", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := calm()
+			tt.fault(&f)
+			r := Diagnose(f)
+			first, worst := "", Severity("")
+			if len(r.Findings) > 0 {
+				first, worst = r.Findings[0].Slug, r.Findings[0].Severity
+			}
+			if first != tt.first || worst != tt.worst || r.Exit != tt.exit {
+				t.Errorf("first %s %s, exit %d of %v (unknown %q); %s %s, exit %d is wanted", first, worst, r.Exit, r.Matching, r.Unknown, tt.first, tt.worst, tt.exit)
+			}
+			if tt.after != "" && slices.Index(r.Matching, tt.after) < 1 {
+				t.Errorf("%v: %s does not follow", r.Matching, tt.after)
+			}
+			checkReport(t, r)
+		})
+	}
+}
+
+func (f *Facts) refresh(status string, received, warnings int, why string) {
+	r := Refresh{AsOf: noon.Add(-time.Minute), Status: status, Requested: 200, Received: received, Warnings: warnings, Error: why}
+	f.Stored.Universe.Refreshes = append([]Refresh{r}, f.Stored.Universe.Refreshes...)
+}
+
+// terminated is a pid that was filled in.
+var terminated = regexp.MustCompile(`backend\(\d+\)`)
+
+// checkReport looks for what every report must have.
+func checkReport(t *testing.T, r Report) {
+	t.Helper()
+	if len(r.Findings) > 0 && r.Findings[0].Severity == P1 && (r.Trading != "NO" || r.Exit != 2) {
+		t.Errorf("a P1 that lets trade: %s, exit %d", r.Trading, r.Exit)
+	}
+	if (r.State == "STALE" || r.State == "UNKNOWN") && (r.Trading != "NO" || len(r.Findings) == 0) {
+		t.Errorf("%s lets trade, or goes without a runbook: %s %v", r.State, r.Trading, r.Matching)
+	}
+	for i, f := range r.Findings {
+		if i > 0 && f.Severity < r.Findings[i-1].Severity {
+			t.Errorf("%v is not most severe first", r.Matching)
+		}
+		if f.Summary == "" || len(f.Actions) == 0 || f.Trading != r.Trading || strings.Contains(f.Summary, "%!") {
+			t.Errorf("incomplete: %+v", f)
+		}
+		if slices.Index(r.Matching, f.Slug) != i {
+			t.Errorf("%s stands twice: %v", f.Slug, r.Matching)
+		}
+		for _, a := range f.Actions {
+			if a.Do == "" || strings.Contains(a.Command+a.Do, "%!") {
+				t.Errorf("%s: action %+v", f.Slug, a)
+			}
+			// The commands of the pages are run in a test of their own.
+			command := terminated.ReplaceAllString(a.Command, "backend(<pid>)")
+			if page := all[f.Runbook-1].Text(); command != "" && !strings.Contains(page, command+"\n") {
+				t.Errorf("%s does not have %s", f.Page, command)
+			}
+		}
+	}
+	var text strings.Builder
+	if err := r.WriteText(&text); err != nil || !strings.Contains(text.String(), "trading "+r.Trading) {
+		t.Errorf("text: %v %s", err, text.String())
+	}
+}
+
+// A database that does not let us in says nothing of the state: the service does.
+func TestTheServiceIsBelievedWhenTheDatabaseCannotBeAsked(t *testing.T) {
+	f := calm()
+	f.unasked(LoginRefused, "password authentication failed")
+	f.Service.Status = &status.Report{Health: health.Health{State: health.Stale, Reasons: []string{"run_failed", "coverage"}}, LastRun: &status.Run{Failures: map[string]int{"timeout": 200}}}
+	r := Diagnose(f)
+	if r.State != "STALE" || r.Matching[0] != "ingestion" || !slices.Contains(r.Matching, "database") || r.Exit != 2 {
+		t.Errorf("%s %v exit %d", r.State, r.Matching, r.Exit)
+	}
+	f.Service.Status = &status.Report{Halt: &health.Halt{HaltedBy: "ann"}, Health: health.Health{State: health.Stale, Reasons: []string{"halted"}}}
+	if r := Diagnose(f); r.Matching[0] != "halt" {
+		t.Errorf("%v", r.Matching)
+	}
+	f.Service.Status = &status.Report{Error: "cannot ask", Health: health.Health{State: health.Stale, Reasons: []string{"database"}}}
+	if r := Diagnose(f); r.State != "UNKNOWN" || r.Trading != "NO" {
+		t.Errorf("%s %s", r.State, r.Trading)
+	}
+}
+
+func TestTheSessionInTheWayIsTheOneThatWaitsForNobody(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		sessions []Session
+		want     int
+	}{
+		{"none", nil, 0},
+		{"a chain", []Session{{PID: 1, BlockedBy: []int{2}}, {PID: 2, BlockedBy: []int{3}}}, 3},
+		{"a holder alone", []Session{{PID: 4, Locks: []string{"signals"}}}, 4},
+		{"a holder that waits", []Session{{PID: 4, Locks: []string{"signals"}, BlockedBy: []int{5}}}, 5},
+		{"a prepared transaction", []Session{{PID: 1, BlockedBy: []int{0}}}, 0},
+	} {
+		f := calm()
+		f.Stored.Sessions = tt.sessions
+		if got := f.inTheWay(); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestAHaltCountsTheCleanMinutesSinceItBegan(t *testing.T) {
+	for _, tt := range []struct {
+		halted, failed int // minutes ago
+		want           string
+	}{{3, 30, "3; a resume needs 2"}, {0, 30, "0; a resume needs 2"}, {3, 1, "1; a resume needs 2"}} {
+		f := calm()
+		f.Stored.Runs[tt.failed] = bad(tt.failed, 200, "timeout")
+		f.Stored.Halt = &health.Halt{HaltedAt: minute(tt.halted), HaltedBy: "ann", Reason: "odd"}
+		f.state(health.Stale, "halted")
+		found := Diagnose(f).Findings[0]
+		if !slices.ContainsFunc(found.Evidence, func(e Evidence) bool { return e.Figure == tt.want }) {
+			t.Errorf("halted %d and failed %d minutes ago: %+v", tt.halted, tt.failed, found.Evidence)
+		}
+	}
+}

@@ -1,0 +1,78 @@
+package runbook
+
+import (
+	"fmt"
+	"time"
+)
+
+const (
+	refreshOverdue = 7 * time.Hour // it is due every six
+	maxWarnings    = 3             // refreshes in a row with too much churn; the third is refused
+	minReceivedPct = 90
+)
+
+func judgeUniverse(f *Facts) *Finding {
+	if f.Stored == nil || len(f.Stored.Universe.Refreshes) == 0 {
+		return nil
+	}
+	u := f.Stored.Universe
+	last, failed := u.Refreshes[0], 0
+	for failed < len(u.Refreshes) && u.Refreshes[failed].Status == "failed" {
+		failed++
+	}
+	var found *Finding
+	switch overdue := f.at().Sub(last.AsOf); {
+	case u.Wallets == 0 && failed > 0:
+		found = universe.found(P1, "there is no universe: the refresh fails, and nothing can be snapshotted")
+	case last.Warnings >= maxWarnings:
+		found = universe.found(P2, "churn is too high for the %dth time in a row: the last good universe is kept", last.Warnings)
+	case failed > 1:
+		found = universe.found(P2, "the last %d refreshes failed: the last good universe is kept", failed)
+	case failed == 1:
+		found = universe.found(P3, "the last refresh failed: the last good universe is kept")
+	case last.Warnings > 0:
+		found = universe.found(P3, "churn above 30 %%, %d times in a row: the third is refused", last.Warnings)
+	case percent(last.Received, last.Requested) < minReceivedPct:
+		found = universe.found(P3, "the last refresh received %d of %d wallets", last.Received, last.Requested)
+	case overdue > refreshOverdue:
+		found = universe.found(P3, "no refresh for %s, and one is due every six hours", ago(overdue))
+	default:
+		return nil
+	}
+	var rows []string
+	for _, r := range u.Refreshes[:min(5, len(u.Refreshes))] {
+		rows = append(rows, r.text())
+	}
+	found.rows("newest refreshes", rows)
+	found.figure("universe", "%d wallets", u.Wallets)
+	found.do("look at what the leaderboard answers", `curl -sS -m 60 -w '\n%{http_code} %{size_download} bytes\n' https://stats-data.hyperliquid.xyz/Mainnet/leaderboard | tail -c 300`)
+	if last.Warnings > 0 {
+		found.do("see who entered and left, and whether an event of the market explains it", "whalegate universe diff")
+	}
+	found.do("once the answer looks right, refresh with every check; the snapshots go on meanwhile", "whalegate universe refresh")
+	return found
+}
+
+func (r Refresh) text() string {
+	text := fmt.Sprintf("%s %s, %d of %d wallets, %d entered, %d exited, churn warnings %d", stamp(r.AsOf), r.Status, r.Received, r.Requested, r.Entered, r.Exited, r.Warnings)
+	if r.Error != "" {
+		text += ": " + oneLine(r.Error)
+	}
+	return text
+}
+
+func universeRecovery(f *Facts) []Criterion {
+	const succeeded, received, churn = "the newest refresh succeeded", "received at least 90 % of the wallets", "churn warnings 0"
+	if why := f.dark(partUniverse); why != "" {
+		return []Criterion{unsure(succeeded, why), unsure(received, why), unsure(churn, why)}
+	}
+	if len(f.Stored.Universe.Refreshes) == 0 {
+		return []Criterion{holds(succeeded, false, "there is none"), holds(received, false, "0 of 0"), holds(churn, false, "no refresh yet")}
+	}
+	last := f.Stored.Universe.Refreshes[0]
+	return []Criterion{
+		holds(succeeded, last.Status == "success", "%s %s ago", last.Status, ago(f.at().Sub(last.AsOf))),
+		holds(received, percent(last.Received, last.Requested) >= minReceivedPct, "%d of %d", last.Received, last.Requested),
+		holds(churn, last.Warnings == 0, "%d", last.Warnings),
+	}
+}

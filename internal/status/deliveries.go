@@ -1,0 +1,62 @@
+package status
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/whalegate/whalegate/internal/health"
+)
+
+// Deliveries are how the sending of alerts stands, all receivers together and each
+// for itself.
+type Deliveries struct {
+	Queue
+	Receivers []ReceiverQueue `json:"receivers"` // of which there are such rows
+}
+
+// Queue counts deliveries that did not arrive yet, or at all.
+type Queue struct {
+	Pending       int     `json:"pending"`
+	Unknown       int     `json:"unknown"` // a request went out without an answer
+	Failed24h     int     `json:"failed_24h"`
+	OldestSeconds float64 `json:"oldest_waiting_seconds"` // since the intent of the oldest still to be sent; 0 when there is none
+}
+
+// ReceiverQueue is that of one receiver.
+type ReceiverQueue struct {
+	Receiver string `json:"receiver"`
+	Queue
+}
+
+// As the metrics count them.
+const selectQueues = `
+	SELECT receiver, count(*) FILTER (WHERE state = 'pending'), count(*) FILTER (WHERE state = 'unknown'), count(*) FILTER (WHERE state = 'failed'),
+		coalesce(extract(epoch FROM whalegate_now() - min(created_at) FILTER (WHERE state <> 'failed')), 0)::float8
+	FROM alert_deliveries
+	WHERE state IN ('pending', 'unknown') OR state = 'failed' AND created_at > whalegate_now() - interval '48 hours' AND expires_at > whalegate_now() - interval '24 hours'
+	GROUP BY receiver ORDER BY receiver`
+
+func readDeliveries(ctx context.Context, db health.Querier) (*Deliveries, error) {
+	queues, err := list[ReceiverQueue](ctx, db, selectQueues)
+	if err != nil {
+		return nil, fmt.Errorf("read deliveries: %w", err)
+	}
+	d := &Deliveries{Receivers: queues}
+	for _, q := range queues {
+		d.Pending += q.Pending
+		d.Unknown += q.Unknown
+		d.Failed24h += q.Failed24h
+		d.OldestSeconds = max(d.OldestSeconds, q.OldestSeconds)
+	}
+	return d, nil
+}
+
+// text is what a person needs of the deliveries.
+func (d Deliveries) text() string {
+	text := fmt.Sprintf("%d pending, %d unknown, %d failed in 24 h", d.Pending, d.Unknown, d.Failed24h)
+	if d.Pending+d.Unknown > 0 {
+		text += ", the oldest has waited " + (time.Duration(d.OldestSeconds) * time.Second).String()
+	}
+	return text
+}
