@@ -11,7 +11,7 @@ run: prerequisites build ## everything, live, on this machine
 	bin/whalegate demo $(ARGS)
 
 test: prerequisites ## every test, with the race detector; those of the boards need a Grafana (docs/boards.md)
-	@scripts/install.sh --optional chromium prometheus
+	@scripts/install.sh --optional chromium prometheus prometheus-alertmanager
 	go vet ./...
 	go test -race -timeout 30m ./...
 

@@ -1,10 +1,11 @@
-// Package provisioning holds the files that Grafana and Prometheus read, for an
-// installation to copy and for the demo to write.
+// Package provisioning holds the files that Grafana, Prometheus and Alertmanager
+// read, for an installation to copy and for the demo to write.
 package provisioning
 
 import "embed"
 
-// Files are the folders grafana and prometheus as they stand beside this file.
+// Files are the folders alertmanager, grafana and prometheus as they stand
+// beside this file.
 //
-//go:embed grafana prometheus
+//go:embed alertmanager grafana prometheus
 var Files embed.FS

@@ -3,7 +3,7 @@
 # this user may. Starts nothing: every server of ours is private to the program
 # that started it.
 #
-# usage: install.sh [--optional] postgresql|chromium|prometheus ...
+# usage: install.sh [--optional] postgresql|chromium|prometheus|prometheus-alertmanager ...
 #   --optional  say what is missing and go on: the tests that need it skip
 set -euo pipefail
 
@@ -60,7 +60,9 @@ if [ ! -e "$policy" ]; then
 fi
 "${as_root[@]}" apt-get update -qq || give_up "the lists of packages could not be read"
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${wanted[@]}" >&2 || give_up "not installed: ${wanted[*]}"
-if command -v systemctl >/dev/null && [[ " ${wanted[*]} " == *" prometheus "* ]]; then
-  "${as_root[@]}" systemctl disable --quiet prometheus || true
-fi
+for service in prometheus prometheus-alertmanager; do
+  if command -v systemctl >/dev/null && [[ " ${wanted[*]} " == *" $service "* ]]; then
+    "${as_root[@]}" systemctl disable --quiet "$service" || true
+  fi
+done
 for name in "$@"; do found "$name" || give_up "the packages ${wanted[*]} brought no $name"; done

@@ -3,9 +3,6 @@ package test
 import (
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -132,19 +129,18 @@ func (w *world) checkDemoBoards(demo *process, dir string) {
 	if text := fmt.Sprint(rows, err); !strings.HasPrefix(text, "[[whalegate_board ") {
 		w.Errorf("the demo's board reads %s", text)
 	}
-	query := demo.logged(w, "Prometheus started")["address"].(string) + "/api/v1/query?query=" + url.QueryEscape(`up{job="whalegate"}`)
-	await(w, "Prometheus to have scraped the service", func() error {
-		response, err := http.Get(query)
-		if err != nil {
-			return err
+	p := &scraper{w, demo.logged(w, "Prometheus started")["address"].(string)}
+	p.await(fmt.Sprintf(`up{job="whalegate", instance=%q} == 1`, strings.TrimPrefix(w.address, "http://")))
+	var rules struct{ Groups []struct{ File string } }
+	must(w, p.get("/api/v1/rules", &rules))
+	if len(rules.Groups) < 5 {
+		w.Errorf("the demo's Prometheus has %d groups of rules", len(rules.Groups))
+	}
+	for _, g := range rules.Groups {
+		if !strings.HasSuffix(g.File, "/service.yml") { // no watchdog runs here
+			w.Errorf("the demo's Prometheus has the rules of %s", g.File)
 		}
-		defer response.Body.Close()
-		answer, err := io.ReadAll(response.Body)
-		if err == nil && (!strings.Contains(string(answer), strings.TrimPrefix(w.address, "http://")) || !strings.Contains(string(answer), `"1"]`)) {
-			err = errors.New(string(answer))
-		}
-		return err
-	})
+	}
 }
 
 // TestADayOfHistoryCanBeAudited loads a day into a demo, of the market and of

@@ -5,9 +5,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// poolCollector exports how a pool is used.
+// poolCollector exports how a pool is used, and how long its database takes.
 type poolCollector struct {
 	pool                       *pgxpool.Pool
+	roundTrips                 prometheus.Histogram
 	connections, waits, waited *prometheus.Desc
 }
 
@@ -15,6 +16,7 @@ type poolCollector struct {
 func NewCollector(pool *pgxpool.Pool) prometheus.Collector {
 	return &poolCollector{
 		pool:        pool,
+		roundTrips:  stopwatchOf(pool).seconds,
 		connections: prometheus.NewDesc("whalegate_database_connections", "Connections of the pool by state; the limit is max.", []string{"state"}, nil),
 		waits:       prometheus.NewDesc("whalegate_database_connection_waits_total", "Times that a connection had to be waited for.", nil, nil),
 		waited:      prometheus.NewDesc("whalegate_database_connection_wait_seconds_total", "Time spent waiting for connections.", nil, nil),
@@ -26,6 +28,7 @@ func (c *poolCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.connections
 	ch <- c.waits
 	ch <- c.waited
+	c.roundTrips.Describe(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -36,4 +39,5 @@ func (c *poolCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	ch <- prometheus.MustNewConstMetric(c.waits, prometheus.CounterValue, float64(s.EmptyAcquireCount()))
 	ch <- prometheus.MustNewConstMetric(c.waited, prometheus.CounterValue, s.AcquireDuration().Seconds())
+	c.roundTrips.Collect(ch)
 }

@@ -36,6 +36,7 @@ func Open(ctx context.Context, databaseURL, program string) (*pgxpool.Pool, erro
 	config.ConnConfig.ConnectTimeout = connectTimeout
 	config.ConnConfig.RuntimeParams["application_name"] = program
 	config.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	config.ConnConfig.Tracer = newStopwatch()
 	config.MaxConns = 8
 	config.MaxConnIdleTime = 5 * time.Minute
 	return pgxpool.NewWithConfig(ctx, config)

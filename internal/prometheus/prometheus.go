@@ -1,18 +1,17 @@
 // Package prometheus runs a private Prometheus from the program that is on the
-// machine, scraping one service: for the demo, and for tests.
+// machine, scraping one service and judging it by the shipped rules: for the
+// demo, and for tests.
 package prometheus
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+	"time"
 
 	"github.com/whalegate/whalegate/internal/subprocess"
-	"github.com/whalegate/whalegate/provisioning"
 )
 
 // ErrNotInstalled means that no Prometheus was found.
@@ -29,10 +28,12 @@ func Find() (string, error) {
 
 // Config of a private Prometheus.
 type Config struct {
-	Program string // from Find
-	Dir     string // its data, configuration and log; made when missing
-	Port    int    // on 127.0.0.1
-	Target  string // host:port of the service to scrape
+	Program  string        // from Find
+	Dir      string        // its data, configuration and log; made when missing
+	Port     int           // on 127.0.0.1
+	Target   string        // host:port of the service to scrape
+	Watchdog string        // host:port of the watchdog; empty: there is none, nor rules about it
+	Every    time.Duration // between two scrapes and two evaluations; 0: as shipped
 }
 
 // Server is a running Prometheus.
@@ -41,11 +42,8 @@ type Server struct {
 	URL string
 }
 
-// target is what the shipped configuration scrapes.
-const target = "127.0.0.1:9464"
-
-// Start writes the shipped configuration, pointed at the service, into cfg.Dir
-// and starts Prometheus.
+// Start writes the shipped configuration and rules, pointed at the service, into
+// cfg.Dir and starts Prometheus. Nobody is told of its alerts.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err := prepare(cfg); err != nil {
 		return nil, fmt.Errorf("prepare Prometheus in %s: %w", cfg.Dir, err)
@@ -62,18 +60,4 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	return &Server{s, "http://" + address}, nil
-}
-
-func prepare(cfg Config) error {
-	body, err := provisioning.Files.ReadFile("prometheus/prometheus.yml")
-	if err != nil {
-		return err
-	}
-	if !strings.Contains(string(body), target) {
-		return fmt.Errorf("the shipped configuration does not scrape %s", target)
-	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(cfg.Dir, "prometheus.yml"), []byte(strings.ReplaceAll(string(body), target, cfg.Target)), 0o600)
 }
