@@ -36,6 +36,7 @@ var measurements = []measurement{
 	{"medians", measureMedians},
 	{"signals", measureSignals},
 	{"board", measureBoard},
+	{"alerts", measureAlerts},
 }
 
 // bench is what the measurements share.

@@ -103,10 +103,13 @@ func (s *stage) compute(ctx context.Context, boundary time.Time) (float64, error
 	})
 }
 
-// p95 of a list that is not empty: the smallest value that 95 % do not exceed.
-func p95(list []float64) float64 {
+// p95 of a list that is not empty.
+func p95(list []float64) float64 { return quantile(list, 0.95) }
+
+// quantile is the smallest value that a share of a list does not exceed.
+func quantile(list []float64, share float64) float64 {
 	sorted := slices.Sorted(slices.Values(list))
-	return sorted[int(math.Ceil(0.95*float64(len(sorted))))-1]
+	return sorted[int(math.Ceil(share*float64(len(sorted))))-1]
 }
 
 func spread(list []float64) string {
