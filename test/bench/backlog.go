@@ -15,7 +15,7 @@ import (
 	"github.com/whalegate/whalegate/alerting/outbox"
 )
 
-// backlog is how many deliveries wait: more than years of alerts.
+// backlog is how many deliveries wait: more than two years of alerts at the cap.
 const backlog = 10_000
 
 // ownClock is that of every installation: asked for each row that waits, another one
