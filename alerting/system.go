@@ -53,5 +53,5 @@ func (o Outlook) Message() string {
 // DatabaseMessage is what people read when the database itself has not answered for
 // so long.
 func DatabaseMessage(silent time.Duration) string {
-	return fmt.Sprintf("[SYSTEM] Data Stale: The database has not answered for %d minutes. All behavioral alerts suppressed. Do not trade until resolved.", int(silent/time.Minute))
+	return fmt.Sprintf("[SYSTEM] Data Stale: The database could not be asked for %d minutes. All behavioral alerts suppressed. Do not trade until resolved.", int(silent/time.Minute))
 }

@@ -125,7 +125,7 @@ func TestA5AnOutageOfTheDatabaseIsAnnouncedOnce(t *testing.T) {
 		must(t, end())
 		want := append(slices.Repeat([]string{fired, cleared}, i), fired)
 		letters := g.awaitMail(want...)
-		if text := letters[len(letters)-1].Alerts[0].Annotations["summary"]; text != "[SYSTEM] Data Stale: The database has not answered for 10 minutes. All behavioral alerts suppressed. Do not trade until resolved." {
+		if text := letters[len(letters)-1].Alerts[0].Annotations["summary"]; text != "[SYSTEM] Data Stale: The database could not be asked for 10 minutes. All behavioral alerts suppressed. Do not trade until resolved." {
 			t.Errorf("it says %q", text)
 		}
 		must(t, g.pg.Restart(t.Context()))

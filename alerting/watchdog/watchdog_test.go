@@ -87,7 +87,7 @@ func TestA5WithoutTheDatabaseItSpeaksOnce(t *testing.T) {
 			t.Errorf("attempt %d has another identity", i+1)
 		}
 	}
-	if got := all.heard[0]; got.Message != "[SYSTEM] Data Stale: The database has not answered for 10 minutes. All behavioral alerts suppressed. Do not trade until resolved." || !got.StartsAt.Equal(noon.Add(10*time.Minute+time.Second)) {
+	if got := all.heard[0]; got.Message != "[SYSTEM] Data Stale: The database could not be asked for 10 minutes. All behavioral alerts suppressed. Do not trade until resolved." || !got.StartsAt.Equal(noon.Add(10*time.Minute+time.Second)) {
 		t.Errorf("%+v", got)
 	}
 	if told := w.speech.told(); len(told) != 4 || told["all"] != all.heard[0].Key.String() {
