@@ -111,13 +111,7 @@ func (w *worker) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if text := fmt.Sprint(err); err != nil && text != w.said { // an outage says the same every few seconds
-			w.metrics.errors.Inc()
-			w.cfg.Logger.Error("outbox", "receiver", w.receiver.Name, "error", err)
-			w.said = text
-		} else if err == nil {
-			w.said = ""
-		}
+		w.complain(err)
 		if rest > 0 { // who fails is left alone, whatever else there is to tell
 			if w.cfg.Clock.Sleep(ctx, rest) != nil {
 				return
@@ -134,6 +128,20 @@ func (w *worker) run(ctx context.Context) {
 		case <-timer.C:
 		}
 	}
+}
+
+// complain logs an error of the database when it begins or changes: an outage says
+// the same every few seconds.
+func (w *worker) complain(err error) {
+	text := ""
+	if err != nil {
+		w.metrics.errors.Inc()
+		text = err.Error()
+	}
+	if text != "" && text != w.said {
+		w.cfg.Logger.Error("outbox", "receiver", w.receiver.Name, "error", err)
+	}
+	w.said = text
 }
 
 // drain sends what is due until nothing is, or until the receiver fails: then it

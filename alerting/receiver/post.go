@@ -88,8 +88,8 @@ func (p poster) judge(response *http.Response, text string) Result {
 	return Result{Outcome: Failed, Err: err}
 }
 
-// maxRetryAfter bounds what a receiver may ask for.
-const maxRetryAfter = time.Hour
+// maxRetryAfter bounds what a receiver may ask for: what is critical has to get out.
+const maxRetryAfter = 10 * time.Minute
 
 // retryAfter reads the header in seconds; a date or anything else is not taken.
 func retryAfter(text string) time.Duration {

@@ -46,7 +46,7 @@ var statuses = []struct {
 	{425, "", Retry, 0},
 	{429, "", Retry, 0},
 	{429, "17", Retry, 17 * time.Second},
-	{429, "999999", Retry, time.Hour},
+	{429, "999999", Retry, 10 * time.Minute},
 	{429, "-5", Retry, 0},
 	{429, "Wed, 21 Oct 2026 07:28:00 GMT", Retry, 0},
 	{500, "", Retry, 0},
