@@ -24,7 +24,7 @@ const (
 
 // stored is one query to the database for a chart.
 func stored(sql string) []cog.Builder[variants.Dataquery] {
-	return []cog.Builder[variants.Dataquery]{sqlQuery{Source: opsSource, RefID: "A", Format: seriesFormat, RawSQL: sql}}
+	return []cog.Builder[variants.Dataquery]{sqlQuery{Source: OpsSource, RefID: "A", Format: seriesFormat, RawSQL: sql}}
 }
 
 // measured are queries to Prometheus for a chart, each an expression and what its
@@ -38,7 +38,7 @@ func measured(pairs ...[2]string) (list []cog.Builder[variants.Dataquery]) {
 
 // lines is a chart with a line for each series.
 func lines(title, unit string, targets []cog.Builder[variants.Dataquery]) *timeseries.PanelBuilder {
-	source, nothing := *postgresRef(opsSource), nothingStored
+	source, nothing := *postgresRef(OpsSource), nothingStored
 	if _, ok := targets[0].(*prometheus.DataqueryBuilder); ok {
 		source, nothing = common.DataSourceRef{Type: new(prometheusType), Uid: new(metricsSource)}, nothingMeasured
 	}
@@ -99,7 +99,7 @@ func tint(p *timeseries.PanelBuilder, pairs ...[2]string) *timeseries.PanelBuild
 // timeline is a bar that changes its colour with a state, which is written into
 // it.
 func timeline(title string, target cog.Builder[variants.Dataquery], mappings []dashboard.ValueMapping) *statetimeline.PanelBuilder {
-	source := *postgresRef(opsSource)
+	source := *postgresRef(OpsSource)
 	if _, ok := target.(*prometheus.DataqueryBuilder); ok {
 		source = common.DataSourceRef{Type: new(prometheusType), Uid: new(metricsSource)}
 	}

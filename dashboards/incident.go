@@ -85,8 +85,9 @@ func incident() board {
 func overallState() cog.Builder[dashboard.Panel] {
 	return operator.tiles("", "SELECT label, value FROM ops.header_lines WHERE place IN (1, 2) ORDER BY place").
 		Description("The state of health by the clock of the database, and what trading it allows.").
-		Text(common.NewVizTextDisplayOptionsBuilder().TitleSize(11).ValueSize(17)).
-		Mappings(operator.paint([2]string{"/^(HEALTHY|per playbook)$/", calm}, [2]string{"/^(DEGRADED|with caution)$/", orange}, [2]string{"/^(STALE|NOT ALLOWED)$/", haltRed}))
+		TextMode(common.BigValueTextModeValue).
+		Text(common.NewVizTextDisplayOptionsBuilder().ValueSize(17)).
+		Mappings(operator.paint([2]string{"/^(HEALTHY|trade by playbook)$/", calm}, [2]string{"/^(DEGRADED|trade with caution)$/", orange}, [2]string{"/^(STALE|DO NOT TRADE)$/", haltRed}))
 }
 
 func overallFacts() cog.Builder[dashboard.Panel] {

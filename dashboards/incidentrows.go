@@ -17,7 +17,7 @@ func when(column string) string { return fmt.Sprintf(dayAndTime, column) }
 
 // spans are the states of a range: the first began before it.
 func spans(column, state, relation string) sqlQuery {
-	return sqlQuery{Source: opsSource, RefID: "A", Format: tableFormat, RawSQL: fmt.Sprintf(
+	return sqlQuery{Source: OpsSource, RefID: "A", Format: tableFormat, RawSQL: fmt.Sprintf(
 		`SELECT greatest(%[1]s, $__timeFrom()::timestamptz) AS "time", %[2]s FROM %[3]s`+inRange, column, state, relation)}
 }
 
@@ -26,7 +26,7 @@ func ingestionPanels() []panel {
 		{"run-status", 110, at(5, 0, 7, 5), timeline("Runs by status", spans("from_ts", "status", "ops.run_spans"), operator.paint(stateColors...)[1:])},
 		{"coverage", 111, at(12, 0, 6, 5), limits(minutes(lines("Coverage and readable sizes, %", "percent", stored(`SELECT timestamp AS "time", coverage_pct::float8 AS "coverage", hype_non_null_pct::float8 AS "HYPE", btc_non_null_pct::float8 AS "BTC", eth_non_null_pct::float8 AS "ETH"
 FROM ops.runs WHERE $__timeFilter(timestamp) ORDER BY 1`))), 80, 90).Max(100)},
-		{"wallet-failures", 112, at(18, 0, 6, 5), minutes(lines("Wallets that failed, by reason", "short", stored(`SELECT timestamp AS "time", reason AS metric, wallets FROM ops.run_failures WHERE $__timeFilter(timestamp) ORDER BY 1, 2`)))},
+		{"wallet-failures", 112, at(18, 0, 6, 5), bars(lines("Wallets that failed, by reason", "short", stored(`SELECT timestamp AS "time", reason AS metric, wallets FROM ops.run_failures WHERE $__timeFilter(timestamp) ORDER BY 1, 2`)))},
 		{"requests", 113, at(5, 5, 5, 5), lines("Requests a minute, by outcome", "short", measured(
 			[2]string{`sum by (outcome) (rate(whalegate_upstream_requests_total[$__rate_interval])) * 60 > 0`, "{{outcome}}"}, [2]string{`sum(rate(whalegate_upstream_requests_total[$__rate_interval])) * 60`, "all"})).
 			OverrideByName("all", []dashboard.DynamicConfigValue{color(lineGrey)})},
@@ -49,6 +49,7 @@ FROM ops.runs WHERE $__timeFilter(timestamp) ORDER BY 1`))), 80, 90).Max(100)},
 func checks(title, letter string, wide bool) *table.PanelBuilder {
 	columns := []column{{when("last_ts"), "Last (UTC)", 110}, {"check_id", "Check", 60}, {"severity", "Severity", 80}, {"subject", "Subject", 80}, {"occurrences || ''", "Times", 0}}
 	if wide {
+		columns[4].width = 60
 		columns = append(columns, column{when("first_ts"), "Since (UTC)", 110}, column{"action_taken", "Done about it", 0})
 	}
 	return operator.list(title, "none", "ops.failed_checks WHERE left(check_id, 1) = '"+letter+"'", "last_ts DESC", 20, columns...)
@@ -68,7 +69,7 @@ func universePanels() []panel {
 
 func signalPanels() []panel {
 	return []panel{
-		{"cycles", 310, at(5, 0, 10, 5), timeline("Signal cycles by what became of them", sqlQuery{Source: opsSource, RefID: "A", Format: tableFormat,
+		{"cycles", 310, at(5, 0, 10, 5), timeline("Signal cycles by what became of them", sqlQuery{Source: OpsSource, RefID: "A", Format: tableFormat,
 			RawSQL: `SELECT timestamp AS "time", outcome FROM ops.signal_cycles WHERE $__timeFilter(timestamp) ORDER BY 1`}, operator.paint(stateColors...)[1:])},
 		{"blocked", 311, at(15, 0, 9, 5), bars(lines("Cycles without signals, an hour, by each reason", "short", stored(`SELECT hour AS "time", reason AS metric, count(*) AS cycles FROM ops.blocked_cycles WHERE $__timeFilter(timestamp) GROUP BY 1, 2 ORDER BY 1, 2`)))},
 		{"signal-age", 312, at(5, 5, 10, 5), limits(lines("Age of the newest signal", "s", measured([2]string{`max by (asset) (whalegate_signal_age_seconds) < Inf`, "{{asset}}"})), 600)},
@@ -78,9 +79,9 @@ func signalPanels() []panel {
 
 func dirtyPanels() []panel {
 	return []panel{
-		{"dirty", 410, at(5, 0, 11, 8), limits(lines("Dirty rows of an asset, %: the worst minute of each step", "percent", stored(`SELECT $__timeGroup(timestamp, $__interval) AS "time", asset AS metric, max(dirty_pct)::float8 AS "dirty" FROM ops.dirty_minutes
-WHERE $__timeFilter(timestamp) GROUP BY 1, 2 ORDER BY 1, 2`)), 10, 20)},
-		{"dirty-minutes", 411, at(16, 0, 8, 8), operator.list("Newest minutes with dirty rows", "none in this range", "ops.dirty_minutes WHERE dirty_rows > 0 AND $__timeFilter(timestamp)", "timestamp DESC, asset", 50,
-			column{when("timestamp"), "Minute (UTC)", 120}, column{"asset", "Asset", 80}, column{"dirty_rows || ' of ' || rows", "Rows", 0}, column{"dirty_pct || ' %'", "Share", 80})},
+		{"dirty", 410, at(5, 0, 11, 8), limits(lines("Dirty rows of an asset, %: the worst minute of each step", "percent", stored(`SELECT $__timeGroup(timestamp, $__interval) AS "time", max(hype_pct) AS "HYPE", max(btc_pct) AS "BTC", max(eth_pct) AS "ETH"
+FROM ops.dirty_minutes WHERE $__timeFilter(timestamp) GROUP BY 1 ORDER BY 1`)), 10, 20)},
+		{"dirty-hours", 411, at(16, 0, 8, 8), operator.list("Dirty rows by the hour, %", "none in a day", "ops.dirty_hours", "hour DESC", 24,
+			column{when("hour"), "Hour (UTC)", 110}, column{"hype_pct || ''", "HYPE", 70}, column{"btc_pct || ''", "BTC", 70}, column{"eth_pct || ''", "ETH", 70}, column{"worst_minute_pct || ''", "Worst minute", 0})},
 	}
 }

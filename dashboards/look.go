@@ -45,8 +45,8 @@ type look struct {
 }
 
 var (
-	trader   = look{boardSource, Halt, [][2]string{{"/^" + Halt + "/", haltRed}, {"/^(" + degraded + "|" + warning + ")$/", yellow}}}
-	operator = look{opsSource, NoAnswer, [][2]string{{"/^" + NoAnswer + "/", haltRed}}}
+	trader   = look{BoardSource, Halt, [][2]string{{"/^" + Halt + "/", haltRed}, {"/^(" + degraded + "|" + warning + ")$/", yellow}}}
+	operator = look{OpsSource, NoAnswer, [][2]string{{"/^" + NoAnswer + "/", haltRed}}}
 )
 
 // paint colours values that match a regular expression. No value at all is what
@@ -156,8 +156,8 @@ func widths(p *table.PanelBuilder) *table.PanelBuilder {
 func score(title, sql string, thresholds ...float64) *timeseries.PanelBuilder {
 	return timeseries.NewPanelBuilder().
 		Title(title).
-		Datasource(*postgresRef(boardSource)).
-		WithTarget(sqlQuery{Source: boardSource, RefID: "A", Format: seriesFormat, RawSQL: sql}).
+		Datasource(*postgresRef(BoardSource)).
+		WithTarget(sqlQuery{Source: BoardSource, RefID: "A", Format: seriesFormat, RawSQL: sql}).
 		Min(0).Max(100).
 		DrawStyle(common.GraphDrawStyleLine).
 		LineInterpolation(common.LineInterpolationLinear).

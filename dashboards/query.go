@@ -14,8 +14,8 @@ import (
 const (
 	postgresType   = "postgres"
 	prometheusType = "prometheus"
-	boardSource    = "whalegate-board"      // PostgreSQL as whalegate_board
-	opsSource      = "whalegate-ops"        // PostgreSQL as whalegate_ops
+	BoardSource    = "whalegate-board"      // PostgreSQL as whalegate_board
+	OpsSource      = "whalegate-ops"        // PostgreSQL as whalegate_ops
 	metricsSource  = "whalegate-prometheus" // what scrapes the service
 )
 

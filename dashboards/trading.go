@@ -39,7 +39,7 @@ func trading() board {
 		choices: []choiceVariable{
 			{"asset", "Detail of", []string{"HYPE", "BTC", "ETH"}},
 		},
-		annotations: []annotation{{boardSource, "Alerts", orange, `SELECT timestamp AS "time", message AS text, asset || ',' || alert_type AS tags FROM board.alerts
+		annotations: []annotation{{BoardSource, "Alerts", orange, `SELECT timestamp AS "time", message AS text, asset || ',' || alert_type AS tags FROM board.alerts
 WHERE asset IN (` + chosen + `, 'SYSTEM') AND $__timeFilter(timestamp) ORDER BY timestamp`}},
 		links: []link{
 			{"6 h", "The last six hours", "/d/" + TradingUID + "?from=now-6h&to=now"},

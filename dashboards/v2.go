@@ -144,7 +144,7 @@ func (v healthVariable) v2() dashboardv2.VariableKind {
 	kind.Spec.Options = []dashboardv2.VariableOption{}
 	query := dashboardv2.NewDataQueryKind()
 	query.Group = postgresType
-	query.Datasource = &dashboardv2.Dashboardv2DataQueryKindDatasource{Name: new(boardSource)}
+	query.Datasource = &dashboardv2.Dashboardv2DataQueryKindDatasource{Name: new(BoardSource)}
 	query.Spec = map[string]any{"__legacyStringValue": v.sql} // a variable's SQL is a plain string
 	kind.Spec.Query = *query
 	return dashboardv2.VariableKind{QueryVariableKind: kind}

@@ -8,10 +8,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/whalegate/whalegate/dashboards"
 	"github.com/whalegate/whalegate/dashboards/grafana"
 	"github.com/whalegate/whalegate/internal/fixtures"
 	"github.com/whalegate/whalegate/internal/health"
@@ -132,7 +134,18 @@ func (w *world) checkDemoBoards(demo *process, dir string) {
 	if text := fmt.Sprint(rows, err); !strings.HasPrefix(text, "[[whalegate_board ") {
 		w.Errorf("the demo's board reads %s", text)
 	}
+	if rows, err := viewer.operates("SELECT current_user, count(*) > 30 FROM ops.runs"); fmt.Sprint(rows, err) != "[[whalegate_ops true]] <nil>" {
+		w.Errorf("the demo's incident board reads %v, %v", rows, err)
+	}
+	w.checkMetricsExist()
 	query := demo.logged(w, "Prometheus started")["address"].(string) + "/api/v1/query?query=" + url.QueryEscape(`up{job="whalegate"}`)
+	await(w, "Grafana to be told by Prometheus", func() error {
+		up, err := (&dashboards.Client{URL: address}).Series(w.Context(), `up{job="whalegate"} == 1`)
+		if err == nil && len(up) != 1 {
+			err = fmt.Errorf("%v", up)
+		}
+		return err
+	})
 	await(w, "Prometheus to have scraped the service", func() error {
 		response, err := http.Get(query)
 		if err != nil {
@@ -145,6 +158,34 @@ func (w *world) checkDemoBoards(demo *process, dir string) {
 		}
 		return err
 	})
+}
+
+// checkMetricsExist fails for a metric that the incident board asks for and the
+// service does not have.
+func (w *world) checkMetricsExist() {
+	w.Helper()
+	board, err := os.ReadFile("../dashboards/generated/classic/whalegate-incident.json")
+	must(w, err)
+	response, err := http.Get(w.address + "/metrics")
+	must(w, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	must(w, err)
+	asked := 0
+	for _, expr := range regexp.MustCompile(`"expr": "(.*)"`).FindAllStringSubmatch(string(board), -1) {
+		for _, name := range regexp.MustCompile(`\b(?:whalegate|process|go)_\w+`).FindAllString(expr[1], -1) {
+			asked++
+			if strings.HasPrefix(name, "whalegate_deliver") {
+				continue // of a receiver; there is none
+			}
+			if !strings.Contains(string(body), "\n"+name) {
+				w.Errorf("the incident board asks for %s, which the service does not have", name)
+			}
+		}
+	}
+	if asked < 15 {
+		w.Errorf("only %d metrics are asked for", asked)
+	}
 }
 
 // TestADayOfHistoryCanBeAudited loads a day into a demo, of the market and of

@@ -179,35 +179,52 @@ FROM public.qa_events;
 -- of all rows from the runs: no row of a wallet is counted.
 
 CREATE VIEW ops.dirty_minutes WITH (security_barrier) AS
-SELECT timestamp, asset, sum(dirty) AS dirty_rows, sum(written) AS rows, round(100.0 * sum(dirty) / nullif(sum(written), 0), 2) AS dirty_pct
+SELECT timestamp, rows, hype_rows, btc_rows, eth_rows,
+    100 * hype_rows::double precision / nullif(rows, 0) AS hype_pct,
+    100 * btc_rows::double precision / nullif(rows, 0) AS btc_pct,
+    100 * eth_rows::double precision / nullif(rows, 0) AS eth_pct,
+    100 * greatest(hype_rows, btc_rows, eth_rows)::double precision / nullif(rows, 0) AS worst_pct
 FROM (
-    SELECT timestamp, asset, 1 AS dirty, 0 AS written FROM public.wallet_snapshots WHERE is_dirty
-    UNION ALL
-    SELECT r.timestamp, a.asset, 0, r.rows_written / 3 FROM public.ingest_runs r CROSS JOIN (VALUES ('HYPE'), ('BTC'), ('ETH')) AS a (asset) WHERE r.rows_written > 0
-) part
-GROUP BY timestamp, asset;
+    SELECT timestamp, sum(written) AS rows,
+        count(*) FILTER (WHERE asset = 'HYPE') AS hype_rows, count(*) FILTER (WHERE asset = 'BTC') AS btc_rows, count(*) FILTER (WHERE asset = 'ETH') AS eth_rows
+    FROM (
+        SELECT timestamp, asset, 0 AS written FROM public.wallet_snapshots WHERE is_dirty
+        UNION ALL
+        SELECT timestamp, NULL, rows_written / 3 FROM public.ingest_runs WHERE rows_written > 0 -- a row of each asset
+    ) part
+    GROUP BY timestamp
+) counted;
+
+-- The last day by the hour: whether it gets less.
+CREATE VIEW ops.dirty_hours WITH (security_barrier) AS
+SELECT date_trunc('hour', timestamp, 'UTC') AS hour,
+    round(100.0 * sum(hype_rows) / nullif(sum(rows), 0), 2) AS hype_pct,
+    round(100.0 * sum(btc_rows) / nullif(sum(rows), 0), 2) AS btc_pct,
+    round(100.0 * sum(eth_rows) / nullif(sum(rows), 0), 2) AS eth_pct,
+    round(max(worst_pct)::numeric, 2) AS worst_minute_pct
+FROM ops.dirty_minutes
+WHERE timestamp > (SELECT public.whalegate_now()) - interval '1 day'
+GROUP BY 1;
 
 CREATE VIEW ops.dirty_spike WITH (security_barrier) AS
-WITH hour AS MATERIALIZED (
-    SELECT timestamp, asset, dirty_rows, rows, dirty_pct, timestamp > (SELECT public.whalegate_now()) - interval '15 minutes' AS is_recent
+WITH facts AS MATERIALIZED (
+    SELECT sum(rows) AS rows, round(max(worst_pct) FILTER (WHERE timestamp > (SELECT public.whalegate_now()) - interval '15 minutes')::numeric, 2) AS recent, round(max(worst_pct)::numeric, 2) AS hour,
+        round(100.0 * sum(hype_rows) / nullif(sum(rows), 0), 2) AS hype_pct, round(100.0 * sum(btc_rows) / nullif(sum(rows), 0), 2) AS btc_pct,
+        round(100.0 * sum(eth_rows) / nullif(sum(rows), 0), 2) AS eth_pct
     FROM ops.dirty_minutes
     WHERE timestamp > (SELECT public.whalegate_now()) - interval '1 hour'
-), worst AS MATERIALIZED (
-    SELECT max(dirty_pct) FILTER (WHERE is_recent) AS recent, max(dirty_pct) AS hour, sum(rows) AS rows FROM hour
 )
 SELECT line.place, line.label, coalesce(line.value, 'none') AS value
-FROM worst w
+FROM facts f
 CROSS JOIN LATERAL (
     VALUES
-        (0, 'Symptom', CASE WHEN w.rows IS NULL THEN 'no rows' WHEN w.recent > 20 THEN 'above 20 %' WHEN w.recent > 10 THEN 'above 10 %' WHEN w.hour > 10 THEN 'was above' ELSE 'ok' END),
-        (1, 'Worst of 15 min', w.recent || ' %'),
-        (2, 'Worst of 60 min', w.hour || ' %')
-) AS line (place, label, value)
-UNION ALL
-SELECT 2 + a.place, a.asset || ', last hour', coalesce(round(100.0 * sum(h.dirty_rows) / nullif(sum(h.rows), 0), 2) || ' %', 'none')
-FROM (VALUES (1, 'HYPE'), (2, 'BTC'), (3, 'ETH')) AS a (place, asset)
-LEFT JOIN hour h ON h.asset = a.asset
-GROUP BY a.place, a.asset;
+        (0, 'Symptom', CASE WHEN f.rows IS NULL THEN 'no rows' WHEN f.recent > 20 THEN 'above 20 %' WHEN f.recent > 10 THEN 'above 10 %' WHEN f.hour > 10 THEN 'was above' ELSE 'ok' END),
+        (1, 'Worst of 15 min', f.recent || ' %'),
+        (2, 'Worst of 60 min', f.hour || ' %'),
+        (3, 'HYPE, last hour', f.hype_pct || ' %'),
+        (4, 'BTC, last hour', f.btc_pct || ' %'),
+        (5, 'ETH, last hour', f.eth_pct || ' %')
+) AS line (place, label, value);
 
 -- 8: halt. The words are the operators' own.
 
@@ -273,10 +290,10 @@ FROM public.board_health() h
 CROSS JOIN LATERAL (
     VALUES
         (1, 'State', h.health_state),
-        (2, 'Trading', CASE h.health_state WHEN 'HEALTHY' THEN 'per playbook' WHEN 'DEGRADED' THEN 'with caution' ELSE 'NOT ALLOWED' END),
+        (2, 'Trading', CASE h.health_state WHEN 'HEALTHY' THEN 'trade by playbook' WHEN 'DEGRADED' THEN 'trade with caution' ELSE 'DO NOT TRADE' END),
         (3, 'Reasons', coalesce(nullif(array_to_string(h.reasons, ', '), ''), 'none')),
-        (4, 'Last good snapshot (UTC)', coalesce(to_char(h.last_success_snapshot_ts AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), 'none')),
+        (4, 'Last good (UTC)', coalesce(to_char(h.last_success_snapshot_ts AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), 'none')),
         (5, 'Age', coalesce(public.ops_span(h.snapshot_age_seconds), 'unknown')),
         (6, 'Coverage', coalesce(trim(to_char(h.coverage_pct, '990.0')) || ' %', 'none')),
-        (7, 'Clock of the database (UTC)', to_char((SELECT public.whalegate_now()) AT TIME ZONE 'UTC', 'HH24:MI:SS'))
+        (7, 'Clock (UTC)', to_char((SELECT public.whalegate_now()) AT TIME ZONE 'UTC', 'HH24:MI:SS'))
 ) AS line (place, label, value);
