@@ -211,6 +211,11 @@ func TestTheIncidentBoard(t *testing.T) {
 		}
 	}
 
+	b.do(chromedp.EmulateViewport(1440, 900)) // how long that takes is logged
+	b.open(board)
+	b.refresh()
+	b.tall()
+
 	// Degraded, then stale and halted: it still shows everything.
 	w.newestRun(degradedRun)
 	w.measured("DEGRADED")
