@@ -10,8 +10,8 @@ type board struct {
 	uid, title, description string
 	tags                    []string
 	refresh, from           string
-	refreshes               []string // intervals that may be chosen
-	health                  healthVariable
+	refreshes               []string       // intervals that may be chosen
+	health                  healthVariable // none: a board that is never masked
 	choices                 []choiceVariable
 	annotations             []annotation
 	links                   []link
@@ -20,9 +20,9 @@ type board struct {
 
 // section is a row of panels that are shown, or not, together.
 type section struct {
-	title  string // shown only when collapsed
+	title  string // "": no line for it
 	shown  visibility
-	folded bool // collapsed until somebody opens it
+	folded bool // collapsed until somebody opens it; needs a title
 	panels []panel
 }
 
@@ -55,9 +55,12 @@ type choiceVariable struct {
 	values      []string
 }
 
-type annotation struct{ name, color, sql string }
+type annotation struct{ source, name, color, sql string }
 
 type link struct{ title, tooltip, url string }
+
+// masked says whether health decides what of it may be shown.
+func (b board) masked() bool { return b.health.name != "" }
 
 // height is how many rows of the grid a section takes.
 func (s section) height() (rows uint32) {

@@ -20,8 +20,8 @@ type Finding struct {
 // decisionViews are what must be empty while the state is STALE.
 var decisionViews = []string{"signals", "gate", "gate_lines", "playbook", "alerts", "recent_alerts", "contributors", "positioning"}
 
-// Check looks at a Grafana as a viewer: whether its boards are ours, and whether
-// the mask holds there. The error is for a Grafana that cannot be asked.
+// Check looks at a Grafana as a viewer: whether its boards are ours, whether the
+// mask holds there, and whether the incident board answers without a signal. The error is for a Grafana that cannot be asked.
 func (c *Client) Check(ctx context.Context) (findings []Finding, err error) {
 	files, err := Files()
 	if err != nil {
@@ -37,29 +37,47 @@ func (c *Client) Check(ctx context.Context) (findings []Finding, err error) {
 		}
 		findings = append(findings, finding)
 	}
-	add := func(what string, ok bool, format string, args ...any) {
+	var add adder = func(what string, ok bool, format string, args ...any) {
 		findings = append(findings, Finding{what, ok, fmt.Sprintf(format, args...)})
 	}
-	rows, err := c.Query(ctx, "SELECT current_user, session_user")
-	add("the data source logs in as whalegate_board", err == nil && fmt.Sprint(rows) == "[[whalegate_board whalegate_board]]", "%s", told(rows, err))
-	for _, attempt := range []struct{ what, sql string }{
-		{"it cannot read the tables", "SELECT count(*) FROM public.signals"},
-		{"it cannot read wallets", "SELECT count(*) FROM public.wallet_snapshots"},
+	c.checkMask(ctx, add)
+	c.checkOperators(ctx, add)
+	return findings, nil
+}
+
+// adder adds a finding.
+type adder func(what string, ok bool, format string, args ...any)
+
+// checkRole asks what every data source must answer: who it logs in as, and that
+// this role can do nothing but read its views.
+func (c *Client) checkRole(ctx context.Context, source, role string, tables []string, add adder) {
+	rows, err := c.Query(ctx, source, "SELECT current_user, session_user")
+	add("the data source logs in as "+role, err == nil && fmt.Sprint(rows) == "[["+role+" "+role+"]]", "%s", told(rows, err))
+	attempts := [][2]string{
 		{"it cannot make temporary tables", "SET LOCAL transaction_read_only = off; CREATE TEMPORARY TABLE whalegate_check (n int) ON COMMIT DROP"},
 		{"it cannot make anything else", "SET LOCAL transaction_read_only = off; CREATE SCHEMA whalegate_check; DROP SCHEMA whalegate_check"},
-	} {
-		rows, err := c.Query(ctx, attempt.sql)
-		add(attempt.what, err != nil && strings.Contains(err.Error(), "permission denied"), "%s", told(rows, err))
 	}
-	rows, err = c.Query(ctx, "SELECT health_state FROM board.health")
+	for _, table := range tables {
+		attempts = append(attempts, [2]string{"it cannot read " + table, "SELECT count(*) FROM " + table})
+	}
+	for _, a := range attempts {
+		rows, err := c.Query(ctx, source, a[1])
+		add(role+": "+a[0], err != nil && strings.Contains(err.Error(), "permission denied"), "%s", told(rows, err))
+	}
+}
+
+// checkMask looks at what the trading board reads.
+func (c *Client) checkMask(ctx context.Context, add adder) {
+	c.checkRole(ctx, BoardSource, "whalegate_board", []string{"public.signals", "public.wallet_snapshots"}, add)
+	rows, err := c.Query(ctx, BoardSource, "SELECT health_state FROM board.health")
 	if err != nil || len(rows) != 1 {
-		add("it can ask for the state of health", false, "%s", told(rows, err))
-		return findings, nil
+		add("the trading board can ask for the state of health", false, "%s", told(rows, err))
+		return
 	}
 	state := fmt.Sprint(rows[0][0])
-	add("it can ask for the state of health", true, "%s", state)
+	add("the trading board can ask for the state of health", true, "%s", state)
 	for _, view := range decisionViews {
-		rows, err := c.Query(ctx, "SELECT count(*) FROM board."+view)
+		rows, err := c.Query(ctx, BoardSource, "SELECT count(*) FROM board."+view)
 		switch {
 		case err != nil:
 			add("board."+view+" can be read", false, "%s", told(rows, err))
@@ -68,11 +86,36 @@ func (c *Client) Check(ctx context.Context) (findings []Finding, err error) {
 		}
 	}
 	if state != "STALE" {
-		rows, err := c.Query(ctx, "SELECT count(*) FROM board.gate")
+		rows, err := c.Query(ctx, BoardSource, "SELECT count(*) FROM board.gate")
 		add("the gate of three assets is shown", fmt.Sprint(rows) == "[[3]]", "%s", told(rows, err)) // a bent session, or role, shows less
 		add("the mask", true, "is open in this state; halt, check again, and resume to see it closed")
 	}
-	return findings, nil
+}
+
+// checkOperators looks at what the incident board reads: it has to answer in
+// every state, and to hold no signal.
+func (c *Client) checkOperators(ctx context.Context, add adder) {
+	c.checkRole(ctx, OpsSource, "whalegate_ops", []string{"public.signals", "public.alerts", "public.alert_state", "public.wallet_snapshots", "board.gate"}, add)
+	for _, r := range runbooks() {
+		rows, err := c.Query(ctx, OpsSource, "SELECT value FROM ops."+r.view+" WHERE place = 0")
+		add(fmt.Sprintf("the incident board answers for runbook %d-%s", r.number, r.slug), err == nil && len(rows) == 1, "%s", told(rows, err))
+	}
+	rows, err := c.Query(ctx, OpsSource, "SELECT table_name || '.' || column_name FROM information_schema.columns WHERE table_schema = 'ops' AND column_name ~ '"+signalNames+"'")
+	add("no view of the incident board holds a signal", err == nil && len(rows) == 0, "%s", told(rows, err))
+	series, err := c.Series(ctx, `{__name__=~"whalegate_.*(`+signalNames+`).*"}`)
+	add("no metric holds a signal", err == nil && len(series) == 0, "%s", told([][]any{series}, err))
+	series, err = c.Series(ctx, "whalegate_build_info")
+	add("Prometheus scrapes the service", err == nil && len(series) > 0, "%d instances%s", len(series), but(err))
+}
+
+// signalNames are in the names of everything that holds a signal.
+const signalNames = "score|dispersion|alignment|playbook|risk_mode|exposure|tighten|message|szi"
+
+func but(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ": " + err.Error()
 }
 
 // checkBoard compares what Grafana holds with what the code makes.

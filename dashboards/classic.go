@@ -30,8 +30,8 @@ func (b board) classic() (dashboard.Dashboard, error) {
 		d.WithVariable(v.classic())
 	}
 	for _, a := range b.annotations {
-		d.Annotation(dashboard.NewAnnotationQueryBuilder().Name(a.name).Datasource(*source()).Enable(true).Hide(true).IconColor(a.color).
-			Target(sqlQuery{RefID: "Anno", Format: tableFormat, RawSQL: a.sql}))
+		d.Annotation(dashboard.NewAnnotationQueryBuilder().Name(a.name).Datasource(*postgresRef(a.source)).Enable(true).Hide(true).IconColor(a.color).
+			Target(sqlQuery{Source: a.source, RefID: "Anno", Format: tableFormat, RawSQL: a.sql}))
 	}
 	for _, l := range b.links {
 		d.Link(dashboard.NewDashboardLinkBuilder(l.title).Type(dashboard.DashboardLinkTypeLink).Icon("time").Tooltip(l.tooltip).Url(l.url).IncludeVars(true))
@@ -46,18 +46,25 @@ func (b board) classic() (dashboard.Dashboard, error) {
 		if err != nil {
 			return dashboard.Dashboard{}, err
 		}
-		if !s.folded {
+		if s.title == "" {
 			for _, p := range panels {
 				d.WithPanel(built[dashboard.Panel]{p})
 			}
 			continue
 		}
 		id++
-		row := dashboard.NewRowBuilder(s.title).Id(id).Collapsed(true).GridPos(dashboard.GridPos{Y: top - s.height() - 1, W: 24, H: 1})
-		for _, p := range panels {
-			row.WithPanel(built[dashboard.Panel]{p})
+		row := dashboard.NewRowBuilder(s.title).Id(id).Collapsed(s.folded).GridPos(dashboard.GridPos{Y: top - s.height() - 1, W: 24, H: 1})
+		if s.folded { // panels in a row are those of a closed one
+			for _, p := range panels {
+				row.WithPanel(built[dashboard.Panel]{p})
+			}
 		}
 		d.WithRow(row)
+		if !s.folded {
+			for _, p := range panels {
+				d.WithPanel(built[dashboard.Panel]{p})
+			}
+		}
 	}
 	return d.Build()
 }
@@ -65,8 +72,8 @@ func (b board) classic() (dashboard.Dashboard, error) {
 // classic builds the panels of a section at their places in the whole, and moves
 // top below them.
 func (s section) classic(top *uint32) ([]dashboard.Panel, error) {
-	if s.folded {
-		*top++ // its title
+	if s.title != "" {
+		*top++
 	}
 	var list []dashboard.Panel
 	for _, p := range s.panels {

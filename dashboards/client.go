@@ -139,32 +139,49 @@ func (c *Client) pushV2(ctx context.Context, f File, folder string) error {
 	return c.call(ctx, http.MethodPut, resources+"/"+f.UID, manifest, nil)
 }
 
-// Query runs SQL as any viewer of the board can, and returns its rows.
-func (c *Client) Query(ctx context.Context, sql string) (rows [][]any, err error) {
+// Query runs SQL as any viewer of a board can, by the uid of its data source, and
+// returns its rows.
+func (c *Client) Query(ctx context.Context, source, sql string) (rows [][]any, err error) {
+	columns, err := c.ask(ctx, map[string]any{"refId": "A", "datasource": postgresRef(source), "rawSql": sql, "format": tableFormat})
+	for i, column := range columns {
+		for n, value := range column {
+			if i == 0 {
+				rows = append(rows, nil)
+			}
+			rows[n] = append(rows[n], value)
+		}
+	}
+	return rows, err
+}
+
+// Series returns the newest values of an expression of Prometheus, as any viewer
+// of the incident board can ask for them.
+func (c *Client) Series(ctx context.Context, expr string) (values []any, err error) {
+	columns, err := c.ask(ctx, map[string]any{"refId": "A", "datasource": map[string]string{"type": prometheusType, "uid": metricsSource}, "expr": expr, "instant": true, "range": false})
+	for i, column := range columns {
+		if i%2 == 1 { // each series is a time and a value
+			values = append(values, column...)
+		}
+	}
+	return values, err
+}
+
+// ask sends one query to a data source and returns the columns of its frames.
+func (c *Client) ask(ctx context.Context, query map[string]any) (columns [][]any, err error) {
 	var answer struct {
 		Results map[string]struct {
 			Error  string
 			Frames []struct{ Data struct{ Values [][]any } }
 		}
 	}
-	err = c.call(ctx, http.MethodPost, "/api/ds/query", map[string]any{"from": "now-5m", "to": "now", "queries": []map[string]any{
-		{"refId": "A", "datasource": map[string]string{"type": postgresType, "uid": boardSource}, "rawSql": sql, "format": tableFormat},
-	}}, &answer)
-	if err != nil {
+	if err := c.call(ctx, http.MethodPost, "/api/ds/query", map[string]any{"from": "now-5m", "to": "now", "queries": []map[string]any{query}}, &answer); err != nil {
 		return nil, err
 	}
 	for _, frame := range answer.Results["A"].Frames {
-		for i, column := range frame.Data.Values {
-			for n, value := range column {
-				if i == 0 {
-					rows = append(rows, nil)
-				}
-				rows[n] = append(rows[n], value)
-			}
-		}
+		columns = append(columns, frame.Data.Values...)
 	}
 	if message := answer.Results["A"].Error; message != "" {
 		return nil, errors.New(message)
 	}
-	return rows, nil
+	return columns, nil
 }

@@ -17,7 +17,7 @@ type File struct {
 }
 
 // boards lists every board.
-func boards() []board { return []board{trading()} }
+func boards() []board { return []board{trading(), incident()} }
 
 // Files builds every board in every form.
 func Files() ([]File, error) {

@@ -1,6 +1,8 @@
 package dashboards
 
 import (
+	"slices"
+
 	"github.com/grafana/grafana-foundation-sdk/go/common"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/grafana/grafana-foundation-sdk/go/stat"
@@ -25,21 +27,36 @@ const (
 // Halt is what a masked panel says, and nothing else.
 const Halt = "SYSTEM HALT"
 
+// NoAnswer is what a panel of the incident board says when the database does not
+// answer it.
+const NoAnswer = "NO ANSWER"
+
 // What a panel says beside its values while the data is degraded.
 const (
 	degraded = "DEGRADED"
 	warning  = "⚠"
 )
 
-// paint colours values that match a regular expression. No value at all is a
-// halt: the query failed, or the data source is gone.
-func paint(pairs ...[2]string) []dashboard.ValueMapping {
+// look is how the panels of a board are made.
+type look struct {
+	source  string      // uid of the data source that they read
+	nothing string      // what a panel says that has no value
+	words   [][2]string // painted on every panel: a regular expression and a colour
+}
+
+var (
+	trader   = look{BoardSource, Halt, [][2]string{{"/^" + Halt + "/", haltRed}, {"/^(" + degraded + "|" + warning + ")$/", yellow}}}
+	operator = look{OpsSource, NoAnswer, [][2]string{{"/^" + NoAnswer + "/", haltRed}}}
+)
+
+// paint colours values that match a regular expression. No value at all is what
+// the board says of nothing: the query failed, or the data source is gone.
+func (l look) paint(pairs ...[2]string) []dashboard.ValueMapping {
 	list := []dashboard.ValueMapping{{SpecialValueMap: &dashboard.SpecialValueMap{
 		Type:    dashboard.MappingTypeSpecialValue,
-		Options: dashboard.DashboardSpecialValueMapOptions{Match: dashboard.SpecialValueMatchNull, Result: dashboard.ValueMappingResult{Text: new(Halt), Color: new(haltRed), Index: new(int32(0))}},
+		Options: dashboard.DashboardSpecialValueMapOptions{Match: dashboard.SpecialValueMatchNull, Result: dashboard.ValueMappingResult{Text: new(l.nothing), Color: new(haltRed), Index: new(int32(0))}},
 	}}}
-	pairs = append([][2]string{{"/^" + Halt + "/", haltRed}, {"/^(" + degraded + "|" + warning + ")$/", yellow}}, pairs...)
-	for i, p := range pairs {
+	for i, p := range slices.Concat(l.words, pairs) {
 		list = append(list, dashboard.ValueMapping{RegexMap: &dashboard.RegexMap{
 			Type:    dashboard.MappingTypeRegexToText,
 			Options: dashboard.DashboardRegexMapOptions{Pattern: p[0], Result: dashboard.ValueMappingResult{Color: new(p[1]), Index: new(int32(i + 1))}},
@@ -64,11 +81,11 @@ func steps(values ...float64) *dashboard.ThresholdsConfigBuilder {
 
 // tiles is a stat panel with one tile for each (label, value) that the query
 // returns, in its order.
-func tiles(title, sql string) *stat.PanelBuilder {
+func (l look) tiles(title, sql string) *stat.PanelBuilder {
 	return stat.NewPanelBuilder().
 		Title(title).
-		Datasource(*source()).
-		WithTarget(sqlQuery{RefID: "A", Format: tableFormat, RawSQL: sql}).
+		Datasource(*postgresRef(l.source)).
+		WithTarget(sqlQuery{Source: l.source, RefID: "A", Format: tableFormat, RawSQL: sql}).
 		WithTransformation(dashboard.DataTransformerConfig{Id: "rowsToFields", Options: map[string]any{
 			"mappings": []map[string]string{{"fieldName": "label", "handlerKey": "field.name"}, {"fieldName": "value", "handlerKey": "field.value"}},
 		}}).
@@ -81,28 +98,33 @@ func tiles(title, sql string) *stat.PanelBuilder {
 		WideLayout(false).
 		ShowPercentChange(false).
 		ColorScheme(fixed("transparent")).
-		Mappings(paint()).
-		NoValue(Halt)
+		Mappings(l.paint()).
+		NoValue(l.nothing)
 }
 
 // rows is a table of whatever the query returns.
-func rows(title, sql string) *table.PanelBuilder {
+func (l look) rows(title, sql string) *table.PanelBuilder {
 	return table.NewPanelBuilder().
 		Title(title).
-		Datasource(*source()).
-		WithTarget(sqlQuery{RefID: "A", Format: tableFormat, RawSQL: sql}).
+		Datasource(*postgresRef(l.source)).
+		WithTarget(sqlQuery{Source: l.source, RefID: "A", Format: tableFormat, RawSQL: sql}).
 		CellHeight(common.TableCellHeightSm).
 		ShowHeader(true).
 		Align(common.FieldTextAlignmentLeft).
 		CellOptions(cell("auto")).
 		Footer(common.NewTableFooterOptionsBuilder().Show(false).Reducer([]string{})).
 		SortBy(nil).
-		Mappings(paint()).
-		OverrideByName("edge", []dashboard.DynamicConfigValue{
-			{Id: "displayName", Value: " "}, {Id: "custom.width", Value: 34}, {Id: "custom.cellOptions", Value: cell("color-background")}, color("transparent"),
-			{Id: "noValue", Value: " "}, {Id: "mappings", Value: paint()[2:]},
-		}).
-		NoValue(Halt)
+		Mappings(l.paint()).
+		NoValue(l.nothing)
+}
+
+// edged makes the first column of a table the edge that is yellow while the
+// data is degraded.
+func edged(p *table.PanelBuilder) *table.PanelBuilder {
+	return p.OverrideByName("edge", []dashboard.DynamicConfigValue{
+		{Id: "displayName", Value: " "}, {Id: "custom.width", Value: 34}, {Id: "custom.cellOptions", Value: cell("color-background")}, color("transparent"),
+		{Id: "noValue", Value: " "}, {Id: "mappings", Value: trader.paint()[2:]},
+	})
 }
 
 // cell is how a cell of a table is drawn.
@@ -134,8 +156,8 @@ func widths(p *table.PanelBuilder) *table.PanelBuilder {
 func score(title, sql string, thresholds ...float64) *timeseries.PanelBuilder {
 	return timeseries.NewPanelBuilder().
 		Title(title).
-		Datasource(*source()).
-		WithTarget(sqlQuery{RefID: "A", Format: seriesFormat, RawSQL: sql}).
+		Datasource(*postgresRef(BoardSource)).
+		WithTarget(sqlQuery{Source: BoardSource, RefID: "A", Format: seriesFormat, RawSQL: sql}).
 		Min(0).Max(100).
 		DrawStyle(common.GraphDrawStyleLine).
 		LineInterpolation(common.LineInterpolationLinear).

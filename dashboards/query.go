@@ -6,13 +6,17 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/cog"
 	"github.com/grafana/grafana-foundation-sdk/go/cog/variants"
 	"github.com/grafana/grafana-foundation-sdk/go/common"
+	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
 )
 
-// The data source of the trading board: the type name that every Grafana from
-// 10 to 13 knows, and the uid that provisioning gives it.
+// The data sources: the type names that every Grafana from 10 to 13 knows, and
+// the uids that provisioning gives them.
 const (
-	postgresType = "postgres"
-	boardSource  = "whalegate-board"
+	postgresType   = "postgres"
+	prometheusType = "prometheus"
+	BoardSource    = "whalegate-board"      // PostgreSQL as whalegate_board
+	OpsSource      = "whalegate-ops"        // PostgreSQL as whalegate_ops
+	metricsSource  = "whalegate-prometheus" // what scrapes the service
 )
 
 // Forms in which the data source returns rows.
@@ -23,6 +27,7 @@ const (
 
 // sqlQuery is one query of a panel to PostgreSQL. The SDK has no type for it.
 type sqlQuery struct {
+	Source string `json:"-"` // uid of the data source
 	RefID  string `json:"refId"`
 	Format string `json:"format"`
 	RawSQL string `json:"rawSql"`
@@ -53,9 +58,21 @@ func (q sqlQuery) MarshalJSON() ([]byte, error) {
 		EditorMode string                `json:"editorMode"`
 		RawQuery   bool                  `json:"rawQuery"`
 		Source     *common.DataSourceRef `json:"datasource"`
-	}{plain(q), "code", true, source()})
+	}{plain(q), "code", true, postgresRef(q.Source)})
 }
 
-func source() *common.DataSourceRef {
-	return &common.DataSourceRef{Type: new(postgresType), Uid: new(boardSource)}
+func postgresRef(uid string) *common.DataSourceRef {
+	return &common.DataSourceRef{Type: new(postgresType), Uid: new(uid)}
+}
+
+// metrics is a query to Prometheus over the range of the board.
+func metrics(refID, expr, legend string) *prometheus.DataqueryBuilder {
+	return prometheus.NewDataqueryBuilder().
+		Datasource(common.DataSourceRef{Type: new(prometheusType), Uid: new(metricsSource)}).
+		RefId(refID).
+		EditorMode(prometheus.QueryEditorModeCode).
+		Format(prometheus.PromQueryFormatTimeSeries).
+		Expr(expr).
+		LegendFormat(legend).
+		Range()
 }

@@ -38,7 +38,7 @@ func TestV2BoardsFitGrafanasOwnTypes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tested := 0
+	tested, broken := 0, 0
 	for _, f := range files {
 		if !f.V2 {
 			continue
@@ -68,15 +68,16 @@ func TestV2BoardsFitGrafanasOwnTypes(t *testing.T) {
 		} {
 			bad := strings.Replace(good, wrong[0], wrong[1], 1)
 			if bad == good {
-				t.Fatalf("%s has no %s", f.Name, wrong[0])
+				continue // the incident board has no rules and no variables
 			}
+			broken++
 			if compile(t, dir, bad) == "" {
 				t.Errorf("%s with %s is accepted", f.Name, wrong[1])
 			}
 		}
 	}
-	if tested == 0 {
-		t.Error("there is no v2 board")
+	if tested < 2 || broken < 7 {
+		t.Errorf("%d boards, broken in %d ways: there should be more", tested, broken)
 	}
 }
 

@@ -39,7 +39,7 @@ func trading() board {
 		choices: []choiceVariable{
 			{"asset", "Detail of", []string{"HYPE", "BTC", "ETH"}},
 		},
-		annotations: []annotation{{"Alerts", orange, `SELECT timestamp AS "time", message AS text, asset || ',' || alert_type AS tags FROM board.alerts
+		annotations: []annotation{{BoardSource, "Alerts", orange, `SELECT timestamp AS "time", message AS text, asset || ',' || alert_type AS tags FROM board.alerts
 WHERE asset IN (` + chosen + `, 'SYSTEM') AND $__timeFilter(timestamp) ORDER BY timestamp`}},
 		links: []link{
 			{"6 h", "The last six hours", "/d/" + TradingUID + "?from=now-6h&to=now"},
@@ -70,15 +70,15 @@ func at(x, y, w, h uint32) dashboard.GridPos { return dashboard.GridPos{X: x, Y:
 
 // state says in one word whether the data may be acted on, whatever it is.
 func state() cog.Builder[dashboard.Panel] {
-	return tiles("", "SELECT label, value FROM board.header_lines WHERE place = 1").
+	return trader.tiles("", "SELECT label, value FROM board.header_lines WHERE place = 1").
 		Description("Whether the data may be acted on, by the clock of the database.").
 		TextMode(common.BigValueTextModeValue).
-		Mappings(paint([2]string{"/^HEALTHY$/", calm}))
+		Mappings(trader.paint([2]string{"/^HEALTHY$/", calm}))
 }
 
 // facts are what an operator asks next.
 func facts() cog.Builder[dashboard.Panel] {
-	p := tiles("", "SELECT label, value FROM board.header_lines WHERE place > 1 ORDER BY place").
+	p := trader.tiles("", "SELECT label, value FROM board.header_lines WHERE place > 1 ORDER BY place").
 		JustifyMode(common.BigValueJustifyModeAuto).
 		Text(common.NewVizTextDisplayOptionsBuilder().TitleSize(12).ValueSize(15))
 	p.OverrideByName("Why", []dashboard.DynamicConfigValue{color(yellow)})
@@ -107,7 +107,7 @@ func gates() (panels []panel) {
 }
 
 func playbook(asset string) cog.Builder[dashboard.Panel] {
-	return tiles(asset, fmt.Sprintf(`SELECT label, value FROM (
+	return trader.tiles(asset, fmt.Sprintf(`SELECT label, value FROM (
   SELECT 1 AS place, 'playbook' AS label, playbook AS value FROM board.playbook WHERE asset = '%[1]s'
   UNION ALL SELECT 2, 'data', '%[2]s' FROM board.playbook WHERE asset = '%[1]s' AND is_degraded
   UNION ALL SELECT 0, 'playbook', '%[3]s' WHERE NOT %[4]s
@@ -115,19 +115,19 @@ func playbook(asset string) cog.Builder[dashboard.Panel] {
 		TextMode(common.BigValueTextModeValue).
 		Description("The kind of trade that is allowed now. Click to see its detail below.").
 		Orientation(common.VizOrientationHorizontal). // the note below
-		Mappings(paint([2]string{"/^Long-only/", mutedGreen}, [2]string{"/^Short-only/", mutedRed}, [2]string{"/^No-trade/", grey})).
+		Mappings(trader.paint([2]string{"/^Long-only/", mutedGreen}, [2]string{"/^Short-only/", mutedRed}, [2]string{"/^No-trade/", grey})).
 		DataLinks(choose(asset))
 }
 
 // gate shows some of the lines under the playbook.
 func gate(asset string, first, last int) cog.Builder[dashboard.Panel] {
-	return tiles("", fmt.Sprintf(`SELECT label, value FROM (
+	return trader.tiles("", fmt.Sprintf(`SELECT label, value FROM (
   SELECT place, label, value FROM board.gate_lines WHERE asset = '%[1]s' AND place BETWEEN %[2]d AND %[3]d
   UNION ALL SELECT 9, 'Degraded', '%[4]s' FROM board.gate WHERE asset = '%[1]s' AND is_degraded
   UNION ALL SELECT 0, ' ', '%[5]s' WHERE NOT %[6]s
 ) AS line ORDER BY place`, asset, first, last, warning, Halt, isOpen)).
 		Text(common.NewVizTextDisplayOptionsBuilder().TitleSize(11).ValueSize(15)).
-		Mappings(paint([2]string{"/^(DE-RISKING|DISPERSION HIGH|no signal|YES)$/", orange})).
+		Mappings(trader.paint([2]string{"/^(DE-RISKING|DISPERSION HIGH|no signal|YES)$/", orange})).
 		DataLinks(choose(asset))
 }
 
@@ -146,17 +146,17 @@ const edge = `(SELECT '` + warning + `' FROM board.gate WHERE health_state = 'DE
 
 // alerts has no title: five of them need the room.
 func alerts() cog.Builder[dashboard.Panel] {
-	return widths(rows("", fmt.Sprintf(`SELECT %[4]s, utc, asset, type, severity, message FROM (
+	return widths(edged(trader.rows("", fmt.Sprintf(`SELECT %[4]s, utc, asset, type, severity, message FROM (
   SELECT 0 AS place, timestamp, %[1]s FROM board.system_alert
   UNION ALL SELECT 1, timestamp, %[1]s FROM board.recent_alerts
   UNION ALL SELECT 2, NULL, ' ', ' ', ' ', ' ', '%[2]s' WHERE NOT %[3]s
   UNION ALL SELECT 3, NULL, ' ', ' ', ' ', ' ', 'No recent alerts' WHERE %[3]s AND NOT EXISTS (SELECT FROM board.recent_alerts)
-) AS line ORDER BY place, timestamp DESC`, alertColumns, Halt, isOpen, edge)).ShowHeader(false))
+) AS line ORDER BY place, timestamp DESC`, alertColumns, Halt, isOpen, edge))).ShowHeader(false))
 }
 
 // systemAlert is what remains of the alerts where the others are not mounted.
 func systemAlert() cog.Builder[dashboard.Panel] {
-	return widths(rows("System alert", "SELECT "+alertColumns+" FROM board.system_alert").ShowHeader(false).NoValue("No system alert is active"))
+	return widths(edged(trader.rows("System alert", "SELECT "+alertColumns+" FROM board.system_alert")).ShowHeader(false).NoValue("No system alert is active"))
 }
 
 // detail is three charts of the chosen asset, each with its last value at its
@@ -190,7 +190,7 @@ ORDER BY 1`, column, chosen), thresholds...)
 // last is the newest value, under the name of the asset as the database knows
 // it: a variable says whatever an address made it say.
 func last(label string) *stat.PanelBuilder {
-	return tiles("", fmt.Sprintf(`SELECT asset AS label, value FROM board.gate_lines WHERE asset = %[5]s AND label = '%[1]s'
+	return trader.tiles("", fmt.Sprintf(`SELECT asset AS label, value FROM board.gate_lines WHERE asset = %[5]s AND label = '%[1]s'
 UNION ALL SELECT 'Degraded', '%[2]s' FROM board.gate WHERE asset = %[5]s AND is_degraded
 UNION ALL SELECT ' ', '%[3]s' WHERE NOT %[4]s`, label, warning, Halt, isOpen, chosen)).
 		Orientation(common.VizOrientationHorizontal).
@@ -198,18 +198,18 @@ UNION ALL SELECT ' ', '%[3]s' WHERE NOT %[4]s`, label, warning, Halt, isOpen, ch
 }
 
 func contributors() cog.Builder[dashboard.Panel] {
-	return rows("What the wallets did in the last five minutes", fmt.Sprintf(`SELECT %[3]s, asset AS "Asset", adding_long AS "Adding long", adding_short AS "Adding short", reducing AS "Reducing", flat AS "Flat", wallets AS "Wallets" FROM (
+	return edged(trader.rows("What the wallets did in the last five minutes", fmt.Sprintf(`SELECT %[3]s, asset AS "Asset", adding_long AS "Adding long", adding_short AS "Adding short", reducing AS "Reducing", flat AS "Flat", wallets AS "Wallets" FROM (
   SELECT place, asset, count_add_long || ' · ' || round(pct_add_long::numeric) || ' %%' AS adding_long, count_add_short || ' · ' || round(pct_add_short::numeric) || ' %%' AS adding_short,
     count_reducers || ' · ' || round(pct_reducers::numeric) || ' %%' AS reducing, count_flat || ' · ' || round(pct_flat::numeric) || ' %%' AS flat, total_wallets || '' AS wallets
   FROM board.gate JOIN board.contributors USING (timestamp, asset)
   UNION ALL SELECT 0, '%[1]s', ' ', ' ', ' ', ' ', ' ' WHERE NOT %[2]s
-) AS line ORDER BY place`, Halt, isOpen, edge))
+) AS line ORDER BY place`, Halt, isOpen, edge)))
 }
 
 func positioning() cog.Builder[dashboard.Panel] {
-	return rows("What the wallets hold", fmt.Sprintf(`SELECT %[3]s, asset AS "Asset", net AS "Net size", long AS "Long", short AS "Short", flat AS "Flat", share AS "Share of the top 10" FROM (
+	return edged(trader.rows("What the wallets hold", fmt.Sprintf(`SELECT %[3]s, asset AS "Asset", net AS "Net size", long AS "Long", short AS "Short", flat AS "Flat", share AS "Share of the top 10" FROM (
   SELECT place, asset, round(net_szi, 1) || ' ' || asset AS net, long_count || '' AS long, short_count || '' AS short, flat_count || '' AS flat, round(top10_share_pct::numeric) || ' %%' AS share
   FROM board.gate JOIN board.positioning USING (timestamp, asset)
   UNION ALL SELECT 0, '%[1]s', ' ', ' ', ' ', ' ', ' ' WHERE NOT %[2]s
-) AS line ORDER BY place`, Halt, isOpen, edge))
+) AS line ORDER BY place`, Halt, isOpen, edge)))
 }

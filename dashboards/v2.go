@@ -8,26 +8,31 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/cog/variants"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboardv2"
+	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
 	"github.com/grafana/grafana-foundation-sdk/go/resource"
 )
 
 // v2 is the same board in schema v2, for Grafana 13.1 and later: sections carry
 // a rule on the state of health, and what may not be shown is not mounted.
-func (b board) v2() (resource.Manifest, error) {
+func (b board) v2() (manifest resource.Manifest, err error) {
 	d := dashboardv2.NewDashboard()
 	d.Title, d.Description, d.Tags = b.title, new(b.description), b.tags
 	d.Editable, d.CursorSync = new(false), dashboardv2.DashboardCursorSyncCrosshair
 	d.TimeSettings.Timezone = new("utc")
 	d.TimeSettings.From, d.TimeSettings.To, d.TimeSettings.AutoRefresh = b.from, "now", b.refresh
 	d.TimeSettings.AutoRefreshIntervals = b.refreshes
-	d.Variables = []dashboardv2.VariableKind{b.health.v2()}
+	if b.masked() {
+		d.Variables = append(d.Variables, b.health.v2())
+	}
 	for _, v := range b.choices {
 		d.Variables = append(d.Variables, v.v2())
 	}
 	for _, a := range b.annotations {
 		kind := dashboardv2.NewAnnotationQueryKind()
 		kind.Spec.Name, kind.Spec.Enable, kind.Spec.Hide, kind.Spec.IconColor = a.name, true, true, a.color
-		kind.Spec.Query = queryV2(sqlQuery{Format: tableFormat, RawSQL: a.sql})
+		if kind.Spec.Query, err = queryV2(sqlQuery{Source: a.source, Format: tableFormat, RawSQL: a.sql}); err != nil {
+			return manifest, fmt.Errorf("annotation %s: %w", a.name, err)
+		}
 		d.Annotations = append(d.Annotations, *kind)
 	}
 	for _, l := range b.links {
@@ -36,13 +41,13 @@ func (b board) v2() (resource.Manifest, error) {
 	layout := dashboardv2.NewRowsLayoutKind()
 	for _, s := range b.sections {
 		row := dashboardv2.NewRowsLayoutRowKind()
-		row.Spec.Title, row.Spec.Collapse, row.Spec.HideHeader = new(s.title), new(s.folded), new(!s.folded)
+		row.Spec.Title, row.Spec.Collapse, row.Spec.HideHeader = new(s.title), new(s.folded), new(s.title == "")
 		row.Spec.ConditionalRendering = b.health.rule(s.shown)
 		grid := dashboardv2.NewGridLayoutKind()
 		for _, p := range s.panels {
 			element, err := p.v2()
 			if err != nil {
-				return resource.Manifest{}, err
+				return manifest, err
 			}
 			d.Elements[p.name] = dashboardv2.Element{PanelKind: element}
 			item := dashboardv2.NewGridLayoutItemKind()
@@ -69,11 +74,10 @@ func (p panel) v2() (*dashboardv2.PanelKind, error) {
 	kind.Spec.Description = value(from.Description)
 	for _, t := range from.Targets {
 		query := dashboardv2.NewPanelQueryKind()
-		sql, ok := t.(sqlQuery)
-		if !ok {
-			return nil, fmt.Errorf("panel %s: a query of type %T", p.name, t)
+		if query.Spec.Query, err = queryV2(t); err != nil {
+			return nil, fmt.Errorf("panel %s: %w", p.name, err)
 		}
-		query.Spec.RefId, query.Spec.Query = sql.RefID, queryV2(t)
+		query.Spec.RefId = refID(t)
 		kind.Spec.Data.Spec.Queries = append(kind.Spec.Data.Spec.Queries, *query)
 	}
 	for _, t := range from.Transformations {
@@ -102,13 +106,31 @@ func fieldConfigV2(from dashboard.FieldConfigSource) (to dashboardv2.FieldConfig
 	return to, nil
 }
 
-func queryV2(q variants.Dataquery) dashboardv2.DataQueryKind {
-	kind := dashboardv2.NewDataQueryKind()
+// queryV2 carries a query over. What says where it goes stands beside it.
+func queryV2(q variants.Dataquery) (kind dashboardv2.DataQueryKind, err error) {
+	kind = *dashboardv2.NewDataQueryKind()
 	kind.Group = q.DataqueryType()
-	kind.Datasource = &dashboardv2.Dashboardv2DataQueryKindDatasource{Name: new(boardSource)}
-	sql, _ := q.(sqlQuery) // there is no other
-	kind.Spec = map[string]any{"editorMode": "code", "format": sql.Format, "rawQuery": true, "rawSql": sql.RawSQL}
-	return *kind
+	var uid string
+	switch q := q.(type) {
+	case sqlQuery:
+		uid = q.Source
+		kind.Spec = map[string]any{"editorMode": "code", "format": q.Format, "rawQuery": true, "rawSql": q.RawSQL}
+	case prometheus.Dataquery:
+		uid = metricsSource
+		kind.Spec = map[string]any{"editorMode": *q.EditorMode, "expr": q.Expr, "format": *q.Format, "legendFormat": *q.LegendFormat, "instant": *q.Instant, "range": *q.Range}
+	default:
+		return kind, fmt.Errorf("a query of type %T", q)
+	}
+	kind.Datasource = &dashboardv2.Dashboardv2DataQueryKindDatasource{Name: new(uid)}
+	return kind, nil
+}
+
+// refID is what a panel calls one of its queries.
+func refID(q variants.Dataquery) string {
+	if sql, ok := q.(sqlQuery); ok {
+		return sql.RefID
+	}
+	return value(q.(prometheus.Dataquery).RefId)
 }
 
 func (v healthVariable) v2() dashboardv2.VariableKind {
@@ -120,8 +142,11 @@ func (v healthVariable) v2() dashboardv2.VariableKind {
 	kind.Spec.SkipUrlSync, kind.Spec.AllowCustomValue = true, false
 	kind.Spec.Definition = new(v.sql)
 	kind.Spec.Options = []dashboardv2.VariableOption{}
-	kind.Spec.Query = queryV2(sqlQuery{})
-	kind.Spec.Query.Spec = map[string]any{"__legacyStringValue": v.sql} // a variable's SQL is a plain string
+	query := dashboardv2.NewDataQueryKind()
+	query.Group = postgresType
+	query.Datasource = &dashboardv2.Dashboardv2DataQueryKindDatasource{Name: new(BoardSource)}
+	query.Spec = map[string]any{"__legacyStringValue": v.sql} // a variable's SQL is a plain string
+	kind.Spec.Query = *query
 	return dashboardv2.VariableKind{QueryVariableKind: kind}
 }
 

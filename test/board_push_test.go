@@ -61,22 +61,21 @@ func TestTheBoardInAnExistingGrafana(t *testing.T) {
 	w := &boardWorld{TB: t, pg: pg, db: db, now: time.Now().UTC().Truncate(5 * time.Minute).Add(90 * time.Second)}
 	w.setClock(w.now)
 
+	scraped := standInForPrometheus(t)
 	r := call(t, env, "dashboards", "check")
 	if r.code != 1 || !strings.Contains(r.stdout, "it is not there: whalegate dashboards push") {
 		t.Errorf("check of a bare Grafana: %s", r)
 	}
-	if r := call(t, env, "dashboards", "push", "--dry-run"); r.code != 0 || !strings.Contains(r.stdout, "would save whalegate-trading\nboards saved: 0") {
+	if r := call(t, env, "dashboards", "push", "--dry-run"); r.code != 0 || !strings.Contains(r.stdout, "would save whalegate-trading\nwould save whalegate-incident\nboards saved: 0") {
 		t.Errorf("push --dry-run: %s", r)
 	}
 	for range 2 { // the second time over the first
-		if r := call(t, env, "dashboards", "push"); r.code != 0 || !strings.Contains(r.stdout, "saved whalegate-trading\nboards saved: 1") {
+		if r := call(t, env, "dashboards", "push"); r.code != 0 || !strings.Contains(r.stdout, "saved whalegate-trading\nsaved whalegate-incident\nboards saved: 2") {
 			t.Errorf("push: %s", r)
 		}
 	}
-	setSource := func(method, path, user string) {
+	send := func(method, path, body string) {
 		t.Helper()
-		body := fmt.Sprintf(`{"name": "Whalegate board", "uid": "whalegate-board", "type": "postgres", "access": "proxy", "url": %q, "user": %q, "jsonData": {"database": %q, "sslmode": "disable"}}`,
-			subprocess.Address(pg.Port()), user, dbName)
 		request, err := http.NewRequest(method, address+path, strings.NewReader(body))
 		must(t, err)
 		request.SetBasicAuth("admin", adminPassword)
@@ -88,7 +87,19 @@ func TestTheBoardInAnExistingGrafana(t *testing.T) {
 			t.Fatalf("set the data source: %s", response.Status)
 		}
 	}
-	setSource(http.MethodPost, "/api/datasources", "whalegate_board")
+	setSource := func(method, path, uid, user string) {
+		t.Helper()
+		send(method, path, fmt.Sprintf(`{"name": %[1]q, "uid": %[1]q, "type": "postgres", "access": "proxy", "url": %[2]q, "user": %[3]q, "jsonData": {"database": %[4]q, "sslmode": "disable"}}`, uid, subprocess.Address(pg.Port()), user, dbName))
+	}
+	setSource(http.MethodPost, "/api/datasources", "whalegate-board", "whalegate_board")
+	r = call(t, env, "dashboards", "check")
+	for _, want := range []string{"WRONG   the data source logs in as whalegate_ops", "WRONG   the incident board answers for runbook 7-database", "WRONG   Prometheus scrapes the service"} {
+		if r.code != 1 || !strings.Contains(r.stdout, want) {
+			t.Errorf("check without the sources of the incident board has no %q: %s", want, r)
+		}
+	}
+	setSource(http.MethodPost, "/api/datasources", "whalegate-ops", "whalegate_ops")
+	send(http.MethodPost, "/api/datasources", fmt.Sprintf(`{"name": "metrics", "uid": "whalegate-prometheus", "type": "prometheus", "access": "proxy", "url": %q}`, scraped.URL))
 	if r := call(t, env, "dashboards", "check"); r.code != 0 || !strings.Contains(r.stdout, "board.gate is masked: 0 rows") {
 		t.Errorf("check of an empty database: %s", r)
 	}
@@ -104,12 +115,19 @@ func TestTheBoardInAnExistingGrafana(t *testing.T) {
 	}
 	// The mistake that undoes everything: a data source with an owner's login.
 	await(t, "check to find it, once Grafana has forgotten the old login", func() error {
-		setSource(http.MethodPut, "/api/datasources/uid/whalegate-board", "postgres") // a change within the same second is not noticed
+		setSource(http.MethodPut, "/api/datasources/uid/whalegate-board", "whalegate-board", "postgres") // a change within the same second is not noticed
 		r := call(t, env, "dashboards", "check")
-		for _, want := range []string{"WRONG   the data source logs in as whalegate_board", "WRONG   it cannot read the tables", "WRONG   it cannot make temporary tables"} {
+		for _, want := range []string{"WRONG   the data source logs in as whalegate_board", "WRONG   whalegate_board: it cannot read public.signals", "WRONG   whalegate_board: it cannot make temporary tables"} {
 			if r.code != 1 || !strings.Contains(r.stdout, want) {
 				return fmt.Errorf("%s", r)
 			}
+		}
+		return nil
+	})
+	await(t, "check to find it in the operators' source as well", func() error {
+		setSource(http.MethodPut, "/api/datasources/uid/whalegate-ops", "whalegate-ops", "postgres")
+		if r := call(t, env, "dashboards", "check"); !strings.Contains(r.stdout, "WRONG   whalegate_ops: it cannot read board.gate") || !strings.Contains(r.stdout, "WRONG   whalegate_ops: it cannot read public.alerts") {
+			return fmt.Errorf("%s", r)
 		}
 		return nil
 	})
@@ -130,13 +148,27 @@ func TestTheBoardInAnExistingGrafana(t *testing.T) {
 	}
 }
 
+// standInForPrometheus answers Grafana as a Prometheus that scrapes one service.
+func standInForPrometheus(t testing.TB) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		result := "[]"
+		if r.FormValue("query") == "whalegate_build_info" {
+			result = `[{"metric": {"__name__": "whalegate_build_info"}, "value": [1767225600, "1"]}]`
+		}
+		_, _ = fmt.Fprintf(w, `{"status": "success", "data": {"resultType": "vector", "result": %s}}`, result) // Grafana may have gone
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
 // TestPushOfSchemaV2 pushes to a stand-in for Grafana 13, which is not to be had
 // here: it holds the calls of its API, not its behaviour.
 func TestPushOfSchemaV2(t *testing.T) {
 	t.Parallel()
 	const collection = "/apis/dashboard.grafana.app/v2/namespaces/default/dashboards"
 	var calls []string
-	var present []byte
+	present := map[string]bool{}
 	stand := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		calls = append(calls, r.Method+" "+strings.TrimPrefix(r.URL.Path, collection))
@@ -144,12 +176,13 @@ func TestPushOfSchemaV2(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
+		name := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, collection), "/")
 		switch {
-		case r.Method == http.MethodGet && present == nil:
+		case r.Method == http.MethodGet && !present[name]:
 			w.WriteHeader(http.StatusNotFound)
 			fmt.Fprint(w, `{"message": "not found"}`)
 		case r.Method == http.MethodGet:
-			_, _ = w.Write(present)
+			fmt.Fprint(w, `{"metadata": {"resourceVersion": "7"}}`)
 		case r.Method == http.MethodPut && !bytes.Contains(body, []byte(`"resourceVersion":"7"`)):
 			w.WriteHeader(http.StatusConflict)
 		default:
@@ -158,21 +191,23 @@ func TestPushOfSchemaV2(t *testing.T) {
 				Metadata map[string]any
 				Spec     map[string]any
 			}
-			if err := json.Unmarshal(body, &manifest); err != nil || manifest.Kind != "Dashboard" || manifest.Metadata["name"] != "whalegate-trading" || manifest.Spec["elements"] == nil {
+			err := json.Unmarshal(body, &manifest)
+			saved := fmt.Sprint(manifest.Metadata["name"])
+			if err != nil || manifest.Kind != "Dashboard" || r.Method == http.MethodPut && saved != name || saved != "whalegate-trading" && saved != "whalegate-incident" || manifest.Spec["elements"] == nil {
 				w.WriteHeader(http.StatusBadRequest)
 				return
 			}
-			present = []byte(`{"metadata": {"resourceVersion": "7"}}`)
+			present[saved] = true
 		}
 	}))
 	defer stand.Close()
 	env := []string{"WHALEGATE_GRAFANA_URL=" + stand.URL, "WHALEGATE_GRAFANA_TOKEN=token-for-tests"}
 	for range 2 {
-		if r := call(t, env, "dashboards", "push", "--schema=v2", "--folder=boards"); r.code != 0 || !strings.Contains(r.stdout, "boards saved: 1") {
+		if r := call(t, env, "dashboards", "push", "--schema=v2", "--folder=boards"); r.code != 0 || !strings.Contains(r.stdout, "boards saved: 2") {
 			t.Errorf("push: %s", r)
 		}
 	}
-	if got := strings.Join(calls, ", "); got != "GET /whalegate-trading, POST , GET /whalegate-trading, PUT /whalegate-trading" {
+	if got := strings.Join(calls, ", "); got != "GET /whalegate-trading, POST , GET /whalegate-incident, POST , GET /whalegate-trading, PUT /whalegate-trading, GET /whalegate-incident, PUT /whalegate-incident" {
 		t.Errorf("the calls were %s", got)
 	}
 }
@@ -187,10 +222,10 @@ func TestDashboardsGenerate(t *testing.T) {
 	if r := generate("--check"); r.code != 1 || !strings.Contains(r.stderr, "run whalegate dashboards generate") {
 		t.Errorf("a folder without the files: %s", r)
 	}
-	if r := generate(); r.code != 0 || strings.Count(r.stdout, "written") != 2 {
+	if r := generate(); r.code != 0 || strings.Count(r.stdout, "written") != 4 {
 		t.Errorf("generate: %s", r)
 	}
-	if r := generate("--check"); r.code != 0 || strings.Count(r.stdout, "unchanged") != 2 {
+	if r := generate("--check"); r.code != 0 || strings.Count(r.stdout, "unchanged") != 4 {
 		t.Errorf("right after it: %s", r)
 	}
 	must(t, os.WriteFile(filepath.Join(dir, "classic", "whalegate-trading.json"), []byte("{}"), 0o600))

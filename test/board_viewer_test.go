@@ -131,7 +131,7 @@ func TestTheBoardAfterTheCollectorWasKilled(t *testing.T) {
 	must(t, err)
 	g, err := grafana.Start(t.Context(), grafana.Config{
 		Home: home, Dir: filepath.Join(openDir(t), "grafana"), Port: port, PostgresAddress: subprocess.Address(w.pg.Port()), Database: dbName, BoardPassword: boardPassword,
-		AdminPassword: adminPassword,
+		OpsPassword: opsPassword, AdminPassword: adminPassword,
 	})
 	must(t, err)
 	t.Cleanup(func() { must(t, g.Stop()) })
@@ -208,6 +208,16 @@ func TestGrafanaIsProvisioned(t *testing.T) {
 	if source.Type != "postgres" || source.User != "whalegate_board" || source.URL != subprocess.Address(w.pg.Port()) || !source.ReadOnly || source.JSONData["database"] != dbName || source.JSONData["maxOpenConns"] != 100.0 {
 		t.Errorf("the data source is %+v", source)
 	}
+	source.User, source.JSONData = "", nil
+	ask("/api/datasources/uid/whalegate-ops", &source)
+	if source.Type != "postgres" || source.User != "whalegate_ops" || source.URL != subprocess.Address(w.pg.Port()) || !source.ReadOnly || source.JSONData["database"] != dbName {
+		t.Errorf("the data source of the operators is %+v", source)
+	}
+	source.User = ""
+	ask("/api/datasources/uid/whalegate-prometheus", &source)
+	if source.Type != "prometheus" || source.URL != noPrometheus || !source.ReadOnly {
+		t.Errorf("the data source of the metrics is %+v", source)
+	}
 	var board struct {
 		Meta struct {
 			Provisioned  bool
@@ -220,6 +230,10 @@ func TestGrafanaIsProvisioned(t *testing.T) {
 	ask("/api/dashboards/uid/whalegate-trading", &board)
 	if !board.Meta.Provisioned || board.Meta.FolderTitle != "Whalegate" || board.Dashboard.Refresh != "30s" {
 		t.Errorf("the board is %+v", board)
+	}
+	ask("/api/dashboards/uid/whalegate-incident", &board)
+	if !board.Meta.Provisioned || board.Dashboard.Title != "Incident" {
+		t.Errorf("the incident board is %+v", board)
 	}
 	var home struct{ Dashboard struct{ UID string } }
 	ask("/api/dashboards/home", &home)

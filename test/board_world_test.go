@@ -42,7 +42,13 @@ func missing(t testing.TB, err error) {
 	t.Skip("NOT TESTED:", err)
 }
 
+// newBoardWorld has no Prometheus.
 func newBoardWorld(t testing.TB) *boardWorld {
+	t.Helper()
+	return newBoardWorldWith(t, noPrometheus)
+}
+
+func newBoardWorldWith(t testing.TB, prometheusURL string) *boardWorld {
 	t.Helper()
 	home, err := grafana.Find()
 	if err != nil {
@@ -68,16 +74,21 @@ func newBoardWorld(t testing.TB) *boardWorld {
 	})
 	w.grafana, err = grafana.Start(t.Context(), grafana.Config{
 		Home: home, Dir: dir, Port: port,
-		PostgresAddress: subprocess.Address(w.pg.Port()), Database: dbName, BoardPassword: boardPassword, AdminPassword: adminPassword,
+		PostgresAddress: subprocess.Address(w.pg.Port()), Database: dbName, BoardPassword: boardPassword, OpsPassword: opsPassword, AdminPassword: adminPassword,
+		PrometheusURL: prometheusURL,
 	})
 	must(t, err)
 	t.Cleanup(func() { must(t, w.grafana.Stop()) })
 	return w
 }
 
+// noPrometheus is where nobody answers.
+const noPrometheus = "http://127.0.0.1:1"
+
 const (
 	adminPassword = "for-tests-only"
 	boardPassword = "not-asked-for" // the tests' server trusts everybody
+	opsPassword   = "nor-this-one"
 )
 
 func (w *boardWorld) exec(sql string, args ...any) {
@@ -157,9 +168,15 @@ func (w *boardWorld) decisionViews() []string {
 	return list
 }
 
-// values are the rows that a query returns to an anonymous viewer.
+// values are the rows that a query of the trading board returns to an anonymous
+// viewer.
 func (w *boardWorld) values(sql string) ([][]any, error) {
-	return (&dashboards.Client{URL: w.grafana.URL}).Query(w.Context(), sql)
+	return (&dashboards.Client{URL: w.grafana.URL}).Query(w.Context(), dashboards.BoardSource, sql)
+}
+
+// operates are those of the incident board.
+func (w *boardWorld) operates(sql string) ([][]any, error) {
+	return (&dashboards.Client{URL: w.grafana.URL}).Query(w.Context(), dashboards.OpsSource, sql)
 }
 
 // artifact is where a test leaves something for people to look at.

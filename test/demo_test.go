@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/whalegate/whalegate/dashboards"
 	"github.com/whalegate/whalegate/dashboards/grafana"
 	"github.com/whalegate/whalegate/internal/fixtures"
 	"github.com/whalegate/whalegate/internal/health"
@@ -129,6 +131,17 @@ func (w *world) checkDemoBoards(demo *process, dir string) {
 	if text := fmt.Sprint(rows, err); !strings.HasPrefix(text, "[[whalegate_board ") {
 		w.Errorf("the demo's board reads %s", text)
 	}
+	if rows, err := viewer.operates("SELECT current_user, count(*) > 30 FROM ops.runs"); fmt.Sprint(rows, err) != "[[whalegate_ops true]] <nil>" {
+		w.Errorf("the demo's incident board reads %v, %v", rows, err)
+	}
+	w.checkMetricsExist()
+	await(w, "Grafana to be told by Prometheus", func() error {
+		up, err := (&dashboards.Client{URL: address}).Series(w.Context(), `up{job="whalegate"} == 1`)
+		if err == nil && len(up) != 1 {
+			err = fmt.Errorf("%v", up)
+		}
+		return err
+	})
 	p := &scraper{w, demo.logged(w, "Prometheus started")["address"].(string)}
 	p.await(fmt.Sprintf(`up{job="whalegate", instance=%q} == 1`, strings.TrimPrefix(w.address, "http://")))
 	var rules struct{ Groups []struct{ File string } }
@@ -140,6 +153,27 @@ func (w *world) checkDemoBoards(demo *process, dir string) {
 		if !strings.HasSuffix(g.File, "/service.yml") { // no watchdog runs here
 			w.Errorf("the demo's Prometheus has the rules of %s", g.File)
 		}
+	}
+}
+
+// checkMetricsExist fails for a metric that the incident board asks for and the
+// service does not have.
+func (w *world) checkMetricsExist() {
+	w.Helper()
+	board, err := os.ReadFile("../dashboards/generated/classic/whalegate-incident.json")
+	must(w, err)
+	_, body := w.ask("GET", w.address+"/metrics", "")
+	asked := 0
+	for _, expr := range regexp.MustCompile(`"expr": "(.*)"`).FindAllStringSubmatch(string(board), -1) {
+		for _, name := range regexp.MustCompile(`\b(?:whalegate|process|go)_\w+`).FindAllString(expr[1], -1) {
+			asked++
+			if !strings.Contains(body, "\n"+name) {
+				w.Errorf("the incident board asks for %s, which the service does not have", name)
+			}
+		}
+	}
+	if asked < 15 {
+		w.Errorf("only %d metrics are asked for", asked)
 	}
 }
 

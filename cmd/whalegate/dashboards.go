@@ -17,7 +17,7 @@ import (
 type dashboardsCmd struct {
 	Generate generateCmd    `cmd:"" help:"Write the boards as files: classic JSON for every Grafana from 10 to 13, and schema v2 for 13.1 and later."`
 	Push     pushCmd        `cmd:"" help:"Save the boards in a Grafana, over those with the same uid."`
-	Check    checkBoardsCmd `cmd:"" name:"check" help:"Look at a Grafana as a viewer: whether its boards are this program's, and whether the mask holds there. Exits 1 when something is wrong."`
+	Check    checkBoardsCmd `cmd:"" name:"check" help:"Look at a Grafana as a viewer: whether its boards are this program's, whether the mask holds there, and whether the incident board answers without a signal. Exits 1 when something is wrong."`
 }
 
 // grafanaFlags are how a Grafana is asked.

@@ -50,6 +50,7 @@ const (
 	database   = "hyperliquid"
 	writerRole = "whalegate_writer"
 	boardRole  = "whalegate_board"
+	opsRole    = "whalegate_ops"
 )
 
 // Run starts everything and ends everything.
@@ -177,7 +178,7 @@ func program() string {
 }
 
 // prepareDatabase makes the database, its schema, and the logins of the service
-// and of the board.
+// and of the boards.
 func prepareDatabase(ctx context.Context, pg *server.Server, state demoState) error {
 	admin, err := pgx.Connect(ctx, withPassword(pg.URL(server.Superuser, "postgres"), state.SuperuserPassword))
 	if err != nil {
@@ -201,7 +202,7 @@ func prepareDatabase(ctx context.Context, pg *server.Server, state demoState) er
 	if _, _, err := migrate(ctx, conn); err != nil {
 		return err
 	}
-	for role, password := range map[string]string{writerRole: state.WriterPassword, boardRole: state.BoardPassword} {
+	for role, password := range map[string]string{writerRole: state.WriterPassword, boardRole: state.BoardPassword, opsRole: state.OpsPassword} {
 		// The passwords are of our own making: letters and digits only.
 		if _, err := conn.Exec(ctx, fmt.Sprintf("ALTER ROLE %s LOGIN PASSWORD '%s'", role, password)); err != nil {
 			return fmt.Errorf("let %s log in: %w", role, err)

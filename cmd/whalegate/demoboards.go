@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/whalegate/whalegate/dashboards"
 	"github.com/whalegate/whalegate/dashboards/grafana"
 	"github.com/whalegate/whalegate/internal/prometheus"
 )
@@ -29,23 +30,28 @@ func (c *demoCmd) startBoards(ctx context.Context, state demoState, data, servic
 		b.lines = []string{"  boards      not started (--no-boards)"}
 		return b
 	}
-	var err error
-	if b.grafana, err = c.startGrafana(ctx, state, data, logger); err != nil {
+	// Prometheus first: Grafana is told where it is.
+	metrics, line, err := "http://"+c.Prometheus, "", error(nil)
+	if b.prometheus, err = c.startPrometheus(ctx, service, logger); err != nil {
+		line = "  Prometheus  " + err.Error()
+	} else {
+		metrics = b.prometheus.URL
+		logger.Info("Prometheus started", "address", metrics)
+		line = fmt.Sprintf("  Prometheus  %s   scrapes the service", metrics)
+	}
+	if b.grafana, err = c.startGrafana(ctx, state, data, metrics, logger); err != nil {
 		b.lines = append(b.lines, "  Grafana     "+err.Error())
 	} else {
 		logger.Info("Grafana started", "address", b.grafana.URL)
-		b.lines = append(b.lines, fmt.Sprintf("  board       %s   no login needed to look; user admin, password in the file env", b.grafana.URL))
+		b.lines = append(b.lines,
+			fmt.Sprintf("  board       %s   no login needed to look; user admin, password in the file env", b.grafana.URL),
+			fmt.Sprintf("  incidents   %s/d/%s   what is wrong, and which runbook applies", b.grafana.URL, dashboards.IncidentUID))
 	}
-	if b.prometheus, err = c.startPrometheus(ctx, service, logger); err != nil {
-		b.lines = append(b.lines, "  Prometheus  "+err.Error())
-	} else {
-		logger.Info("Prometheus started", "address", b.prometheus.URL)
-		b.lines = append(b.lines, fmt.Sprintf("  Prometheus  %s   scrapes the service", b.prometheus.URL))
-	}
+	b.lines = append(b.lines, line)
 	return b
 }
 
-func (c *demoCmd) startGrafana(ctx context.Context, state demoState, data string, logger *slog.Logger) (*grafana.Server, error) {
+func (c *demoCmd) startGrafana(ctx context.Context, state demoState, data, metrics string, logger *slog.Logger) (*grafana.Server, error) {
 	home, err := grafana.Find()
 	if err != nil {
 		return nil, err
@@ -57,7 +63,8 @@ func (c *demoCmd) startGrafana(ctx context.Context, state demoState, data string
 	dir := filepath.Join(c.DataDir, "grafana")
 	logger.Info("starting Grafana", "home", home, "data", dir)
 	return grafana.Start(ctx, grafana.Config{
-		Home: home, Dir: dir, Port: port, PostgresAddress: data, Database: database, BoardPassword: state.BoardPassword, AdminPassword: state.GrafanaPassword,
+		Home: home, Dir: dir, Port: port, PostgresAddress: data, Database: database, PrometheusURL: metrics,
+		BoardPassword: state.BoardPassword, OpsPassword: state.OpsPassword, AdminPassword: state.GrafanaPassword,
 	})
 }
 

@@ -18,6 +18,7 @@ type demoState struct {
 	SuperuserPassword string    `json:"superuser_password"`
 	WriterPassword    string    `json:"writer_password"`
 	BoardPassword     string    `json:"board_password"`
+	OpsPassword       string    `json:"ops_password"`
 	GrafanaPassword   string    `json:"grafana_password"`
 	HistoryLoaded     bool      `json:"history_loaded"`
 }
@@ -30,7 +31,8 @@ func openDemoState(dir string, fresh demoState) (demoState, error) {
 	}
 	body, err := os.ReadFile(filepath.Join(dir, "demo.json"))
 	if errors.Is(err, os.ErrNotExist) {
-		fresh.SuperuserPassword, fresh.WriterPassword, fresh.BoardPassword, fresh.GrafanaPassword = rand.Text(), rand.Text(), rand.Text(), rand.Text()
+		fresh.SuperuserPassword, fresh.WriterPassword = rand.Text(), rand.Text()
+		fresh.BoardPassword, fresh.OpsPassword, fresh.GrafanaPassword = rand.Text(), rand.Text(), rand.Text()
 		return fresh, fresh.save(dir)
 	}
 	if err != nil {
@@ -40,8 +42,13 @@ func openDemoState(dir string, fresh demoState) (demoState, error) {
 	if err := json.Unmarshal(body, &state); err != nil {
 		return fresh, fmt.Errorf("data directory: %s is not what a demo left: %w", filepath.Join(dir, "demo.json"), err)
 	}
-	if state.BoardPassword == "" { // left by a version without boards
-		state.BoardPassword, state.GrafanaPassword = rand.Text(), rand.Text()
+	missing := false // left by a version with fewer boards
+	for _, password := range []*string{&state.BoardPassword, &state.OpsPassword, &state.GrafanaPassword} {
+		if *password == "" {
+			*password, missing = rand.Text(), true
+		}
+	}
+	if missing {
 		return state, state.save(dir)
 	}
 	return state, nil

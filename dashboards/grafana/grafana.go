@@ -62,8 +62,11 @@ type Config struct {
 	Home string // from Find
 	Dir  string // its data, provisioning and log; made when missing
 	Port int    // on 127.0.0.1
-	// Where the board's data is.
-	PostgresAddress, Database, BoardPassword string
+	// Where the data of the boards is. Without a Prometheus at the URL the panels
+	// that read it say so.
+	PostgresAddress, Database  string
+	BoardPassword, OpsPassword string
+	PrometheusURL              string
 	// AdminPassword is set at the first start with a Dir.
 	AdminPassword string
 }
@@ -99,7 +102,8 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 			"GF_AUTH_ANONYMOUS_ENABLED=true", "GF_AUTH_ANONYMOUS_ORG_ROLE=Viewer",
 			"WHALEGATE_DASHBOARDS=" + in("boards"),
 			"WHALEGATE_POSTGRES_ADDRESS=" + cfg.PostgresAddress, "WHALEGATE_POSTGRES_DATABASE=" + cfg.Database,
-			"WHALEGATE_POSTGRES_SSLMODE=disable", "WHALEGATE_BOARD_PASSWORD=" + cfg.BoardPassword,
+			"WHALEGATE_POSTGRES_SSLMODE=disable", "WHALEGATE_BOARD_PASSWORD=" + cfg.BoardPassword, "WHALEGATE_OPS_PASSWORD=" + cfg.OpsPassword,
+			"WHALEGATE_PROMETHEUS_URL=" + cfg.PrometheusURL,
 		},
 	})
 	if err != nil {

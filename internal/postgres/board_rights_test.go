@@ -94,35 +94,48 @@ func TestD2TheBoardsRoleCanDoNothingElseWhileStale(t *testing.T) {
 	}
 }
 
-func TestD2TheBoardsRightsAreExactlyItsViews(t *testing.T) {
+// Grafana's roles may read the views of their schema, and do nothing else.
+func TestD2TheRightsOfGrafanasRolesAreExactlyTheirViews(t *testing.T) {
+	for _, tt := range []struct{ role, schema, functions string }{
+		{"whalegate_board", "board", "board_health decision_surface"},
+		{"whalegate_ops", "ops", "board_health ops_database ops_sessions ops_since ops_span ops_tables ops_truth ops_waiting whalegate_now"},
+	} {
+		t.Run(tt.role, func(t *testing.T) { checkRights(t, tt.role, tt.schema, tt.functions) })
+	}
+}
+
+func checkRights(t *testing.T, role, schema, functions string) {
 	db, _ := newBoard(t)
+	fill := strings.NewReplacer("ROLE", "'"+role+"'", "SCHEMA", "'"+schema+"'").Replace
 	const ours = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_toast%'"
 	for _, tt := range []struct{ what, sql, want string }{
 		{"functions", `SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-			WHERE ` + ours + ` AND has_function_privilege('whalegate_board', p.oid, 'EXECUTE')`, "board_health decision_surface"},
-		{"relations that it may do anything with, beside reading the board's views", `SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+			WHERE ` + ours + ` AND has_function_privilege(ROLE, p.oid, 'EXECUTE')`, functions},
+		{"functions that are not the owner's, or find names where others can put them", `SELECT p.proname FROM pg_proc p
+			WHERE p.pronamespace = 'public'::regnamespace AND has_function_privilege(ROLE, p.oid, 'EXECUTE') AND p.prosecdef AND NOT 'search_path=public, pg_temp' = ANY (coalesce(p.proconfig, '{}'))`, ""},
+		{"relations that it may do anything with, beside reading its views", `SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 			WHERE ` + ours + ` AND (
-				has_table_privilege('whalegate_board', c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
-				OR c.relkind <> 'i' AND has_any_column_privilege('whalegate_board', c.oid, 'INSERT, UPDATE, REFERENCES')
-				OR has_any_column_privilege('whalegate_board', c.oid, 'SELECT') AND NOT (n.nspname = 'board' AND c.relkind = 'v'))`, ""},
-		{"views of the board that it may not read", `SELECT c.relname FROM pg_class c
-			WHERE c.relnamespace = 'board'::regnamespace AND NOT has_table_privilege('whalegate_board', c.oid, 'SELECT')`, ""},
-		{"things in the board's schema that are no view, or a view without a barrier, or not the owner's", `SELECT c.relname FROM pg_class c
-			WHERE c.relnamespace = 'board'::regnamespace AND NOT (
+				has_table_privilege(ROLE, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
+				OR c.relkind <> 'i' AND has_any_column_privilege(ROLE, c.oid, 'INSERT, UPDATE, REFERENCES')
+				OR has_any_column_privilege(ROLE, c.oid, 'SELECT') AND NOT (n.nspname = SCHEMA AND c.relkind = 'v'))`, ""},
+		{"views that it may not read", `SELECT c.relname FROM pg_class c
+			WHERE c.relnamespace = SCHEMA::regnamespace AND NOT has_table_privilege(ROLE, c.oid, 'SELECT')`, ""},
+		{"things in its schema that are no view, or a view without a barrier, or not the owner's", `SELECT c.relname FROM pg_class c
+			WHERE c.relnamespace = SCHEMA::regnamespace AND NOT (
 				c.relkind = 'v' AND coalesce('security_barrier=true' = ANY (c.reloptions) OR 'security_barrier=on' = ANY (c.reloptions), false)
 				AND c.relowner = (SELECT relowner FROM pg_class WHERE oid = 'public.signals'::regclass))`, ""},
-		{"views of the board that run with the rights of who asks", `SELECT c.relname FROM pg_class c
-			WHERE c.relnamespace = 'board'::regnamespace AND 'security_invoker=true' = ANY (c.reloptions)`, ""},
-		{"schemas that it may make things in", `SELECT n.nspname FROM pg_namespace n WHERE has_schema_privilege('whalegate_board', n.oid, 'CREATE')`, ""},
-		{"schemas of ours that it may look into", `SELECT n.nspname FROM pg_namespace n WHERE ` + ours + ` AND n.nspname <> 'public' AND has_schema_privilege('whalegate_board', n.oid, 'USAGE')`, "board"},
-		{"databases that it may make things in", `SELECT datname FROM pg_database WHERE datname = current_database() AND has_database_privilege('whalegate_board', oid, 'CREATE, TEMPORARY')`, ""},
-		{"roles that it is a member of", `SELECT r.rolname FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid WHERE m.member = 'whalegate_board'::regrole`, ""},
-		{"attributes", `SELECT rolname FROM pg_roles WHERE rolname = 'whalegate_board' AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)`, ""},
-		{"connection limit", `SELECT rolconnlimit::text FROM pg_roles WHERE rolname = 'whalegate_board'`, "60"},
-		{"settings", `SELECT unnest(setconfig) FROM pg_db_role_setting WHERE setrole = 'whalegate_board'::regrole`,
+		{"views that run with the rights of who asks", `SELECT c.relname FROM pg_class c
+			WHERE c.relnamespace = SCHEMA::regnamespace AND 'security_invoker=true' = ANY (c.reloptions)`, ""},
+		{"schemas that it may make things in", `SELECT n.nspname FROM pg_namespace n WHERE has_schema_privilege(ROLE, n.oid, 'CREATE')`, ""},
+		{"schemas of ours that it may look into", `SELECT n.nspname FROM pg_namespace n WHERE ` + ours + ` AND n.nspname <> 'public' AND has_schema_privilege(ROLE, n.oid, 'USAGE')`, schema},
+		{"databases that it may make things in", `SELECT datname FROM pg_database WHERE datname = current_database() AND has_database_privilege(ROLE, oid, 'CREATE, TEMPORARY')`, ""},
+		{"roles that it is a member of", `SELECT r.rolname FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid WHERE m.member = ROLE::regrole`, ""},
+		{"attributes", `SELECT rolname FROM pg_roles WHERE rolname = ROLE AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)`, ""},
+		{"connection limit", `SELECT rolconnlimit::text FROM pg_roles WHERE rolname = ROLE`, "60"},
+		{"settings", `SELECT unnest(setconfig) FROM pg_db_role_setting WHERE setrole = ROLE::regrole`,
 			"default_transaction_read_only=on idle_in_transaction_session_timeout=10s statement_timeout=5s"},
 	} {
-		rows, err := db.Query(t.Context(), tt.sql)
+		rows, err := db.Query(t.Context(), fill(tt.sql))
 		if err != nil {
 			t.Fatal(err)
 		}

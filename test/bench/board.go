@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -31,9 +32,37 @@ const (
 		FROM generate_series(1, 360) n`
 )
 
-var timeFilter = regexp.MustCompile(`\$__timeFilter\((\w+)\)`)
+// What the incident board reads beside the runs, at its worst: failures in every
+// tenth run, a dirty wallet in every minute, a check that fails all the time.
+var weekOfIncidents = []string{
+	`UPDATE ingest_runs SET failures = '{"rate_limited": 25, "timeout": 3}', status = 'partial' WHERE run_id % 10 = 0`,
+	`UPDATE wallet_snapshots s SET is_dirty = true, dirty_reason = 'transient_collapse'
+		FROM generate_series(0, 10079) n, LATERAL (SELECT $1::timestamptz - n * interval '1 minute' - interval '1 minute', '0x' || lpad(to_hex((1 + n % 200) * 16777259::bigint), 40, '0')) x (m, w)
+		WHERE s.timestamp = x.m AND s.wallet_id = x.w`,
+	`INSERT INTO signal_cycles SELECT DISTINCT timestamp, CASE WHEN extract(minute FROM timestamp) = 5 THEN 'blocked' ELSE 'computed' END, timestamp, CASE WHEN extract(minute FROM timestamp) = 5 THEN 'STALE' ELSE 'HEALTHY' END,
+		CASE WHEN extract(minute FROM timestamp) = 5 THEN '{coverage,run_failed}' ELSE '{}' END::text[], '{}'::text[] FROM signals`,
+	`INSERT INTO qa_events (day, check_id, stage, severity, subject, action_taken, occurrences, first_ts, last_ts)
+		SELECT ($1::timestamptz - n * interval '1 day')::date, c, 'ingestion', 'warning', a, 'degraded', 100, $1::timestamptz - n * interval '1 day', $1::timestamptz - n * interval '1 day' FROM generate_series(0, 6) n, unnest('{S1,S2,S3,S5,S6,U1,U5,G0,G3,G4}'::text[]) c, unnest('{HYPE,BTC,ETH}'::text[]) a`,
+	`INSERT INTO wallet_universe_runs (as_of_ts, status, source, n_requested, n_received, duration_ms) SELECT $1::timestamptz - n * interval '6 hours', 'success', 'stats-data', 200, 200, 900 FROM generate_series(0, 27) n`,
+	`INSERT INTO alert_deliveries (alert_id, receiver, kind, state, delivered_at, created_at) SELECT id, r, 'firing', 'delivered', timestamp, timestamp FROM alerts, unnest('{a,b,c,d}'::text[]) r`,
+	`INSERT INTO health_transitions (ts, from_state, to_state, reasons) SELECT $1::timestamptz - n * interval '10 minutes', 'HEALTHY', CASE n % 3 WHEN 0 THEN 'HEALTHY' WHEN 1 THEN 'DEGRADED' ELSE 'STALE' END, '{coverage}' FROM generate_series(0, 1000) n`,
+}
 
-// measureBoard asks every query of the board as its role, over the longest
+var (
+	timeFilter = regexp.MustCompile(`\$__timeFilter\((\w+)\)`)
+	timeGroup  = regexp.MustCompile(`\$__timeGroup\((\w+), \$__interval\)`)
+)
+
+// measuredBoards are the boards, who asks their queries, and over how long.
+var measuredBoards = []struct {
+	uid, role, what string
+	days            int
+}{
+	{dashboards.TradingUID, "whalegate_board", "any query of the trading board, 30 days of signals shown, 7 of snapshots stored", 30},
+	{dashboards.IncidentUID, "whalegate_ops", "any query of the incident board, 7 days of runs and snapshots", 7},
+}
+
+// measureBoard asks every query of the boards as their roles, over the longest
 // range that is kept.
 func measureBoard(ctx context.Context, b *bench) error {
 	if err := b.database(ctx, "board"); err != nil {
@@ -63,34 +92,48 @@ func measureBoard(ctx context.Context, b *bench) error {
 			return err
 		}
 	}
-	if err := execute(ctx, owner, theirContributors, theirPositioning, "VACUUM ANALYZE"); err != nil {
+	if err := execute(ctx, owner, theirContributors, theirPositioning); err != nil {
 		return err
 	}
-	board, err := b.connect(ctx, "whalegate_board", "board")
-	if err != nil {
+	for _, sql := range weekOfIncidents {
+		var args []any
+		if strings.Contains(sql, "$1") {
+			args = append(args, boundary)
+		}
+		if _, err := owner.Exec(ctx, sql, args...); err != nil {
+			return err
+		}
+	}
+	if err := execute(ctx, owner, "VACUUM ANALYZE"); err != nil {
 		return err
 	}
-	defer board.Close(ctx)
 	for _, state := range []struct{ what, prepare string }{
-		{"any board query, 30 days of signals shown, 7 of snapshots stored", "SELECT"},
-		{"… while STALE, the whole last day failed", failLastDay},
+		{"", "SELECT"},
+		{"… while STALE, the whole last day failed: ", failLastDay},
 	} {
 		if err := execute(ctx, owner, state.prepare); err != nil {
 			return err
 		}
-		if err := b.askBoard(ctx, board, state.what, now); err != nil {
-			return err
+		for _, m := range measuredBoards {
+			list, err := boardQueries(m.uid, now.AddDate(0, 0, -m.days), now)
+			if err != nil {
+				return err
+			}
+			conn, err := b.connect(ctx, m.role, "board")
+			if err != nil {
+				return err
+			}
+			err = b.askBoard(ctx, conn, state.what+m.what, list)
+			if err := errors.Join(err, conn.Close(ctx)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
 // askBoard reports the slowest query, and all of them one after the other.
-func (b *bench) askBoard(ctx context.Context, board *pgx.Conn, what string, now time.Time) error {
-	list, err := boardQueries(now)
-	if err != nil {
-		return err
-	}
+func (b *bench) askBoard(ctx context.Context, board *pgx.Conn, what string, list map[string]string) error {
 	const times = 50
 	var worst, slowest, sum float64
 	var name string
@@ -122,18 +165,18 @@ func (b *bench) askBoard(ctx context.Context, board *pgx.Conn, what string, now 
 	return nil
 }
 
-// boardQueries are the queries of the generated board, as Grafana would fill
-// them in for a range of 30 days.
-func boardQueries(now time.Time) (map[string]string, error) {
+// boardQueries are the queries of a generated board, as Grafana would fill them
+// in for a range.
+func boardQueries(uid string, start, end time.Time) (map[string]string, error) {
 	files, err := dashboards.Files()
 	if err != nil {
 		return nil, err
 	}
-	from, to := "'"+now.AddDate(0, 0, -30).Format(time.RFC3339)+"'", "'"+now.Format(time.RFC3339)+"'"
+	from, to := "'"+start.Format(time.RFC3339)+"'", "'"+end.Format(time.RFC3339)+"'"
 	fill := strings.NewReplacer("$__timeFrom()", from, "$__timeTo()", to, "${asset:percentencode}", "HYPE")
 	list := map[string]string{}
 	for _, f := range files {
-		if f.V2 {
+		if f.V2 || f.UID != uid {
 			continue
 		}
 		var tree any
@@ -141,7 +184,9 @@ func boardQueries(now time.Time) (map[string]string, error) {
 			return nil, err
 		}
 		collect(tree, "annotations", func(name, sql string) {
-			list[name] = fill.Replace(timeFilter.ReplaceAllString(sql, "$1 BETWEEN "+from+" AND "+to))
+			sql = timeFilter.ReplaceAllString(sql, "$1 BETWEEN "+from+" AND "+to)
+			sql = timeGroup.ReplaceAllString(sql, "floor(extract(epoch FROM $1) / 1200) * 1200")
+			list[name] = fill.Replace(sql)
 		})
 	}
 	return list, nil
