@@ -32,12 +32,16 @@ const (
 		FROM generate_series(1, 360) n`
 )
 
-// What the incident board reads beside the runs, at its worst: failures in every
-// tenth run, a dirty wallet in every minute, a check that fails all the time.
+// What the incident board reads beside the runs, in a bad week: failures in every
+// tenth run, a dirty wallet in every tenth minute and 15 % of them for an hour,
+// checks that fail every day.
 var weekOfIncidents = []string{
 	`UPDATE ingest_runs SET failures = '{"rate_limited": 25, "timeout": 3}', status = 'partial' WHERE run_id % 10 = 0`,
 	`UPDATE wallet_snapshots s SET is_dirty = true, dirty_reason = 'transient_collapse'
-		FROM generate_series(0, 10079) n, LATERAL (SELECT $1::timestamptz - n * interval '1 minute' - interval '1 minute', '0x' || lpad(to_hex((1 + n % 200) * 16777259::bigint), 40, '0')) x (m, w)
+		FROM generate_series(1, 10079, 10) n, LATERAL (SELECT $1::timestamptz - n * interval '1 minute', '0x' || lpad(to_hex((1 + n % 200) * 16777259::bigint), 40, '0')) x (m, w)
+		WHERE s.timestamp = x.m AND s.wallet_id = x.w`,
+	`UPDATE wallet_snapshots s SET is_dirty = true, dirty_reason = 'transient_collapse'
+		FROM generate_series(1, 60) n, generate_series(1, 30) k, LATERAL (SELECT $1::timestamptz - interval '2 days' - n * interval '1 minute', '0x' || lpad(to_hex(k * 16777259::bigint), 40, '0')) x (m, w)
 		WHERE s.timestamp = x.m AND s.wallet_id = x.w`,
 	`INSERT INTO signal_cycles SELECT DISTINCT timestamp, CASE WHEN extract(minute FROM timestamp) = 5 THEN 'blocked' ELSE 'computed' END, timestamp, CASE WHEN extract(minute FROM timestamp) = 5 THEN 'STALE' ELSE 'HEALTHY' END,
 		CASE WHEN extract(minute FROM timestamp) = 5 THEN '{coverage,run_failed}' ELSE '{}' END::text[], '{}'::text[] FROM signals`,
