@@ -15,7 +15,7 @@ const (
 	nothing     cause = ""
 	stopped     cause = "stopped"  // no run comes any longer
 	gap         cause = "gap"      // minutes without a run, not even a failed one
-	ofDatabase  cause = "database" // what was fetched could not be written
+	ofDatabase  cause = "database" // what was fetched could not be written, or there was no room to
 	ofClock     cause = "clock"    // the snapshot's time is not of the database's present
 	ofUniverse  cause = "universe" // there is no universe to ask for
 	ofExchange  cause = "exchange" // what the exchange answered, or did not
@@ -26,7 +26,7 @@ const (
 // cause of a run that is not clean.
 func (r Run) cause() cause {
 	switch {
-	case r.Failures["database"] > 0 || strings.HasPrefix(r.Error, "not written"):
+	case r.Failures["database"] > 0 || r.noRoom() || strings.HasPrefix(r.Error, "not written"):
 		return ofDatabase
 	case r.Failures["S1"] > 0 || strings.HasPrefix(r.Error, "S1:"):
 		return ofClock
@@ -36,6 +36,9 @@ func (r Run) cause() cause {
 		return ofExchange
 	}
 }
+
+// noRoom tells that the database had no room for the run.
+func (r Run) noRoom() bool { return r.Failures["disk_full"] > 0 }
 
 // broke is what broke the row of clean minutes last, within a quarter of an hour;
 // at is the run, or the minute after which runs are missing.
@@ -67,6 +70,10 @@ func (f *Facts) broke() (c cause, at Run) {
 	return nothing, Run{}
 }
 
+// over tells that what broke a run is past: the newest is clean, and the state not
+// STALE for it any longer.
+func (f *Facts) over() bool { return f.Stored.Runs[0].Clean && !f.stale() }
+
 // missing counts the minutes without a run between the newest run and the oldest
 // one within d.
 func (f *Facts) missing(d time.Duration) (n int) {
@@ -95,15 +102,18 @@ func (r Run) text() string {
 	return text
 }
 
-// mostly is the reason that failed most wallets, "" when none did.
+// mostly is the reason that failed most wallets, "" when none did. What the
+// minute's budget left out only follows from what took so long.
 func (r Run) mostly() (reason string) {
 	for _, name := range slices.Sorted(maps.Keys(r.Failures)) {
-		if reason == "" || r.Failures[name] > r.Failures[reason] {
+		if reason == "" || reason == abandoned || name != abandoned && r.Failures[name] > r.Failures[reason] {
 			reason = name
 		}
 	}
 	return reason
 }
+
+const abandoned = "abandoned"
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 

@@ -78,6 +78,8 @@ func judgeDatabase(f *Facts) *Finding {
 		found.do("wait for two clean minutes: a run from the future has to pass first", "whalegate runbook verify database --watch")
 	case f.locked() != nil:
 		found = f.locked()
+	case f.full() != nil:
+		found = f.full()
 	case f.serviceCannot() != "":
 		found = database.found(f.worst(P2), "the service cannot use the database: %s", f.serviceCannot())
 		found.do("check what the service logs in with, and from where", "journalctl -u whalegate -n 50")
@@ -85,7 +87,7 @@ func judgeDatabase(f *Facts) *Finding {
 		found = database.found(P1, "it takes no write: %s", oneLine(d.WriteError))
 		found.do("see whether the disk is full", "df -h")
 		found.do("see who locks what", showSessions)
-	case c == ofDatabase:
+	case c == ofDatabase && !f.over():
 		found = database.found(f.worst(P2), "minutes could not be written")
 		found.rows("run", []string{at.text()})
 		found.do("if it is over: wait for two clean minutes", "whalegate runbook verify database --watch")
@@ -159,6 +161,39 @@ func (f *Facts) inTheWay() (pid int) {
 	return pid
 }
 
+// full is the finding for a disk without room: the server says so to a write of
+// ours, or the service did not even ask for a minute that it could not keep.
+func (f *Facts) full() *Finding {
+	c, at := f.broke()
+	refused := strings.Contains(f.Database.WriteError, "SQLSTATE "+diskFull)
+	if !refused && (c != ofDatabase || !at.noRoom() || f.over()) {
+		return nil
+	}
+	found := database.found(f.worst(P2), "its disk has no room: nothing is ingested until there is some")
+	if refused {
+		found.figure("a write", "%s", oneLine(f.Database.WriteError))
+	} else {
+		found.rows("run", []string{at.text()})
+	}
+	if !refused && f.Stored.Runs[0].Clean {
+		found.Summary = "its disk had no room; it has again, and two clean minutes are not in yet"
+		found.do("wait for two clean minutes", "whalegate runbook verify database --watch")
+		return found
+	}
+	found.makeRoom()
+	found.do("nothing has to be restarted after it: wait for two clean minutes", "whalegate runbook verify database --watch")
+	return found
+}
+
+const diskFull = "53100" // as the server says it
+
+// makeRoom adds what to do about a disk that is full, or nearly.
+func (f *Finding) makeRoom() {
+	f.do("see what uses it: often it is another program", `df -h; psql "$DATABASE_URL" -c "SELECT relname AS table, pg_size_pretty(pg_total_relation_size(relid)) AS total_size FROM pg_stat_user_tables ORDER BY pg_total_relation_size(relid) DESC LIMIT 10"`)
+	f.do("see what is older than it has to be kept", "whalegate prune --dry-run")
+	f.do("remove that, or give the disk more room", "whalegate prune")
+}
+
 // strained is the finding for a disk that fills up, and for slow statements.
 func (f *Facts) strained() *Finding {
 	var slow, verySlow int
@@ -178,8 +213,7 @@ func (f *Facts) strained() *Finding {
 			severity = P1
 		}
 		found := database.found(severity, "the disk is filling up: %.0f %% free", *free)
-		found.do("see what uses it", `df -h; psql "$DATABASE_URL" -c "SELECT relname AS table, pg_size_pretty(pg_total_relation_size(relid)) AS total_size FROM pg_stat_user_tables ORDER BY pg_total_relation_size(relid) DESC LIMIT 10"`)
-		found.do("give room back: snapshots older than a week are not needed", `psql "$DATABASE_URL" -c "SELECT drop_snapshot_partitions(now() - interval '7 days')"`)
+		found.makeRoom()
 		return found
 	case verySlow > 0 || f.Database.RoundTrip > slowAnswer:
 		found := database.found(P2, "it is slow: %d statements run for over five minutes, and a question about health takes %s", verySlow, f.Database.RoundTrip.Round(time.Millisecond))

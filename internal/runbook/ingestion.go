@@ -12,6 +12,8 @@ const showRuns = `psql "$DATABASE_URL" -c "SELECT timestamp, status, coverage_pc
 // askExchange asks for the state of an account that everybody has.
 const askExchange = `curl -sS -m 10 -w '\n%{http_code} after %{time_total} s\n' -H 'Content-Type: application/json' -d '{"type":"clearinghouseState","user":"0x0000000000000000000000000000000000000000"}' https://api.hyperliquid.xyz/info`
 
+const haltForForm = `whalegate halt --reason "the exchange changed the form of its answers"`
+
 func judgeIngestion(f *Facts) *Finding {
 	c, at := f.broke()
 	hanging := f.Service.Trouble == Hanging
@@ -51,6 +53,7 @@ func judgeIngestion(f *Facts) *Finding {
 	case f.because("null_szi") && c == nothing:
 		found := ingestion.found(f.worst(P2), "sizes cannot be read (%v): the exchange may have changed their form", f.health().Reasons)
 		found.do("look at the checks that failed", `psql "$DATABASE_URL" -c "SELECT check_id, subject, details, occurrences, last_ts FROM qa_events ORDER BY last_ts DESC LIMIT 10"`)
+		found.do("a changed form needs a new version: halt until there is one", haltForForm)
 		return found
 	case c == nothing && (f.because("recovering") || f.because("system_stale")):
 		found := ingestion.found(f.worst(P2), "what was wrong is over, and two clean minutes are not in yet (%v)", f.health().Reasons)
@@ -73,8 +76,7 @@ func (f *Facts) failing(bad Run) *Finding {
 	if h := f.health(); h != nil && h.State == health.Degraded {
 		severity = P2
 	}
-	newest := f.Stored.Runs[0]
-	over := newest.Clean
+	over := f.Stored.Runs[0].Clean
 	reason := bad.mostly()
 	summary := fmt.Sprintf("runs are not good enough, mostly %s", reason)
 	switch {
@@ -85,8 +87,8 @@ func (f *Facts) failing(bad Run) *Finding {
 	case over:
 		summary = fmt.Sprintf("the last run that failed (%s) is over, and two clean minutes are not in yet", reason)
 	}
-	if over && !f.stale() {
-		return nil // it has recovered
+	if f.over() {
+		return nil
 	}
 	found := ingestion.found(severity, "%s", summary)
 	var rows []string
@@ -103,12 +105,12 @@ func (f *Facts) failing(bad Run) *Finding {
 	case "rate_limited", "throttled":
 		found.do("see whether something else uses the exchange from this address, and end it", `ss -tnp state established '( dport = :443 )'`)
 		found.do("or give the service a smaller budget (WHALEGATE_API_WEIGHT=600), and restart it", "sudo systemctl restart whalegate")
-	case "timeout", "connection":
+	case "timeout", "connection", abandoned:
 		found.do("see whether the exchange can be reached", askExchange)
 		found.do("if not: network, name resolution, or an outage of theirs; wait, it tries every minute", "whalegate runbook verify ingestion --watch")
 	case "schema", "malformed", "null", "too_large", "rejected":
 		found.do("look at what the exchange answers: its form has changed, or something answers in its place", askExchange)
-		found.do("a changed form needs a new version: halt until there is one", `whalegate halt --reason "the exchange changed the form of its answers"`)
+		found.do("a changed form needs a new version: halt until there is one", haltForForm)
 	case "server_error":
 		found.do("see whether the exchange announced an outage; wait, it tries every minute", "whalegate runbook verify ingestion --watch")
 	case "accounts_unknown":

@@ -25,6 +25,12 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 
 		{"1: 429 storm", func(f *Facts) { f.storm(3, 200, "rate_limited") }, "ingestion", P1, "signal-lock", 2},
 		{"1: time-outs", func(f *Facts) { f.storm(3, 200, "timeout") }, "ingestion", P1, "signal-lock", 2},
+		{"1: time-outs that leave no time for the rest", func(f *Facts) {
+			f.storm(3, 200, "abandoned")
+			for i := range 3 {
+				f.Stored.Runs[i].Failures = map[string]int{"abandoned": 184, "timeout": 16}
+			}
+		}, "ingestion", P1, "signal-lock", 2},
 		{"1: connection refused", func(f *Facts) { f.storm(3, 200, "connection") }, "ingestion", P1, "signal-lock", 2},
 		{"1: schema change", func(f *Facts) { f.storm(3, 200, "schema") }, "ingestion", P1, "signal-lock", 2},
 		{"1: 30 % of wallets failing", func(f *Facts) { f.storm(3, 60, "server_error") }, "ingestion", P1, "signal-lock", 2},
@@ -142,6 +148,12 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.Service.Metrics["whalegate_runs_unsaved"] = 5
 			f.Database.WriteError = "could not extend file: No space left on device (SQLSTATE 53100)"
 		}, "database", P2, "ingestion", 1},
+		{"7: stopped before the disk is full", func(f *Facts) { f.storm(3, 200, "disk_full") }, "database", P1, "signal-lock", 2},
+		{"7: room again", func(f *Facts) {
+			f.Stored.Runs[1] = bad(1, 200, "disk_full")
+			f.state(health.Stale, "recovering")
+		}, "database", P1, "signal-lock", 2},
+		{"7: recovered", func(f *Facts) { f.Stored.Runs[4] = bad(4, 200, "database") }, "", "", "", 0},
 		{"7: a locked table", func(f *Facts) {
 			f.Database.Unreadable[partRuns] = "canceling statement due to " + lockTimeout
 			f.Stored.Runs = nil
@@ -270,6 +282,48 @@ func checkReport(t *testing.T, r Report) {
 	var text strings.Builder
 	if err := r.WriteText(&text); err != nil || !strings.Contains(text.String(), "trading "+r.Trading) {
 		t.Errorf("text: %v %s", err, text.String())
+	}
+}
+
+// What failed most is named, and what was left out for it is not.
+func TestWhatLeftNoTimeIsNamed(t *testing.T) {
+	for _, tt := range []struct {
+		failures map[string]int
+		want     string
+	}{
+		{nil, ""},
+		{map[string]int{"abandoned": 184, "timeout": 16}, "timeout"},
+		{map[string]int{"abandoned": 184, "timeout": 6, "throttled": 10}, "throttled"},
+		{map[string]int{"abandoned": 200}, "abandoned"},
+		{map[string]int{"schema": 5, "timeout": 5}, "schema"},
+	} {
+		if got := (Run{Failures: tt.failures}).mostly(); got != tt.want {
+			t.Errorf("%v: %q, want %q", tt.failures, got, tt.want)
+		}
+	}
+}
+
+// A full disk is said to be one, whoever met it, and what makes room is said with it.
+func TestAFullDiskIsNamed(t *testing.T) {
+	for name, fault := range map[string]func(*Facts){
+		"kept back":  func(f *Facts) { f.storm(3, 200, "disk_full") },
+		"refused":    func(f *Facts) { f.Database.WriteError = "could not extend file (SQLSTATE 53100)" },
+		"both, late": func(f *Facts) { f.storm(3, 200, "disk_full"); f.Service.Metrics["whalegate_runs_unsaved"] = 3 },
+	} {
+		f := calm()
+		fault(&f)
+		found := Diagnose(f).Findings[0]
+		if !strings.Contains(found.Summary, "no room") || !slices.ContainsFunc(found.Actions, func(a Action) bool { return a.Command == "whalegate prune" }) {
+			t.Errorf("%s: %+v", name, found)
+		}
+		if slices.ContainsFunc(Diagnose(f).Findings, func(f Finding) bool { return f.Slug == "ingestion" }) {
+			t.Errorf("%s: the exchange is blamed", name)
+		}
+	}
+	f := calm()
+	f.Stored.Runs[5] = bad(5, 200, "disk_full")
+	if found := f.full(); found != nil {
+		t.Errorf("it is over: %+v", found)
 	}
 }
 
