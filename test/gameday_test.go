@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -182,7 +183,28 @@ func (g *gameday) detectedAs(state health.State, reason string) {
 func (g *gameday) diagnosed(code int) diagnosis {
 	g.Helper()
 	d := g.awaitDiagnosis(g.played.slug, code)
-	f := d.findings[0]
+	g.named(d.findings[0])
+	return d
+}
+
+// diagnosedBehind waits until diagnose names a cause first and the day's runbook
+// right after it, as what follows from it.
+func (g *gameday) diagnosedBehind(cause string, code int) (d diagnosis) {
+	g.Helper()
+	await(g, "diagnose to name "+cause+" and then "+g.played.slug, func() error {
+		if d = g.diagnose(); len(d.findings) < 2 || d.findings[0].Slug != cause || d.findings[1].Slug != g.played.slug || d.code != code {
+			return fmt.Errorf("it names %v, exit %d: %s", d.summary.Matching, d.code, d.stdout)
+		}
+		return nil
+	})
+	g.named(d.findings[1])
+	g.played.diagnosed = fmt.Sprintf("%s (%s), %s", cause, d.findings[0].Severity, g.played.diagnosed)
+	return d
+}
+
+// named looks at the finding that is the day's.
+func (g *gameday) named(f runbook.Finding) {
+	g.Helper()
 	if len(f.Actions) == 0 || len(f.DoNot) == 0 || !strings.HasSuffix(f.Page, fmt.Sprintf("%d-%s.md", g.played.number, g.played.slug)) {
 		g.Errorf("the finding does not tell what to do: %+v", f)
 	}
@@ -193,7 +215,37 @@ func (g *gameday) diagnosed(code int) diagnosis {
 	if r := g.verify(g.played.slug); r.code == 0 {
 		g.Errorf("verify holds before the recovery: %s", r)
 	}
-	return d
+}
+
+// act carries out the action of a finding whose command begins so, at a terminal,
+// and returns what it printed.
+func (g *gameday) act(f runbook.Finding, command string) string {
+	g.Helper()
+	i := slices.IndexFunc(f.Actions, func(a runbook.Action) bool { return strings.HasPrefix(a.Command, command) })
+	if i < 0 {
+		g.Fatalf("%s does not tell to do %s: %+v", f.Slug, command, f.Actions)
+	}
+	return g.operator().line(g, "an action of "+f.Slug, f.Actions[i].Command)
+}
+
+// operator is somebody at a terminal who means the day's service by a pid.
+func (g *gameday) operator() *operator {
+	o := newOperator(g.world)
+	o.env, o.busy = append(o.env, "DATABASE_URL="+g.pg.URL(writer, dbName)), strconv.Itoa(g.service.cmd.Process.Pid)
+	return o
+}
+
+// blocked waits for a boundary after a minute that health kept from being computed.
+func (g *gameday) blocked(after time.Time, reason string) time.Time {
+	g.Helper()
+	boundary := g.awaitCycle(after, "blocked")
+	if n := get[int](g.world, "SELECT count(*) FROM signals WHERE timestamp = $1", boundary); n != 0 {
+		g.Errorf("%d signals of a blocked boundary", n)
+	}
+	if !get[bool](g.world, "SELECT $2 = ANY(reasons) FROM signal_cycles WHERE timestamp = $1", boundary, reason) {
+		g.Errorf("the boundary was not blocked for %s", reason)
+	}
+	return boundary
 }
 
 // repair does what the runbook says, or what the world does by itself.

@@ -159,12 +159,12 @@ func (o *operator) run(ctx context.Context, stdin, script string, args ...string
 }
 
 // line runs one line of a page, with the addresses of this world in place of the
-// real ones.
-func (o *operator) line(t *testing.T, where, line string) {
+// real ones, and returns what it printed.
+func (o *operator) line(t testing.TB, where, line string) (out string) {
 	t.Helper()
 	text := strings.NewReplacer("http://127.0.0.1:9464", o.world.address, "https://api.hyperliquid.xyz", o.exchange, "https://stats-data.hyperliquid.xyz", o.exchange, "<pid>", o.busy).Replace(line)
-	try := func() error {
-		out, err := o.run(t.Context(), "", text)
+	try := func() (err error) {
+		out, err = o.run(t.Context(), "", text)
 		var exit *exec.ExitError
 		const cutShort = 128 + int(syscall.SIGPIPE) // head had enough
 		if errors.As(err, &exit) && (tells.MatchString(line) && exit.ExitCode() <= 2 || strings.Contains(line, "| head") && exit.ExitCode() == cutShort) {
@@ -177,11 +177,12 @@ func (o *operator) line(t *testing.T, where, line string) {
 	}
 	if awaited.MatchString(line) {
 		await(t, where+": "+line, try)
-		return
+		return out
 	}
 	if err := try(); err != nil {
 		t.Errorf("%s: %s: %v", where, line, err)
 	}
+	return out
 }
 
 // PromQL of the pages: it parses, and every metric in it exists.

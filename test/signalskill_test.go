@@ -7,11 +7,11 @@ import (
 	"github.com/whalegate/whalegate/internal/health"
 )
 
-// slowSignals makes each insert of a signal take a while, of real time.
-func (w *world) slowSignals() {
+// slowSignals makes each insert of a signal take so many seconds, of real time.
+func (w *world) slowSignals(seconds string) {
 	w.Helper()
 	_, err := w.db.Exec(w.Context(), `
-		CREATE FUNCTION slow_signals() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.2); RETURN NEW; END';
+		CREATE FUNCTION slow_signals() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(`+seconds+`); RETURN NEW; END';
 		CREATE TRIGGER slow_signals BEFORE INSERT ON signals FOR EACH ROW EXECUTE FUNCTION slow_signals()`)
 	must(w, err)
 }
@@ -23,7 +23,7 @@ func TestKilledInTheMiddleOfAComputation(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.awaitCycle(time.Time{}, "computed")
-	w.slowSignals()
+	w.slowSignals("0.2")
 	for range 4 {
 		before := get[int](w, "SELECT count(*) FROM signals")
 		w.awaitTrue("signals to be written", writingSignals)
@@ -47,7 +47,7 @@ func TestAHaltInTheMiddleOfAComputation(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.awaitCycle(time.Time{}, "computed")
-	w.slowSignals()
+	w.slowSignals("0.2")
 	w.awaitTrue("signals to be written", writingSignals)
 	boundary := w.clock.Now().Truncate(5 * time.Minute)
 	if _, err := health.Stop(t.Context(), w.db, "in the middle", "test"); err != nil {

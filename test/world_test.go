@@ -35,6 +35,7 @@ type world struct {
 	pg       *server.Server
 	db       *pgxpool.Pool // as the superuser
 	exchange string        // URL
+	market   *process      // the exchange
 	service  *process
 	address  string   // URL of the service
 	env      []string // how commands find a world that was not made here
@@ -110,9 +111,15 @@ func (w *world) moveTime(db *pgxpool.Pool) {
 
 func (w *world) openExchange(args ...string) {
 	w.Helper()
-	simulator := launch(w, nil, append([]string{"simulate", "--test-clock", w.clockText(), "--listen-address=127.0.0.1:0", "--origin", w.origin.Format(time.RFC3339),
+	w.openExchangeAt("127.0.0.1:0", args...)
+	w.exchange = w.market.logged(w, "simulator started")["address"].(string)
+}
+
+// openExchangeAt starts the exchange at an address.
+func (w *world) openExchangeAt(address string, args ...string) {
+	w.Helper()
+	w.market = launch(w, nil, append([]string{"simulate", "--test-clock", w.clockText(), "--listen-address=" + address, "--origin", w.origin.Format(time.RFC3339),
 		fmt.Sprintf("--seed=%d", seed), fmt.Sprintf("--rows=%d", rows), fmt.Sprintf("--active=%d", active), "--weight=0", "--latency=0s"}, args...)...)
-	w.exchange = simulator.logged(w, "simulator started")["address"].(string)
 }
 
 // environ is how every command finds the world.

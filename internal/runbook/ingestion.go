@@ -1,7 +1,9 @@
 package runbook
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/whalegate/whalegate/internal/health"
@@ -35,6 +37,12 @@ func judgeIngestion(f *Facts) *Finding {
 		found.do("wait two minutes if it was started just now", "whalegate runbook verify ingestion --watch")
 		found.do("read its log", "journalctl -u whalegate -n 100")
 		return found
+	case f.Stored != nil && f.because("null_szi") && (c == nothing || c != stopped && f.Stored.Runs[0].Clean):
+		// Such a run counts as clean; one that failed before it is another matter.
+		found := ingestion.found(f.worst(P2), "sizes cannot be read (%v): the exchange may have changed their form", f.health().Reasons)
+		found.do("look at the checks that failed", `psql "$DATABASE_URL" -c "SELECT check_id, subject, details, occurrences, last_ts FROM qa_events ORDER BY last_ts DESC LIMIT 10"`)
+		found.do("a changed form needs a new version: halt until there is one", haltForForm)
+		return found
 	case c == gap && f.outlived(at):
 		found := ingestion.found(f.worst(P3), "minutes are missing while the process lived: it was held up or paused")
 		found.figure("missing", "%d minutes within the last hour", f.missing(time.Hour))
@@ -49,11 +57,6 @@ func judgeIngestion(f *Facts) *Finding {
 			found.rows("newest run", []string{fmt.Sprintf("%s %s, coverage %.1f %%, %v", stamp(run.Timestamp), run.Status, run.CoveragePct, run.Failures)})
 		}
 		found.do("ask the service, as the database does not let you in", "curl -s "+f.Service.URL+"/api/v1/status")
-		return found
-	case f.because("null_szi") && c == nothing:
-		found := ingestion.found(f.worst(P2), "sizes cannot be read (%v): the exchange may have changed their form", f.health().Reasons)
-		found.do("look at the checks that failed", `psql "$DATABASE_URL" -c "SELECT check_id, subject, details, occurrences, last_ts FROM qa_events ORDER BY last_ts DESC LIMIT 10"`)
-		found.do("a changed form needs a new version: halt until there is one", haltForForm)
 		return found
 	case c == nothing && (f.because("recovering") || f.because("system_stale")):
 		found := ingestion.found(f.worst(P2), "what was wrong is over, and two clean minutes are not in yet (%v)", f.health().Reasons)
@@ -148,16 +151,23 @@ func (f *Finding) checks(facts *Facts, letter string) {
 }
 
 func ingestionRecovery(f *Facts) []Criterion {
-	const clean, coverage, age = "two consecutive clean cycles", "coverage at least 90 %", "snapshot at most 2 minutes old"
+	const clean, coverage, age, sizes = "two consecutive clean cycles", "coverage at least 90 %", "snapshot at most 2 minutes old", "sizes of every asset readable"
 	h := f.health()
 	if h == nil {
 		why := "nobody could be asked"
-		return []Criterion{unsure(clean, why), unsure(coverage, why), unsure(age, why)}
+		return []Criterion{unsure(clean, why), unsure(coverage, why), unsure(age, why), unsure(sizes, why)}
+	}
+	var unreadable []string // a run of such sizes counts as clean: it is complete
+	for _, reason := range h.Reasons {
+		if asset, ok := strings.CutPrefix(reason, "null_szi:"); ok {
+			unreadable = append(unreadable, "not of "+asset)
+		}
 	}
 	return []Criterion{
 		holds(clean, h.CleanRuns >= 2, "%d in a row", h.CleanRuns),
 		holds(coverage, h.CoveragePct != nil && *h.CoveragePct >= 90, "%s", figure(h.CoveragePct, "%.1f %%")),
 		holds(age, h.AgeSeconds != nil && *h.AgeSeconds <= 120, "%s", figure(h.AgeSeconds, "%.0f s")),
+		holds(sizes, len(unreadable) == 0, "%s", cmp.Or(strings.Join(unreadable, ", "), "yes")),
 	}
 }
 

@@ -303,6 +303,30 @@ func TestWhatLeftNoTimeIsNamed(t *testing.T) {
 	}
 }
 
+// Sizes that cannot be read now are the news, whatever failed before.
+func TestSizesThatCannotBeReadAreNotAnOldFailure(t *testing.T) {
+	for name, before := range map[string]func(*Facts){
+		"nothing":    func(*Facts) {},
+		"a failure":  func(f *Facts) { f.Stored.Runs[5] = bad(5, 200, "timeout") },
+		"a gap":      func(f *Facts) { f.Stored.Runs = slices.Delete(f.Stored.Runs, 4, 6) },
+		"a database": func(f *Facts) { f.Stored.Runs[5] = bad(5, 200, "database") },
+	} {
+		f := calm()
+		before(&f)
+		f.state(health.Stale, "null_szi:BTC")
+		found := judgeIngestion(&f)
+		if found == nil || !strings.Contains(found.Summary, "sizes cannot be read") || !slices.ContainsFunc(found.Actions, func(a Action) bool { return a.Command == haltForForm }) {
+			t.Errorf("%s: %+v", name, found)
+		}
+	}
+	f := calm()
+	f.Stored.Runs = nil
+	f.state(health.Stale, "null_szi:BTC")
+	if found := judgeIngestion(&f); found == nil {
+		t.Error("without a run: nothing is found")
+	}
+}
+
 // A full disk is said to be one, whoever met it, and what makes room is said with it.
 func TestAFullDiskIsNamed(t *testing.T) {
 	for name, fault := range map[string]func(*Facts){

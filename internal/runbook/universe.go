@@ -25,7 +25,7 @@ func judgeUniverse(f *Facts) *Finding {
 	case u.Wallets == 0 && failed > 0:
 		found = universe.found(P1, "there is no universe: the refresh fails, and nothing can be snapshotted")
 	case last.Warnings >= maxWarnings:
-		found = universe.found(P2, "churn is too high for the %dth time in a row: the last good universe is kept", last.Warnings)
+		found = universe.found(P2, "churn is too high, %d times in a row: the last good universe is kept", last.Warnings)
 	case failed > 1:
 		found = universe.found(P2, "the last %d refreshes failed: the last good universe is kept", failed)
 	case failed == 1:
