@@ -27,17 +27,17 @@ var ingestionDays = []day{
 		d := g.diagnosed(2)
 		g.says(d, "timeout")
 		g.repair(g.clear)
-		g.act(d.findings[0], "whalegate runbook verify")
 		g.recovers(failed)
+		g.act(d.findings[0], "whalegate runbook verify")
 	}},
 	{1, "connection refused", func(g *gameday) {
 		failed := g.fails("connection", func() { g.market.kill() })
 		d := g.diagnosed(2)
 		g.says(d, "connection")
 		g.repair(func() { g.openExchangeAt(strings.TrimPrefix(g.exchange, "http://")) })
-		g.act(d.findings[0], "whalegate runbook verify")
-		g.act(d.findings[0], "curl") // it answers again
 		g.recovers(failed)
+		g.act(d.findings[0], "curl") // it answers again
+		g.act(d.findings[0], "whalegate runbook verify")
 	}},
 	{1, "schema change: sizes under another name", func(g *gameday) {
 		start := g.newest()
@@ -74,8 +74,8 @@ var ingestionDays = []day{
 		d := g.diagnosed(2)
 		g.says(d, "server_error")
 		g.repair(g.clear)
-		g.act(d.findings[0], "whalegate runbook verify")
 		g.recovers(failed)
+		g.act(d.findings[0], "whalegate runbook verify")
 	}},
 	{1, "15 % of wallets failing", func(g *gameday) {
 		start := g.newest()
@@ -97,8 +97,8 @@ var ingestionDays = []day{
 			g.Errorf("%d signals miss a wallet", n)
 		}
 		g.repair(g.clear)
-		g.act(d.findings[0], "whalegate runbook verify")
 		g.recovered()
+		g.act(d.findings[0], "whalegate runbook verify")
 		g.checkTruth()
 	}},
 	{1, "collector paused past ten minutes", func(g *gameday) {

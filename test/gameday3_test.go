@@ -33,12 +33,15 @@ var signalLockDays = []day{
 		}
 		g.act(d.findings[1], "whalegate status") // which tells what to mend, and nothing more is done
 		g.repair(g.clear)
-		for !g.locksAlone(blocked) {
+		for rounds := 0; !g.locksAlone(blocked); rounds++ {
+			if rounds == 3 {
+				g.Fatal("signal-lock was never the first answer")
+			}
 			blocked = g.blockedAgain(failing) // the next boundary came before anybody looked
 			g.repair(g.clear)
 		}
-		g.act(d.findings[1], "whalegate runbook verify")
 		g.recovered()
+		g.act(d.findings[1], "whalegate runbook verify")
 		if n := get[int](g.world, "SELECT count(*) FROM signals WHERE timestamp = $1", blocked); n != 0 {
 			g.Errorf("%d signals of a blocked boundary came later", n)
 		}
