@@ -1,4 +1,4 @@
 package test
 
 // The game days of the other runbooks.
-var alertSpamDays, boardTruthDays, databaseDays, haltDays, crashDays []day
+var alertSpamDays, boardTruthDays, databaseDays, crashDays []day

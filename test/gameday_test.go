@@ -54,6 +54,7 @@ type gameday struct {
 	*world
 	mail     *mailbox
 	guard    *process // the dead man's switch, if the day has one
+	terminal *operator
 	played   played
 	injected time.Time
 	repaired time.Time
@@ -78,16 +79,31 @@ func newGameday(t testing.TB, d day) *gameday {
 	t.Helper()
 	r, err := runbook.Find(fmt.Sprint(d.number))
 	must(t, err)
-	g := &gameday{world: quietWorld(t), mail: newMailbox(t), played: played{day: d, slug: r.Slug}}
+	g := &gameday{played: played{day: d, slug: r.Slug}}
+	g.begin(quietWorld(t))
+	return g
+}
+
+// begin starts the service in a world, with further settings.
+func (g *gameday) begin(w *world, settings ...string) {
+	w.Helper()
+	g.world, g.mail, g.terminal = w, newMailbox(w.TB), nil
 	// A crash of the server loses nothing that was committed, as in life.
-	_, err = g.db.Exec(t.Context(), "ALTER DATABASE "+dbName+" SET synchronous_commit = on")
-	must(t, err)
-	g.env = append(g.environ(), "WHALEGATE_RECEIVERS_FILE="+receiversFile(t, map[string]string{"mail": "webhook+" + g.mail.URL}))
+	_, err := g.db.Exec(g.Context(), "ALTER DATABASE "+dbName+" SET synchronous_commit = on")
+	must(g, err)
+	g.env = append(append(g.environ(), settings...), "WHALEGATE_RECEIVERS_FILE="+receiversFile(g, map[string]string{"mail": "webhook+" + g.mail.URL}))
 	g.run()
 	g.awaitHealth(health.Healthy, "")
 	g.awaitDiagnosis("", 0)
 	g.readBoards()
-	return g
+}
+
+// moveTo leaves the world for another one.
+func (g *gameday) moveTo(w *world, settings ...string) {
+	g.Helper()
+	g.stopReading()
+	g.service.end(g)
+	g.begin(w, settings...)
 }
 
 // watch starts the dead man's switch.

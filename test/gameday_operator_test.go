@@ -1,0 +1,71 @@
+package test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/whalegate/whalegate/internal/postgres/server"
+	"github.com/whalegate/whalegate/internal/runbook"
+)
+
+// carryOut runs a command that the finding tells, as an administrator of the
+// database would at a terminal. It begins as told here; of what stands in it for
+// the operator's own words, each is given after what it replaces.
+func (g *gameday) carryOut(d diagnosis, command string, words ...string) error {
+	g.Helper()
+	i := slices.IndexFunc(d.findings[0].Actions, func(a runbook.Action) bool { return strings.HasPrefix(a.Command, command) })
+	if i < 0 {
+		g.Fatalf("the finding tells of no %q: %+v", command, d.findings[0].Actions)
+	}
+	if g.terminal == nil {
+		g.terminal = newOperator(g.world)
+	}
+	o := g.terminal
+	o.env = append(o.env, "DATABASE_URL="+g.pg.URL(server.Superuser, dbName), "WHALEGATE_SERVICE_URL="+g.address)
+	out, err := o.run(g.Context(), "", strings.NewReplacer(words...).Replace(d.findings[0].Actions[i].Command))
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+// open is how many rows of the decision surface the board's role can read.
+func (g *gameday) open() int {
+	g.Helper()
+	conn, err := pgx.Connect(g.Context(), g.pg.URL("whalegate_board", dbName))
+	must(g, err)
+	defer conn.Close(context.WithoutCancel(g.Context()))
+	var rows int
+	must(g, conn.QueryRow(g.Context(), surface).Scan(&rows))
+	return rows
+}
+
+// awaitOpen waits until there is something on the boards that could be masked.
+func (g *gameday) awaitOpen() {
+	g.Helper()
+	await(g, "something on the boards", func() error {
+		if g.open() == 0 {
+			return errors.New("nothing yet")
+		}
+		return nil
+	})
+}
+
+// awaitAnnounced waits until so many outages have been announced to the mailbox.
+func (g *gameday) awaitAnnounced(outages int) {
+	g.Helper()
+	await(g, "the outage to be announced", func() error {
+		n := 0
+		for _, name := range g.mail.names() {
+			if name == fired {
+				n++
+			}
+		}
+		return differs(n, outages)
+	})
+}
