@@ -1,4 +1,3 @@
 package test
 
-// The game days of the other runbooks.
-var alertSpamDays, boardTruthDays, databaseDays, crashDays []day
+var alertSpamDays, boardTruthDays, crashDays []day

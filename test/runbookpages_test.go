@@ -83,6 +83,10 @@ func TestEveryCommandOfThePagesRuns(t *testing.T) {
 	w.awaitHealth(health.Healthy, "")
 	w.awaitCycle(w.origin, "computed")
 	o := newOperator(w)
+	idle, err := pgx.Connect(t.Context(), w.pg.URL(writer, dbName))
+	must(t, err)
+	t.Cleanup(func() { _ = idle.Close(context.Background()) }) // a page ends it
+	o.busy = strconv.Itoa(int(idle.PgConn().PID()))
 	ran := map[string]int{}
 	list := blocks(t)
 	// First what an administrator does: it makes the operator's login.
@@ -138,10 +142,6 @@ func newOperator(w *world) *operator {
 	tools := openDir(w)
 	must(w, os.Symlink(binary, filepath.Join(tools, "whalegate")))
 	o := &operator{world: w, address: w.pg.URL("ann", dbName)}
-	idle, err := pgx.Connect(w.Context(), w.pg.URL(writer, dbName))
-	must(w, err)
-	w.Cleanup(func() { _ = idle.Close(context.Background()) }) // a page ends it
-	o.busy = strconv.Itoa(int(idle.PgConn().PID()))
 	o.env = append(w.environ(), "PATH="+tools+":"+bin+":"+os.Getenv("PATH"), "HOME="+os.Getenv("HOME"), "DATABASE_URL="+o.address, "PGHOST=127.0.0.1",
 		"PGPORT="+strconv.Itoa(w.pg.Port()), "WHALEGATE_SERVICE_URL="+w.address, "USER=ann")
 	return o

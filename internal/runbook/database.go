@@ -58,6 +58,8 @@ func judgeDatabase(f *Facts) *Finding {
 	switch {
 	case d.Trouble.asksWrongly() && (f.Service.answers() && f.Service.Ready || f.Stored != nil):
 		return f.troubled(P3)
+	case d.Trouble.asksWrongly() && f.Service.answers():
+		return f.troubled(P1) // nor is the service let in: it is not this login alone
 	case d.Trouble.asksWrongly():
 		return f.troubled(P2)
 	case d.Trouble != "":

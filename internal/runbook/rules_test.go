@@ -176,6 +176,10 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.state(health.Stale, "run_failed", "coverage")
 		}, "database", P1, "signal-lock", 2},
 		{"7: wrong password, the service lives", func(f *Facts) { f.unasked(LoginRefused, "password authentication failed") }, "database", P3, "", 3},
+		{"7: nobody is let in, nor is the service", func(f *Facts) {
+			f.unasked(LoginRefused, "pg_hba.conf rejects connection")
+			f.Service.Ready, f.Service.NotReady = false, "pg_hba.conf rejects connection"
+		}, "database", P1, "", 2},
 		{"7: no such database, nobody there", func(f *Facts) {
 			f.unasked(NoDatabase, "does not exist")
 			f.died()

@@ -1,0 +1,197 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/postgres/server"
+)
+
+// databaseDays are the game days of runbook 7.
+var databaseDays = []day{
+	{7, "PostgreSQL stopped for more than ten minutes", func(g *gameday) {
+		g.watch()
+		last := g.newest()
+		g.inject(func() { must(g, g.pg.Stop()) })
+		g.detected("the service to say that it cannot", g.notReady)
+		d := g.diagnosed(2)
+		if d.summary.State != "UNKNOWN" || d.summary.Trading != "NO" {
+			g.Errorf("the summary: %+v", d.summary)
+		}
+		g.awaitStatus(health.Stale, "database")
+		g.awaitAnnounced(1)
+		g.awaitMetric("whalegate_runs_unsaved", 3)
+		g.repair(func() { must(g, g.pg.Restart(g.Context())) })
+		g.guard.logged(g, "the database answers again; what was said without it is entered")
+		g.recovered()
+		g.awaitAnnounced(1)
+		g.awaitLostMinutes(last)
+	}},
+	{7, "PostgreSQL crashes while a snapshot is written, and is started again", func(g *gameday) {
+		g.slowly("wallet_snapshots", 0.005)
+		g.awaitTrue("a snapshot to be written", "EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'whalegate run' AND query LIKE 'COPY%' AND state = 'active')")
+		last := g.newest()
+		g.inject(func() { must(g, g.pg.Kill()) })
+		g.detected("the service to say that it cannot", g.notReady)
+		g.diagnosed(2)
+		g.awaitMetric("whalegate_runs_unsaved", 1)
+		g.repair(func() { must(g, g.pg.Restart(g.Context())) })
+		g.awaitTrue("the database to take things", "true")
+		g.normally("wallet_snapshots")
+		g.recovered()
+		g.awaitLostMinutes(last)
+	}},
+	{7, "PostgreSQL lets nobody in", func(g *gameday) {
+		last := g.newest()
+		file := filepath.Join(filepath.Dir(g.pg.LogFile()), "pg_hba.conf")
+		before, err := os.ReadFile(file)
+		must(g, err)
+		g.inject(func() { g.rule(file, "host all all all reject\n") })
+		g.detected("the service to say that it cannot", g.notReady)
+		g.awaitStatus(health.Stale, "database")
+		d := g.diagnosed(2)
+		if !strings.Contains(d.stdout, "login_refused") || d.summary.Trading != "NO" {
+			g.Errorf("the finding: %s", d.stdout)
+		}
+		g.awaitMetric("whalegate_runs_unsaved", 2)
+		g.repair(func() { g.rule(file, string(before)) })
+		g.recovered()
+		g.awaitLostMinutes(last)
+	}},
+	{7, "the service's role has no connection left", func(g *gameday) {
+		last := g.newest()
+		g.inject(func() {
+			g.exec("ALTER ROLE " + writer + " CONNECTION LIMIT 0")
+			g.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '" + writer + "'")
+		})
+		g.detected("the service to say that it cannot", g.notReady)
+		d := g.diagnosed(2)
+		if !strings.Contains(d.stdout, "too_many_sessions") {
+			g.Errorf("the finding: %s", d.stdout)
+		}
+		must(g, g.carryOut(d, `psql "$DATABASE_URL" -c "SELECT usename`))
+		// An operator whom the database lets in is told that the service is not.
+		g.asAdministrator(func() {
+			d := g.diagnosed(2)
+			if !strings.Contains(d.findings[0].Summary, "the service cannot use the database") {
+				g.Errorf("the finding: %s", d.stdout)
+			}
+		})
+		g.awaitMetric("whalegate_runs_unsaved", 2)
+		g.repair(func() { g.exec("ALTER ROLE " + writer + " CONNECTION LIMIT -1") })
+		g.recovered()
+		g.awaitLostMinutes(last)
+	}},
+	{7, "a locked table", func(g *gameday) {
+		locker := g.session()
+		g.inject(func() {
+			_, err := locker.Exec(g.Context(), "BEGIN; LOCK TABLE wallet_snapshots IN ACCESS EXCLUSIVE MODE")
+			must(g, err)
+		})
+		g.endTheSession(locker)
+	}},
+	{7, "a slow statement that the service waits for", func(g *gameday) {
+		locker := g.session()
+		g.exec(`CREATE FUNCTION slow(n integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS 'BEGIN PERFORM pg_sleep(60); RETURN n; END'`)
+		done := make(chan error, 1)
+		g.inject(func() { // an index of a large table, with nobody allowed to write meanwhile
+			go func() {
+				_, err := locker.Exec(context.WithoutCancel(g.Context()), "CREATE INDEX ON ingest_runs (slow(wallets_expected))")
+				done <- err
+			}()
+		})
+		g.endTheSession(locker)
+		if err := <-done; err == nil || !strings.Contains(err.Error(), "57P01") {
+			g.Errorf("the statement ended with %v", err)
+		}
+	}},
+}
+
+func (g *gameday) exec(sql string) {
+	g.Helper()
+	_, err := g.db.Exec(g.Context(), sql)
+	must(g, err)
+}
+
+// notReady objects unless the service lives, and says that it cannot work.
+func (g *gameday) notReady() error {
+	alive, _ := g.ask("GET", g.address+"/-/healthy", "")
+	ready, said := g.ask("GET", g.address+"/-/ready", "")
+	if alive != 200 || ready != 503 {
+		return fmt.Errorf("it answers %d, %d %s", alive, ready, said)
+	}
+	return nil
+}
+
+// awaitLostMinutes waits until what could not be written stands there as failed, and
+// no minute is without a run.
+func (g *gameday) awaitLostMinutes(since time.Time) {
+	g.Helper()
+	g.awaitTrue("the lost minutes", "EXISTS (SELECT FROM ingest_runs WHERE timestamp > $1 AND status = 'failed' AND error LIKE 'not written: %' AND rows_written = 0)", since)
+	g.checkNoGap(since)
+}
+
+// slowly makes each insert into a table take a while, in seconds of real time.
+func (g *gameday) slowly(table string, seconds float64) {
+	g.Helper()
+	g.exec(fmt.Sprintf(`CREATE FUNCTION slow_%[1]s() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(%[2]f); RETURN NEW; END';
+		CREATE TRIGGER slow_%[1]s BEFORE INSERT ON %[1]s FOR EACH ROW EXECUTE FUNCTION slow_%[1]s()`, table, seconds))
+}
+
+func (g *gameday) normally(table string) {
+	g.Helper()
+	g.exec(fmt.Sprintf("DROP TRIGGER slow_%[1]s ON %[1]s", table))
+}
+
+// rule writes the server's rules of who may come in, and ends who is in already.
+func (g *gameday) rule(file, text string) {
+	g.Helper()
+	must(g, os.WriteFile(file, []byte(text), 0o600))
+	g.exec("SELECT pg_reload_conf()")
+	g.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()")
+}
+
+// session is somebody at work in the database, who may be thrown out.
+func (g *gameday) session() *pgx.Conn {
+	g.Helper()
+	conn, err := pgx.Connect(g.Context(), g.pg.URL(server.Superuser, dbName))
+	must(g, err)
+	g.Cleanup(func() { _ = conn.Close(context.Background()) }) // it has been
+	return conn
+}
+
+// endTheSession waits until the session in the way is found, ends it as the finding
+// says, and waits for the recovery.
+func (g *gameday) endTheSession(locker *pgx.Conn) {
+	g.Helper()
+	pid := locker.PgConn().PID()
+	g.detected("a session to wait", func() error {
+		return differs(get[bool](g.world, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid)))", int(pid)), true)
+	})
+	command := fmt.Sprintf(`psql "$DATABASE_URL" -c "SELECT pg_terminate_backend(%d)"`, pid)
+	var d diagnosis
+	await(g, "diagnose to name the session", func() error {
+		if d = g.diagnosed(2); !strings.Contains(d.stdout, fmt.Sprintf("pg_terminate_backend(%d)", pid)) {
+			return fmt.Errorf("%s", d.stdout)
+		}
+		return nil
+	})
+	g.repair(func() { must(g, g.carryOut(d, command)) })
+	g.recovered()
+}
+
+// asAdministrator does something with the login of the database's owner.
+func (g *gameday) asAdministrator(what func()) {
+	g.Helper()
+	before := g.env
+	g.env = append(append([]string{}, before...), "DATABASE_URL="+g.pg.URL(server.Superuser, dbName))
+	what()
+	g.env = before
+}
