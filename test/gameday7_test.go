@@ -112,6 +112,46 @@ var databaseDays = []day{
 			g.Errorf("the statement ended with %v", err)
 		}
 	}},
+	{7, "the disk is short of room", func(g *gameday) {
+		w, dir := crowdedWorld(g.TB)
+		g.moveTo(w, "WHALEGATE_DATABASE_DISK="+dir, "WHALEGATE_DATABASE_DISK_RESERVE=64MiB")
+		last, alive := g.newest(), g.witness()
+		var ballast string
+		g.inject(func() { ballast = fill(g, dir, 40*mib) })
+		g.detectedAs(health.Stale, "run_failed")
+		d := g.diagnosed(2)
+		if !strings.Contains(d.stdout, "disk_full") {
+			g.Errorf("the finding: %s", d.stdout)
+		}
+		must(g, g.carryOut(d, "df -h"))
+		must(g, g.carryOut(d, "whalegate prune --dry-run"))
+		g.repair(func() { must(g, os.Remove(ballast)) })
+		g.recovered()
+		g.checkNoGap(last)
+		alive()
+	}},
+	{7, "the disk is full to the last byte", func(g *gameday) {
+		w, dir := crowdedWorld(g.TB)
+		g.moveTo(w)
+		g.watch()
+		alive := g.witness()
+		// The server ends itself when its log cannot grow: it gets a file of it to write in.
+		g.exec("SELECT pg_switch_wal()")
+		g.exec("CHECKPOINT")
+		last := g.newest()
+		var ballast string
+		g.inject(func() { ballast = fill(g, dir, 0) })
+		g.detectedAs(health.Stale, "")
+		g.awaitMetric("whalegate_runs_unsaved", 2)
+		d := g.diagnosed(2)
+		must(g, g.carryOut(d, "df -h"))
+		g.awaitAnnounced(1)
+		g.repair(func() { must(g, os.Remove(ballast)) })
+		g.recovered()
+		g.awaitAnnounced(1)
+		g.checkNoGap(last)
+		alive()
+	}},
 }
 
 func (g *gameday) exec(sql string) {

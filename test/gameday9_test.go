@@ -1,3 +1,155 @@
 package test
 
-var alertSpamDays, boardTruthDays, crashDays []day
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/whalegate/whalegate/internal/health"
+)
+
+var alertSpamDays, boardTruthDays []day
+
+// crashDays are the game days of runbook 9. In each the process is killed several
+// times and started again at once, as systemd would; the last time nobody does.
+var crashDays = []day{
+	{9, "kill -9 at random points of the cycle", func(g *gameday) {
+		g.slowly("wallet_snapshots", 0.004) // a third of each minute is spent writing
+		g.crashes(4, func() { time.Sleep(time.Duration(rand.Int64N(int64(g.clock.Real(time.Minute))))) })
+	}},
+	{9, "kill -9 while signals are written", func(g *gameday) {
+		g.slowSignals("0.2")
+		g.crashes(3, func() { g.awaitTrue("signals to be written", writingSignals) })
+		g.checkSignals()
+	}},
+	{9, "kill -9 while alerts are delivered", func(g *gameday) {
+		g.restless()
+		g.mail.slow = 200 * time.Millisecond
+		g.crashes(3, func() {
+			// Between the moment that a message is taken from the outbox and the moment that
+			// its delivery is written down.
+			g.awaitTrue("a message to be on its way", "EXISTS (SELECT FROM alert_deliveries WHERE state = 'unknown')")
+			time.Sleep(time.Duration(rand.Int64N(int64(250 * time.Millisecond))))
+		})
+		if n := get[int](g.world, "SELECT count(*) FROM alert_deliveries WHERE attempts > 1"); n == 0 {
+			g.Error("no kill hit a delivery")
+		}
+	}},
+	{9, "memory limit reached", func(g *gameday) {
+		g.watch()
+		g.inject(g.exhaust)
+		if log := g.service.log(); !strings.Contains(log, "out of memory") && !strings.Contains(log, "cannot allocate memory") && !strings.Contains(log, "errno=12") {
+			g.Errorf("it ended of something else: %s", log)
+		}
+		g.stayDead()
+	}},
+}
+
+// crashes kills the service where aim says, so often, and then once more.
+func (g *gameday) crashes(times int, aim func()) {
+	g.Helper()
+	g.watch()
+	for range times {
+		aim()
+		g.service.kill()
+		g.checkWhole()
+		g.run()
+		g.awaitRun(g.newest(), "is_clean") // it goes on
+	}
+	aim()
+	g.inject(g.service.kill)
+	g.stayDead()
+}
+
+// stayDead leaves the service dead until that is announced, and starts it again.
+func (g *gameday) stayDead() {
+	g.Helper()
+	g.detected("nobody to answer", func() error {
+		request, err := http.NewRequestWithContext(g.Context(), http.MethodGet, g.address+"/-/healthy", nil)
+		must(g, err)
+		response, err := http.DefaultClient.Do(request)
+		if err == nil {
+			_ = response.Body.Close() // only whether there is one matters
+			return errors.New("it answers")
+		}
+		return nil
+	})
+	g.awaitHealth(health.Stale, "snapshot_age")
+	d := g.diagnosed(2)
+	if !strings.Contains(d.findings[0].Summary, "the process is gone") {
+		g.Errorf("the finding: %s", d.stdout)
+	}
+	if n := g.open(); n != 0 {
+		g.Errorf("%d rows can be read after ten minutes without a service", n)
+	}
+	g.awaitAnnounced(1)
+	g.repair(g.run) // what systemctl start does
+	g.recovered()
+	g.awaitAnnounced(1)
+}
+
+// restless makes the signals of the service go to and fro, so that there is
+// something to tell at every boundary.
+func (g *gameday) restless() {
+	g.Helper()
+	g.exec(`CREATE FUNCTION restless() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN
+			NEW.exit_cluster_score := CASE WHEN extract(epoch FROM NEW.timestamp)::bigint / 300 % 2 = 0 THEN 10 ELSE 30 END;
+			RETURN NEW;
+		END $$;
+		CREATE TRIGGER restless BEFORE INSERT ON signals FOR EACH ROW EXECUTE FUNCTION restless()`)
+}
+
+// exhaust lets the service have no more memory than it has, and then makes it need
+// more: viewers who send their requests' headers slowly, and many.
+func (g *gameday) exhaust() {
+	g.Helper()
+	if _, err := exec.LookPath("prlimit"); err != nil {
+		missing(g, err)
+	}
+	pid := g.service.cmd.Process.Pid
+	out, err := exec.Command("prlimit", "--pid", strconv.Itoa(pid), fmt.Sprintf("--data=%d", g.memory(pid))).CombinedOutput()
+	if err != nil {
+		g.Fatalf("prlimit: %v %s", err, out)
+	}
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	for range 200 {
+		asking.Go(func() {
+			request, err := http.NewRequestWithContext(g.Context(), http.MethodGet, g.address+"/metrics", nil)
+			if err != nil {
+				return
+			}
+			request.Header.Set("X-Large", strings.Repeat("x", 900<<10))
+			if response, err := http.DefaultClient.Do(request); err == nil {
+				_ = response.Body.Close()
+			}
+		})
+	}
+	await(g, "the service to run out of memory", func() error {
+		select {
+		case <-g.service.exited:
+			return nil
+		default:
+			return errors.New("it lives")
+		}
+	})
+}
+
+// memory is how much a process has, in bytes.
+func (g *gameday) memory(pid int) (bytes int) {
+	g.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	must(g, err)
+	_, after, _ := strings.Cut(string(text), "VmData:")
+	_, err = fmt.Sscanf(after, "%d kB", &bytes)
+	must(g, err)
+	return bytes << 10
+}

@@ -94,6 +94,14 @@ func (m *mailbox) got() []letter {
 	return append([]letter{}, m.letters...)
 }
 
+// names lists what came in words.
+func (m *mailbox) names() (words []string) {
+	for _, l := range m.got() {
+		words = append(words, l.name())
+	}
+	return words
+}
+
 // repeats counts the messages that came more than once.
 func (m *mailbox) repeats() (n int) {
 	m.mu.Lock()

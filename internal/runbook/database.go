@@ -317,7 +317,8 @@ func databaseRecovery(f *Facts) []Criterion {
 	return append(list, holds(disk, math.Floor(*free) > minFreePct, "%.0f %%", *free))
 }
 
-// writes is told by a write that is rolled back, or by the newest run.
+// writes is told by what the service could not write, by a write that is rolled back,
+// or by the newest run.
 func (f *Facts) writes(name string) Criterion {
 	if f.Database.WriteError != "" {
 		return holds(name, false, "%s", oneLine(f.Database.WriteError))
@@ -325,13 +326,19 @@ func (f *Facts) writes(name string) Criterion {
 	if unsaved := f.Service.Metrics["whalegate_runs_unsaved"]; unsaved > 0 {
 		return holds(name, false, "%.0f minutes wait to be written", unsaved)
 	}
-	if f.Database.WriteTried {
-		return holds(name, true, "a row was taken, and rolled back")
-	}
 	if len(f.Stored.Runs) == 0 {
+		if f.Database.WriteTried {
+			return holds(name, true, "a row was taken, and rolled back")
+		}
 		return unsure(name, "this role may not write, and there is no run")
 	}
 	newest, age := f.Stored.Runs[0], f.at().Sub(f.Stored.Runs[0].Timestamp)
-	unwritten := !newest.Clean && newest.cause() == ofDatabase
-	return holds(name, age <= stoppedFrom && !unwritten, "newest run %s, of %s ago", newest.Status, ago(age))
+	switch {
+	case !newest.Clean && newest.cause() == ofDatabase: // a row of ours may still have found room
+		return holds(name, false, "newest run %s", newest.text())
+	case f.Database.WriteTried:
+		return holds(name, true, "a row was taken, and rolled back")
+	default:
+		return holds(name, age <= stoppedFrom, "newest run %s, of %s ago", newest.Status, ago(age))
+	}
 }

@@ -53,6 +53,7 @@ func TestEachRecoveryCriterionIsHeldByItsFigure(t *testing.T) {
 		{database, "no write", func(f *Facts) { f.Database.WriteError = "disk full" }, []int{2}},
 		{database, "no write by this role, and no run", func(f *Facts) { f.Database.WriteTried = false; f.silent(5) }, []int{2}},
 		{database, "minutes wait", func(f *Facts) { f.Service.Metrics["whalegate_runs_unsaved"] = 1 }, []int{2}},
+		{database, "room for a row, and none for a minute", func(f *Facts) { f.Stored.Runs[0] = bad(0, 200, "disk_full") }, []int{2}},
 		{database, "an hour ahead", func(f *Facts) { f.Database.ClockAhead = time.Hour }, []int{3}},
 		{database, "an hour behind", func(f *Facts) { f.Database.ClockAhead = -time.Hour }, []int{3}},
 		{database, "20 % free", func(f *Facts) { *f.Stored.Storage.FreePct = 20 }, []int{4}},
