@@ -50,16 +50,27 @@ func newBoardWorld(t testing.TB) *boardWorld {
 
 func newBoardWorldWith(t testing.TB, prometheusURL string) *boardWorld {
 	t.Helper()
-	home, err := grafana.Find()
-	if err != nil {
+	if _, err := grafana.Find(); err != nil {
 		missing(t, err)
 	}
 	w := &boardWorld{TB: t, now: time.Now().UTC().Truncate(5 * time.Minute).Add(90 * time.Second), pg: startPostgres(t)}
 	must(t, pgtest.Prepare(t.Context(), w.pg, dbName))
+	var err error
 	w.db, err = postgres.Open(t.Context(), w.pg.URL(server.Superuser, dbName), "test")
 	must(t, err)
 	t.Cleanup(w.db.Close)
 	w.setClock(w.now)
+	w.grafana = openGrafana(t, w.pg, prometheusURL)
+	return w
+}
+
+// openGrafana starts a Grafana that shows a database to anonymous viewers.
+func openGrafana(t testing.TB, pg *server.Server, prometheusURL string) *grafana.Server {
+	t.Helper()
+	home, err := grafana.Find()
+	if err != nil {
+		missing(t, err)
+	}
 	port, err := subprocess.FreePort()
 	must(t, err)
 	dir := filepath.Join(openDir(t), "grafana")
@@ -72,14 +83,14 @@ func newBoardWorldWith(t testing.TB, prometheusURL string) *boardWorld {
 			t.Logf("end of Grafana's log:\n%s", log[max(0, len(log)-4000):])
 		}
 	})
-	w.grafana, err = grafana.Start(t.Context(), grafana.Config{
+	g, err := grafana.Start(t.Context(), grafana.Config{
 		Home: home, Dir: dir, Port: port,
-		PostgresAddress: subprocess.Address(w.pg.Port()), Database: dbName, BoardPassword: boardPassword, OpsPassword: opsPassword, AdminPassword: adminPassword,
+		PostgresAddress: subprocess.Address(pg.Port()), Database: dbName, BoardPassword: boardPassword, OpsPassword: opsPassword, AdminPassword: adminPassword,
 		PrometheusURL: prometheusURL,
 	})
 	must(t, err)
-	t.Cleanup(func() { must(t, w.grafana.Stop()) })
-	return w
+	t.Cleanup(func() { must(t, g.Stop()) })
+	return g
 }
 
 // noPrometheus is where nobody answers.

@@ -15,7 +15,7 @@ import (
 	"github.com/whalegate/whalegate/internal/health"
 )
 
-var alertSpamDays, boardTruthDays []day
+var alertSpamDays []day
 
 // crashDays are the game days of runbook 9. In each the process is killed several
 // times and started again at once, as systemd would; the last time nobody does.
@@ -31,12 +31,13 @@ var crashDays = []day{
 	}},
 	{9, "kill -9 while alerts are delivered", func(g *gameday) {
 		g.restless()
-		g.mail.slow = 200 * time.Millisecond
-		g.crashes(3, func() {
-			// Between the moment that a message is taken from the outbox and the moment that
-			// its delivery is written down.
+		// To write down that a message was delivered takes a while, of real time.
+		g.exec(`CREATE FUNCTION slow_ledger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NEW; END';
+			CREATE TRIGGER slow_ledger BEFORE UPDATE ON alert_deliveries FOR EACH ROW WHEN (NEW.state = 'delivered') EXECUTE FUNCTION slow_ledger()`)
+		g.crashes(2, func() {
+			// Between taking a message from the outbox and writing down that it was delivered.
 			g.awaitTrue("a message to be on its way", "EXISTS (SELECT FROM alert_deliveries WHERE state = 'unknown')")
-			time.Sleep(time.Duration(rand.Int64N(int64(250 * time.Millisecond))))
+			time.Sleep(time.Duration(rand.Int64N(int64(150 * time.Millisecond))))
 		})
 		if n := get[int](g.world, "SELECT count(*) FROM alert_deliveries WHERE attempts > 1"); n == 0 {
 			g.Error("no kill hit a delivery")
@@ -55,7 +56,6 @@ var crashDays = []day{
 // crashes kills the service where aim says, so often, and then once more.
 func (g *gameday) crashes(times int, aim func()) {
 	g.Helper()
-	g.watch()
 	for range times {
 		aim()
 		g.service.kill()
@@ -65,6 +65,7 @@ func (g *gameday) crashes(times int, aim func()) {
 	}
 	aim()
 	g.inject(g.service.kill)
+	g.watch() // not before: it would deliver in the service's place
 	g.stayDead()
 }
 
@@ -101,6 +102,8 @@ func (g *gameday) restless() {
 	g.Helper()
 	g.exec(`CREATE FUNCTION restless() RETURNS trigger LANGUAGE plpgsql AS $$
 		BEGIN
+			NEW.alignment_score := least(NEW.alignment_score, 60);
+			NEW.risk_mode := 'Reduced';
 			NEW.exit_cluster_score := CASE WHEN extract(epoch FROM NEW.timestamp)::bigint / 300 % 2 = 0 THEN 10 ELSE 30 END;
 			RETURN NEW;
 		END $$;

@@ -34,7 +34,7 @@ type Job struct {
 	metrics *metrics
 	wake    chan struct{}
 	started time.Time                       // by the clock of the database; zero until it was asked
-	away    bool                            // the database could not be asked last time, or, at the start, nobody knows
+	away    bool                            // the database could not be asked, or told, last time, or, at the start, nobody knows
 	back    time.Time                       // since when it can be again, by its own clock; zero once that has been dealt with
 	until   time.Time                       // when that is dealt with, by ours
 	quiet   map[asset.Asset]alerting.Reason // why nothing could be concluded last, said once
@@ -121,6 +121,9 @@ func (j *Job) lookAtSystem(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := j.rules.Rehearse(ctx, j.started, now); err != nil {
+			return err
+		}
 		j.away, j.back, j.until = false, now, j.cfg.Clock.Now().Add(yield)
 	}
 	if !j.back.IsZero() && j.cfg.Clock.Now().Before(j.until) {
@@ -128,6 +131,7 @@ func (j *Job) lookAtSystem(ctx context.Context) error {
 	}
 	told, err := j.rules.LookAtSystem(ctx, j.started, j.back)
 	if err != nil {
+		j.away = true // it could not be said, for whatever reason: somebody else may
 		return err
 	}
 	j.back = time.Time{}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -49,6 +50,25 @@ func (r Rules) LookAtSystem(ctx context.Context, started, asOf time.Time) (told 
 	}
 	return told, nil
 }
+
+// Rehearse does what LookAtSystem would, and takes it back: whether it could be
+// written. A database may answer and have no room.
+func (r Rules) Rehearse(ctx context.Context, started, asOf time.Time) error {
+	ctx, cancel := postgres.Writing(ctx)
+	defer cancel()
+	err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error {
+		if _, err := r.lookAtSystem(ctx, tx, started, asOf); err != nil {
+			return err
+		}
+		return errRehearsed
+	})
+	if errors.Is(err, errRehearsed) {
+		return nil
+	}
+	return postgres.Because(ctx, "see whether the system alert can be written", err)
+}
+
+var errRehearsed = errors.New("rehearsed")
 
 // remembered is the system alert as it stands, locked.
 type remembered struct {

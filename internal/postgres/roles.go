@@ -14,6 +14,9 @@ import (
 //go:embed grants.sql
 var grants string
 
+//go:embed mask.sql
+var mask string
+
 // Role is one of the database roles, each the least that a process needs.
 type Role struct {
 	Name    string
@@ -40,7 +43,8 @@ var duplicateCodes = map[string]bool{"42710": true, "23505": true, "XX000": true
 
 const insufficientPrivilege = "42501"
 
-// Provision makes the roles that are missing and grants each what it needs.
+// Provision makes the roles that are missing, puts the board's mask back, and grants
+// each role what it needs.
 // When the user may not make roles, it returns the statements that an
 // administrator has to run first, and grants nothing.
 func Provision(ctx context.Context, conn *pgx.Conn) (missing []string, err error) {
@@ -69,6 +73,9 @@ func Provision(ctx context.Context, conn *pgx.Conn) (missing []string, err error
 	}
 	if len(missing) > 0 {
 		return missing, nil
+	}
+	if _, err := conn.Exec(ctx, mask); err != nil {
+		return nil, fmt.Errorf("put the mask back: %w", atLine(Cause(err), mask))
 	}
 	if _, err := conn.Exec(ctx, grants); err != nil {
 		return nil, fmt.Errorf("grant rights: %w", atLine(Cause(err), grants))

@@ -1,0 +1,104 @@
+package test
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/whalegate/whalegate/internal/health"
+)
+
+// boardTruthDays are the game days of runbook 6. A board that is dark because the
+// collector died tells the truth: what is named is the crash.
+var boardTruthDays = []day{
+	{6, "collector killed, and the board read as its role", func(g *gameday) {
+		g.awaitOpen()
+		g.inject(g.service.kill)
+		g.detectedAs(health.Stale, "snapshot_age")
+		g.checkTruthfulBoard()
+		if n := g.open(); n != 0 {
+			g.Errorf("%d rows can be read", n)
+		}
+		g.repair(g.run)
+		g.recovered()
+		g.awaitOpen()
+	}},
+	{6, "collector killed, and the board read in a browser", func(g *gameday) {
+		b := openBrowser(g.TB)
+		grafana := openGrafana(g.TB, g.pg, noPrometheus)
+		g.awaitOpen()
+		b.open(grafana.URL + boardPath)
+		b.shows(stateID, "HEALTHY")
+		g.inject(g.service.kill)
+		g.detectedAs(health.Stale, "snapshot_age")
+		b.forget()
+		b.refresh() // the page that has shown everything
+		b.shows(stateID, "SYSTEM HALT")
+		b.shows(factsID, "snapshot_age", "9-crash")
+		b.checkHalted(every)
+		g.checkTruthfulBoard()
+		g.repair(g.run)
+		g.recovered()
+		g.awaitOpen()
+		b.open(grafana.URL + boardPath)
+		b.shows(stateID, "HEALTHY")
+	}},
+	{6, "the mask replaced by hand, so that it never closes (what is read until the repair is the fault itself)", func(g *gameday) {
+		g.awaitOpen()
+		g.exec(`CREATE OR REPLACE FUNCTION decision_surface() RETURNS TABLE (health_state text, judged_at timestamptz) LANGUAGE sql VOLATILE SECURITY DEFINER ROWS 1
+			SET search_path = public, pg_temp AS $$SELECT 'HEALTHY', whalegate_now()$$`)
+		g.inject(func() { g.fault(`{"kind":"status","code":500,"endpoint":"state"}`) })
+		g.detected("rows to be read while STALE", func() error {
+			g.reading.Lock()
+			defer g.reading.Unlock()
+			if g.played.leaked == 0 {
+				return errors.New("none yet")
+			}
+			return nil
+		})
+		d := g.diagnosed(2)
+		must(g, g.carryOut(d, "whalegate halt"))
+		if g.open() == 0 {
+			g.Error("a halt closes a mask that never closes?")
+		}
+		d = g.diagnosed(2) // before the halt
+		must(g, g.carryOut(d, `psql "$DATABASE_URL" -c "ALTER ROLE whalegate_board NOLOGIN"`))
+		if conn, err := pgx.Connect(g.Context(), g.pg.URL("whalegate_board", dbName)); err == nil {
+			_ = conn.Close(g.Context()) // it should not be there
+			g.Error("the board is not locked out")
+		}
+		d = g.diagnosed(2) // it is dark, and not mended
+		g.reading.Lock()   // nobody reads any more
+		g.played.leaked = 0
+		g.reading.Unlock()
+		g.repair(func() { must(g, g.carryOut(d, "whalegate migrate")) })
+		g.awaitVerified("board-truth")
+		must(g, g.carryOut(d, `psql "$DATABASE_URL" -c "ALTER ROLE whalegate_board LOGIN"`))
+		if n := g.open(); n != 0 {
+			g.Errorf("%d rows can be read", n)
+		}
+		g.clear()
+		await(g, "resume", func() error {
+			if r := g.cli("resume", "--cause=the mask was replaced by hand", "--actions=put it back"); r.code != 0 {
+				return errors.New(r.String())
+			}
+			return nil
+		})
+		g.recovered()
+		g.awaitOpen()
+	}},
+}
+
+// checkTruthfulBoard waits until diagnose names the crash, and no board; and verify
+// says that what is shown is right.
+func (g *gameday) checkTruthfulBoard() {
+	g.Helper()
+	d := g.awaitDiagnosis("crash", 2)
+	g.played.diagnosed = "crash (" + string(d.findings[0].Severity) + ")"
+	if slices.Contains(d.summary.Matching, "board-truth") {
+		g.Errorf("the board is blamed: %s", d.stdout)
+	}
+	g.checkVerify("board-truth", 0)
+	g.checkVerify("crash", 2)
+}
