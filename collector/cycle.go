@@ -112,7 +112,7 @@ func (c *Collector) remember(run Run) {
 // cycle asks for every wallet and commits what came.
 func (c *Collector) cycle(ctx context.Context, minute time.Time) {
 	started := c.cfg.Clock.Now()
-	run, readings, err := c.collect(ctx, minute, started)
+	run, readings, err := c.collect(ctx, minute)
 	if ctx.Err() != nil {
 		return // cut short by the shutdown: nothing is written of a cycle that was not finished
 	}
@@ -134,7 +134,7 @@ func (c *Collector) cycle(ctx context.Context, minute time.Time) {
 
 // collect reads the universe and its wallets. An error means that the database
 // failed; everything else is a run, if a failed one.
-func (c *Collector) collect(ctx context.Context, minute, started time.Time) (Run, []Reading, error) {
+func (c *Collector) collect(ctx context.Context, minute time.Time) (Run, []Reading, error) {
 	if err := CheckTimestamp(minute); err != nil {
 		return failedRun(minute, 0, "S1", err.Error()), nil, nil
 	}
@@ -152,7 +152,7 @@ func (c *Collector) collect(ctx context.Context, minute, started time.Time) (Run
 	if err := c.cfg.Room(); err != nil {
 		return failedRun(minute, len(wallets), diskFull, "S8: nothing was asked for: "+err.Error()), nil, nil
 	}
-	budget, cancel := c.cfg.Clock.WithTimeout(ctx, minute.Add(interval-reserve).Sub(started), errBudget)
+	budget, cancel := c.cfg.Clock.WithTimeout(ctx, minute.Add(interval-reserve).Sub(c.cfg.Clock.Now()), errBudget)
 	defer cancel()
 	f := &fetch{
 		upstream: c.upstream, clock: c.cfg.Clock, attempts: c.cfg.Attempts, backoff: c.cfg.Backoff,

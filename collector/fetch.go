@@ -92,6 +92,9 @@ func (f *fetch) run(ctx context.Context, wallets []Tracked, concurrency int) ([]
 					return
 				}
 				reading, err := f.wallet(ctx, wallets[i])
+				if err == nil && ended(ctx) {
+					err = &reasonError{reasonAbandoned}
+				}
 				mu.Lock()
 				if err == nil {
 					readings = append(readings, reading)
@@ -105,6 +108,13 @@ func (f *fetch) run(ctx context.Context, wallets []Tracked, concurrency int) ([]
 	workers.Wait()
 	slices.SortFunc(readings, func(a, b Reading) int { return cmp.Compare(a.Wallet, b.Wallet) })
 	return readings, failures
+}
+
+// ended tells that the budget is over, also when nobody was awake to end it: an
+// answer that came later may be of the next minute.
+func ended(ctx context.Context) bool {
+	deadline, limited := ctx.Deadline()
+	return ctx.Err() != nil || limited && time.Now().After(deadline)
 }
 
 func reasonOf(ctx context.Context, err error) string {

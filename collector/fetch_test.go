@@ -211,6 +211,22 @@ func TestARetryAfterBeyondTheBudgetEndsWithIt(t *testing.T) {
 	})
 }
 
+// A machine that is held up takes an answer that is of the next minute already.
+func TestAnAnswerAfterTheBudgetIsNotTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := fetching(&upstream{state: func(context.Context, string) (hyperliquid.State, error) {
+			time.Sleep(20 * time.Second) // of the bubble; whoever ended ctx is not heard
+			return hyperliquid.State{}, nil
+		}})
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 55*time.Second, errBudget)
+		defer cancel()
+		got, failed := f.run(ctx, tracked(3), 1)
+		if len(got) != 2 || !maps.Equal(failed, map[string]int{"abandoned": 1}) {
+			t.Errorf("%d read, failures %v; the third came after a minute", len(got), failed)
+		}
+	})
+}
+
 func TestAStaleReplicaIsRejected(t *testing.T) {
 	older, newer := noon.Add(-time.Millisecond), noon.Add(time.Millisecond)
 	for _, tt := range []struct {

@@ -139,3 +139,19 @@ func TestEventsOfARun(t *testing.T) {
 		t.Errorf("S6 tells of the minute before and its rows: %s", diff)
 	}
 }
+
+// The minute's budget ends with the minute, however long the database took before
+// the first question.
+func TestTheBudgetCountsFromTheMinute(t *testing.T) {
+	db, _ := database(t, noon)
+	enrol(t, db, 2)
+	var c *Collector
+	c = collecting(t, db, &upstream{}, func(cfg *Config) {
+		cfg.Room = func() error { // the last thing before it
+			c.cfg.Clock = frozen(t, noon.Add(56*time.Second))
+			return nil
+		}
+	})
+	c.cycle(t.Context(), noon)
+	same(t, "runs", list(t, db, storedRuns), `12:00:00 failed 0/2 {"abandoned": 2}`)
+}
