@@ -15,8 +15,6 @@ import (
 	"github.com/whalegate/whalegate/internal/health"
 )
 
-var alertSpamDays []day
-
 // crashDays are the game days of runbook 9. In each the process is killed several
 // times and started again at once, as systemd would; the last time nobody does.
 var crashDays = []day{

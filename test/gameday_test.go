@@ -55,6 +55,7 @@ type gameday struct {
 	mail     *mailbox
 	guard    *process // the dead man's switch, if the day has one
 	terminal *operator
+	rowless  bool // its runs were stored by the test, without the rows of wallets
 	played   played
 	injected time.Time
 	repaired time.Time
@@ -298,7 +299,9 @@ func (g *gameday) finish() {
 	if n := get[int](g.world, "SELECT count(*) FROM alerts WHERE alert_type <> 'system_stale' AND (health_state <> 'HEALTHY' OR (signal_snapshot->>'is_degraded')::boolean)"); n != 0 {
 		g.Errorf("%d alerts on bad data", n)
 	}
-	g.checkWhole()
+	if !g.rowless {
+		g.checkWhole()
+	}
 	if !g.Failed() {
 		reportLock.Lock()
 		defer reportLock.Unlock()
