@@ -1,13 +1,43 @@
 package postgres_test
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
 )
 
-// What the migrations made of the mask is what is put back after somebody changed it.
+// The mask that is put back is that of the newest migration which made one.
+func TestTheMaskIsThatOfTheMigrations(t *testing.T) {
+	read := func(name string) string {
+		t.Helper()
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	const begins = "FUNCTION decision_surface()\n"
+	_, mask, _ := strings.Cut(read("mask.sql"), begins)
+	names, err := filepath.Glob("migrations/*.sql") // in order
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	var newest string
+	for _, name := range names {
+		if _, text, ok := strings.Cut(read(name), begins); ok {
+			newest = text
+		}
+	}
+	if mask == "" || !strings.HasPrefix(newest, mask) {
+		t.Errorf("mask.sql has another one than the migrations:\n%s", mask)
+	}
+}
+
+// It is put back after somebody changed it.
 func TestTheMaskIsPutBack(t *testing.T) {
 	db := pgtest.New(t)
 	mask := func() (text string) {
