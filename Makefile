@@ -16,7 +16,7 @@ test: prerequisites ## every test, with the race detector; those of the boards n
 	go test -race -timeout 30m ./...
 
 gamedays: prerequisites ## the game days, COUNT times; writes docs/gamedays.md
-	go test -timeout 180m -count=$(or $(COUNT),1) -run 'TestGameDays$$' ./test -args -gamedays.report=$(CURDIR)/docs/gamedays.md
+	go test -timeout 180m -parallel 4 -count=$(or $(COUNT),1) -run 'TestGameDays$$' ./test -args -gamedays.report=$(CURDIR)/docs/gamedays.md
 
 build:
 	go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/whalegate ./cmd/whalegate
