@@ -92,7 +92,8 @@ var ingestionDays = []day{
 			g.Errorf("%+v", d.summary)
 		}
 		// Signals go on, and say that they are not to be taken for good.
-		boundary := g.awaitCycle(partial, "computed")
+		// The first one whose whole window is after the fault.
+		boundary := g.awaitCycle(partial.Add(6*time.Minute), "computed")
 		if n := get[int](g.world, "SELECT count(*) FROM signals WHERE timestamp = $1 AND missing_count > 0", boundary); n != assets {
 			g.Errorf("%d signals miss a wallet", n)
 		}

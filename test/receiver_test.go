@@ -66,8 +66,8 @@ func (m *mailbox) take(w http.ResponseWriter, r *http.Request) {
 		m.Errorf("a body that is no webhook: %v %s", err, body)
 		return
 	}
-	defer time.Sleep(m.slow)
 	m.mu.Lock()
+	defer time.Sleep(m.slow) // after the unlocking
 	defer m.mu.Unlock()
 	m.asked++
 	if m.answer != nil {
