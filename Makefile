@@ -13,7 +13,7 @@ run: prerequisites build ## everything, live, on this machine
 test: prerequisites ## every test, with the race detector; those of the boards need a Grafana (docs/boards.md)
 	@scripts/install.sh --optional chromium prometheus prometheus-alertmanager
 	go vet ./...
-	go test -race -timeout 30m ./...
+	go test -race -timeout 60m -parallel 3 ./... # three at a time: end to end they mostly wait
 
 gamedays: prerequisites ## the game days, COUNT times; writes docs/gamedays.md
 	go test -timeout 180m -parallel 4 -count=$(or $(COUNT),1) -run 'TestGameDays$$' ./test -args -gamedays.report=$(CURDIR)/docs/gamedays.md

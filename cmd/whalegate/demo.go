@@ -101,7 +101,7 @@ func (c *demoCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	databaseURL := withPassword(pg.URL(server.Superuser, database), state.SuperuserPassword)
-	if err := state.writeEnv(c.DataDir, databaseURL, "http://"+s.server.Address(), ""); err != nil {
+	if err := state.writeEnv(c.DataDir, databaseURL, address, "http://"+s.server.Address(), ""); err != nil {
 		return err
 	}
 
@@ -128,7 +128,7 @@ func (c *demoCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
 	go func() {
 		boards := c.startBoards(ctx, state, net.JoinHostPort("127.0.0.1", strconv.Itoa(pg.Port())), s.server.Address(), logger)
 		if boards.grafana != nil {
-			if err := state.writeEnv(c.DataDir, databaseURL, "http://"+s.server.Address(), boards.grafana.URL); err != nil {
+			if err := state.writeEnv(c.DataDir, databaseURL, address, "http://"+s.server.Address(), boards.grafana.URL); err != nil {
 				boards.lines = append(boards.lines, "  the file env could not be written: "+err.Error())
 			}
 		}

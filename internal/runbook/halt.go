@@ -1,6 +1,7 @@
 package runbook
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/whalegate/whalegate/internal/health"
@@ -17,6 +18,15 @@ func (f *Facts) inForce() *health.Halt {
 	return nil
 }
 
+// cleanSince counts the clean minutes in a row, up to the newest, that began since a
+// halt: what a resume asks for.
+func (f *Facts) cleanSince(h health.Halt) (clean int) {
+	for clean < len(f.Stored.Runs) && f.Stored.Runs[clean].Clean && f.Stored.Runs[clean].Timestamp.After(h.HaltedAt) {
+		clean++
+	}
+	return clean
+}
+
 func judgeHalt(f *Facts) *Finding {
 	h := f.inForce()
 	if h == nil {
@@ -25,11 +35,7 @@ func judgeHalt(f *Facts) *Finding {
 	found := halt.found(P1, "a halt is in force: signals and alerts stand still, ingestion goes on")
 	found.figure("halted", "%s by %s: %s", stamp(h.HaltedAt), h.HaltedBy, h.Reason)
 	if f.Stored != nil {
-		clean := 0
-		for clean < len(f.Stored.Runs) && f.Stored.Runs[clean].Clean && f.Stored.Runs[clean].Timestamp.After(h.HaltedAt) {
-			clean++
-		}
-		found.figure("clean minutes in a row that began since", "%d; a resume needs 2", clean)
+		found.figure("clean minutes in a row that began since", "%d; a resume needs 2", f.cleanSince(*h))
 	}
 	found.do("ask whoever halted, and find the cause", "whalegate runbook diagnose")
 	found.do("see what is missing for a resume", "whalegate runbook verify halt")
@@ -56,6 +62,9 @@ func haltRecovery(f *Facts) []Criterion {
 	first := holds(none, f.inForce() == nil, "none")
 	if in := f.inForce(); in != nil {
 		first = holds(none, false, "since %s by %s: %s", stamp(in.HaltedAt), in.HaltedBy, in.Reason)
+		if f.Stored != nil {
+			first.Figure += fmt.Sprintf("; for a resume %d of 2 clean cycles since then", min(f.cleanSince(*in), 2))
+		}
 	} else if f.because("halted") {
 		first = holds(none, false, "health says so")
 	} else if why := f.dark(partHalt); why != "" && f.Service.Status == nil {

@@ -144,7 +144,7 @@ func (f *Finding) checks(facts *Facts, letter string) {
 	var rows []string
 	for _, c := range facts.Stored.Checks {
 		if c.ID[:1] == letter && len(rows) < 5 {
-			rows = append(rows, fmt.Sprintf("%s %s %s, %d times, last %s: %s", c.ID, c.Severity, c.Subject, c.Times, stamp(c.Last), c.Action))
+			rows = append(rows, fmt.Sprintf("%s, %d times, last %s: %s", strings.TrimSpace(c.ID+" "+c.Severity+" "+c.Subject), c.Times, stamp(c.Last), c.Action))
 		}
 	}
 	f.rows("failed checks of the last hour", rows)
