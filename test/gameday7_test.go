@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -144,6 +145,13 @@ var databaseDays = []day{
 		g.detectedAs(health.Stale, "")
 		g.awaitMetric("whalegate_runs_unsaved", 2)
 		d := g.diagnosed(2)
+		// At first perhaps only that the service cannot write; then also why.
+		await(g, "the disk to be named", func() error {
+			if d = g.awaitDiagnosis("database", 2); !strings.Contains(d.stdout, "df -h") {
+				return errors.New(d.stdout)
+			}
+			return nil
+		})
 		must(g, g.carryOut(d, "df -h"))
 		g.awaitAnnounced(1)
 		g.repair(func() { must(g, os.Remove(ballast)) })

@@ -176,6 +176,7 @@ func (s *service) run(ctx context.Context) error {
 	{ // HTTP.
 		g.Add(s.server.Serve, func(error) { s.server.Shutdown() })
 	}
+	warnOfNobody(s.receivers, s.logger)
 	s.logger.Info("service started", "address", "http://"+s.server.Address(), "version", build().Version)
 	return g.Run()
 }

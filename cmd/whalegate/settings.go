@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -21,13 +22,16 @@ type receiversFlag struct {
 	Receivers string `name:"receivers.file" env:"WHALEGATE_RECEIVERS_FILE" type:"path" help:"YAML file of who is told of alerts (docs/alerts.md); without one they are written to the log."`
 }
 
-// load reads the receivers, and says when the log is the only one.
+// load reads the receivers.
 func (f receiversFlag) load(logger *slog.Logger) ([]receiver.Receiver, error) {
-	list, err := receiver.Load(f.Receivers, logger)
-	if err == nil && f.Receivers == "" {
+	return receiver.Load(f.Receivers, logger)
+}
+
+// warnOfNobody says when the log is the only receiver.
+func warnOfNobody(names []string, logger *slog.Logger) {
+	if slices.Equal(names, []string{receiver.LogName}) {
 		logger.Warn("no receiver is configured: alerts are written to this log and sent to nobody (--receivers.file)")
 	}
-	return list, err
 }
 
 // alertFlags say who is told of alerts, and that the service lives.

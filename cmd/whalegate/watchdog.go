@@ -63,6 +63,7 @@ func (c *watchdogCmd) Run(ctx context.Context, logger *slog.Logger) error {
 		g.Add(func() error { return work(ctx) }, func(error) { cancel() })
 	}
 	g.Add(server.Serve, func(error) { server.Shutdown() })
+	warnOfNobody(outbox.For(receivers).Names(), logger)
 	logger.Info("watchdog started", "address", "http://"+server.Address(), "database", postgres.Redact(c.DatabaseURL), "receivers", outbox.For(receivers).Names(), "version", build().Version)
 	return g.Run()
 }
