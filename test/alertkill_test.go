@@ -75,6 +75,12 @@ func expected(list []beat) (words []string) {
 	return words
 }
 
+// standingClock stands still ten seconds before a minute: who has it begins no cycle.
+// Its anchor is of today: one of long ago would show a later time, however slow it is.
+func standingClock() string {
+	return time.Now().UTC().Truncate(time.Minute).Add(50*time.Second).Format(time.RFC3339) + ",0.000001"
+}
+
 // store writes a beat as the service would have.
 func (w *world) store(b beat) {
 	w.Helper()
@@ -137,7 +143,7 @@ func TestKilledBetweenSignalAndDelivery(t *testing.T) {
 	// The service's own clock stands still shortly before a minute: it collects
 	// nothing, and does at its start what is to be done.
 	w.env = []string{
-		"DATABASE_URL=" + w.pg.URL(writer, dbName), "WHALEGATE_TEST_CLOCK=2026-03-01T12:00:50Z,0.000001", "WHALEGATE_API_URL=http://127.0.0.1:1", "WHALEGATE_STATS_URL=http://127.0.0.1:1",
+		"DATABASE_URL=" + w.pg.URL(writer, dbName), "WHALEGATE_TEST_CLOCK=" + standingClock(), "WHALEGATE_API_URL=http://127.0.0.1:1", "WHALEGATE_STATS_URL=http://127.0.0.1:1",
 		"WHALEGATE_LISTEN_ADDRESS=127.0.0.1:0", "WHALEGATE_RECEIVERS_FILE=" + receiversFile(t, map[string]string{"mail": "webhook+" + mail.URL}),
 	}
 	// finish starts the service until a condition holds. What it does not manage at its
