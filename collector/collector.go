@@ -82,12 +82,14 @@ func New(cfg Config, upstream Upstream, store *Store) (*Collector, error) {
 	if cfg.Room == nil {
 		cfg.Room = func() error { return nil }
 	}
-	return &Collector{
+	c := &Collector{
 		cfg: cfg, upstream: upstream, store: store,
 		metrics:   newMetrics(cfg.Registerer, (interval - reserve).Seconds()),
 		refreshed: make(chan struct{}, 1),
 		lastTime:  map[string]time.Time{},
-	}, nil
+	}
+	c.countUnsaved() // each series is there from the start
+	return c, nil
 }
 
 func (c *Collector) report(ctx context.Context, at time.Time, events ...qa.Event) {

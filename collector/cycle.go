@@ -69,7 +69,7 @@ func (c *Collector) saveUnsaved(ctx context.Context) {
 			return
 		}
 		c.unsaved = c.unsaved[1:]
-		c.metrics.unsavedRuns.Set(float64(len(c.unsaved)))
+		c.countUnsaved()
 	}
 }
 
@@ -96,7 +96,7 @@ func (c *Collector) skipped(last, minute time.Time) {
 	}
 	for m := from; m.Before(minute); m = m.Add(interval) {
 		c.metrics.missedMinutes.Inc()
-		c.remember(failedRun(m, 0, "skipped", "no cycle in this minute: the one before ran over"))
+		c.remember(failedRun(m, 0, skippedMinute, "no cycle in this minute: the one before ran over"))
 	}
 }
 
@@ -106,8 +106,23 @@ func (c *Collector) remember(run Run) {
 		c.unsaved = c.unsaved[1:]
 	}
 	c.unsaved = append(c.unsaved, run)
-	c.metrics.unsavedRuns.Set(float64(len(c.unsaved)))
+	c.countUnsaved()
 }
+
+// countUnsaved counts the failed minutes that wait by what failed them, so that
+// somebody who cannot ask the database may know.
+func (c *Collector) countUnsaved() {
+	waiting := map[string]int{}
+	for _, run := range c.unsaved {
+		waiting[run.failedRunCheck]++
+	}
+	for _, reason := range unsavedReasons {
+		c.metrics.unsavedRuns.WithLabelValues(reason).Set(float64(waiting[reason]))
+	}
+}
+
+// unsavedReasons are why a minute may have failed that waits to be written.
+var unsavedReasons = []string{ofDatabase, diskFull, skippedMinute, "S4"}
 
 // cycle asks for every wallet and commits what came.
 func (c *Collector) cycle(ctx context.Context, minute time.Time) {
@@ -138,7 +153,7 @@ func (c *Collector) collect(ctx context.Context, minute time.Time) (Run, []Readi
 	if err := CheckTimestamp(minute); err != nil {
 		return failedRun(minute, 0, "S1", err.Error()), nil, nil
 	}
-	lost := failedRun(minute, 0, "database", "")
+	lost := failedRun(minute, 0, ofDatabase, "")
 	if err := c.prepare(ctx, minute); err != nil {
 		return lost, nil, err
 	}
@@ -188,7 +203,7 @@ func (c *Collector) prepare(ctx context.Context, minute time.Time) error {
 // whoever waits for it.
 func (c *Collector) committed(ctx context.Context, run Run, readings []Reading, dirty []Collapse) {
 	c.unsaved = nil
-	c.metrics.unsavedRuns.Set(0)
+	c.countUnsaved()
 	c.recent = append(c.recent, Window{run.Timestamp, readings})
 	c.recent = c.recent[max(0, len(c.recent)-2):]
 	var oldest time.Time
@@ -227,7 +242,7 @@ func (c *Collector) committed(ctx context.Context, run Run, readings []Reading, 
 
 // lost follows a cycle that could not be stored as it should.
 func (c *Collector) lost(ctx context.Context, run Run, err error) {
-	run = failedRun(run.Timestamp, run.Expected, "database", "not written: "+err.Error())
+	run = failedRun(run.Timestamp, run.Expected, ofDatabase, "not written: "+err.Error())
 	c.metrics.cycles.WithLabelValues(string(Failed)).Inc()
 	c.cfg.Logger.Error("snapshot lost", "timestamp", run.Timestamp, "error", err)
 	var skew *clockError
@@ -251,9 +266,12 @@ func (c *Collector) lost(ctx context.Context, run Run, err error) {
 	c.remember(run)
 }
 
-// diskFull is why every wallet of a minute failed that the database has no room
-// for (S8).
-const diskFull = "disk_full"
+// Why every wallet of a minute failed that could not be stored as it should.
+const (
+	ofDatabase    = "database"  // it did not take it
+	diskFull      = "disk_full" // it has no room for it (S8)
+	skippedMinute = "skipped"   // the minute before took so long
+)
 
 // uniqueViolation is how the primary key refuses a second row for the same
 // minute, wallet and asset (S4).

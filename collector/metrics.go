@@ -12,7 +12,7 @@ type metrics struct {
 	cycles         *prometheus.CounterVec // by status
 	cycleDuration  prometheus.Histogram
 	missedMinutes  prometheus.Counter
-	unsavedRuns    prometheus.Gauge
+	unsavedRuns    *prometheus.GaugeVec   // by reason
 	walletFailures *prometheus.CounterVec // by reason
 	rowsWritten    prometheus.Counter
 	dirtyRows      *prometheus.CounterVec // by asset
@@ -55,7 +55,7 @@ func newMetrics(registerer prometheus.Registerer, budgetSeconds float64) *metric
 			Buckets: []float64{.25, .5, 1, 2.5, 5, 10, 20, 30, 40, 50, 55, 60, 75},
 		}),
 		missedMinutes:  counter("whalegate_cycles_missed_total", "Minutes that had no cycle because the one before ran over."),
-		unsavedRuns:    gauge("whalegate_runs_unsaved", "Failed runs that wait for the database to come back."),
+		unsavedRuns:    f.NewGaugeVec(prometheus.GaugeOpts{Name: "whalegate_runs_unsaved", Help: "Failed runs that wait for the database to take them, by what failed them."}, []string{"reason"}),
 		walletFailures: vector("whalegate_wallet_failures_total", "Wallets that a cycle could not read, by reason.", "reason", walletReasons),
 		rowsWritten:    counter("whalegate_snapshot_rows_written_total", "Snapshot rows committed."),
 		dirtyRows:      vector("whalegate_dirty_rows_total", "Snapshot rows marked dirty (S6), by asset.", "asset", assets),

@@ -358,7 +358,7 @@ func TestAnOutageOfTheDatabaseIsWrittenDownAfterwards(t *testing.T) {
 	exec(t, db, "ALTER TABLE away RENAME TO wallet_universe_current")
 	exec(t, db, "ALTER TABLE ingest_runs RENAME TO away")
 	c.cycle(t.Context(), minute(1))
-	if n := metric(t, c, "whalegate_runs_unsaved", ""); n != 2 {
+	if n := metric(t, c, "whalegate_runs_unsaved", "database"); n != 2 {
 		t.Errorf("%v runs wait, want 2", n)
 	}
 	exec(t, db, "ALTER TABLE away RENAME TO ingest_runs")
@@ -370,7 +370,7 @@ func TestAnOutageOfTheDatabaseIsWrittenDownAfterwards(t *testing.T) {
 	if len(runs) != 3 || !strings.HasPrefix(runs[0], "12:00:00 failed") || !strings.HasPrefix(runs[1], "12:01:00 failed") || runs[2] != "12:02:00 success 3/3 {}" {
 		t.Errorf("runs %q", runs)
 	}
-	if n := metric(t, c, "whalegate_runs_unsaved", ""); n != 0 {
+	if n := metric(t, c, "whalegate_runs_unsaved", "database"); n != 0 {
 		t.Errorf("%v runs still wait", n)
 	}
 	if n := metric(t, c, "whalegate_cycles_total", "failed"); n != 2 {

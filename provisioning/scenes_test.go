@@ -82,7 +82,7 @@ var healthy = map[string]string{
 	`whalegate_database_round_trip_seconds_count{service}`:           "0+100x700",
 	`whalegate_database_connections{service,state="in_use"}`:         "2x700",
 	`whalegate_database_connections{service,state="max"}`:            "8x700",
-	`whalegate_runs_unsaved{service}`:                                "0x700",
+	`whalegate_runs_unsaved{service,reason="database"}`:              "0x700",
 	`whalegate_qa_events_unsaved_total{service}`:                     "0x700",
 	`whalegate_qa_failures_total{service,check_id="S8"}`:             "0x700",
 	`whalegate_prune_last_success_timestamp_seconds{service}`:        "0x700",

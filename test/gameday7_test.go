@@ -23,7 +23,7 @@ var databaseDays = []day{
 		g.inject(func() { must(g, g.pg.Stop()) })
 		g.detected("the service to say that it cannot", g.notReady)
 		d := g.diagnosed(2)
-		if d.summary.State != "UNKNOWN" || d.summary.Trading != "NO" {
+		if d.summary.State != "STALE" || d.summary.Trading != "NO" {
 			g.Errorf("the summary: %+v", d.summary)
 		}
 		g.awaitStatus(health.Stale, "database")

@@ -67,19 +67,24 @@ func (w *world) awaitStatus(state health.State, reason string) status.Report {
 	return report
 }
 
-// metric is the value of a series as it stands in the exposition.
+// metric is the value of a series as it stands in the exposition, or without labels
+// the sum of all of that name.
 func (w *world) metric(series string) float64 {
 	w.Helper()
 	_, body := w.ask("GET", w.address+"/metrics", "")
+	sum, found := 0.0, false
 	for line := range strings.Lines(body) {
-		if text, ok := strings.CutPrefix(line, series+" "); ok {
+		labels, text, _ := strings.Cut(strings.TrimPrefix(line, series), " ")
+		if strings.HasPrefix(line, series) && (labels == "" || labels[0] == '{') {
 			number, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 			must(w, err)
-			return number
+			sum, found = sum+number, true
 		}
 	}
-	w.Fatalf("there is no series %s", series)
-	return 0
+	if !found {
+		w.Fatalf("there is no series %s", series)
+	}
+	return sum
 }
 
 // awaitMetric waits until a series is at least so much.

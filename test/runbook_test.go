@@ -127,7 +127,7 @@ func TestDiagnoseNamesTheCauseAndVerifyItsEnd(t *testing.T) {
 		must(t, w.pg.Stop())
 		w.awaitCode("/-/ready", 503)
 		d := w.awaitDiagnosis("database", 2)
-		if d.summary.State != "UNKNOWN" || d.summary.Trading != "NO" || len(d.summary.Unknown) == 0 {
+		if d.summary.State != "STALE" || d.summary.Trading != "NO" || len(d.summary.Unknown) == 0 {
 			t.Errorf("%+v", d.summary)
 		}
 		w.checkVerify("database", 2)

@@ -38,7 +38,9 @@ func (r Run) cause() cause {
 }
 
 // noRoom tells that the database had no room for the run.
-func (r Run) noRoom() bool { return r.Failures["disk_full"] > 0 }
+func (r Run) noRoom() bool { return r.Failures[noRoomFor] > 0 || strings.HasPrefix(r.Error, "S8:") }
+
+const noRoomFor = "disk_full" // as the collector names it
 
 // broke is what broke the row of clean minutes last, within a quarter of an hour;
 // at is the run, or the minute after which runs are missing.

@@ -1,6 +1,9 @@
 package runbook
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const longEnough = 10 * time.Minute // a process that has lived so long has not crashed at once
 
@@ -26,7 +29,7 @@ func judgeCrash(f *Facts) *Finding {
 		if up := f.Service.Up; up > 0 {
 			found.figure("process up for", "%s", ago(up))
 		}
-		found.do("find out why it ended: its last lines, and whether the kernel killed it", `journalctl -u whalegate -n 100; dmesg | grep -i -E 'killed process|out of memory' | tail`)
+		found.do("find out why it ended: its last lines, and whether the kernel killed it", endOfLog)
 		found.do("wait until it has lived for ten minutes", "whalegate runbook verify crash --watch")
 		return found
 	default:
@@ -37,11 +40,32 @@ func judgeCrash(f *Facts) *Finding {
 	}
 	found.lastRun(f)
 	found.do("see whether it is there", "pgrep -ax whalegate")
-	found.do("keep the end of its log, and see whether the kernel killed it", `journalctl -u whalegate -n 100; dmesg | grep -i -E 'killed process|out of memory' | tail`)
+	found.do("keep the end of its log, and see whether the kernel killed it", endOfLog)
 	found.do("start it again: nothing that was committed is lost", "sudo systemctl start whalegate")
 	found.do("wait until it has recovered", "whalegate runbook verify crash --watch")
 	return found
 }
+
+// restarted is the finding for a process that has not lived for long and took over
+// from another one; nil when it has, or is the first. It is looked for last: what
+// else applies says more.
+func (f *Facts) restarted() *Finding {
+	s := f.Service
+	if !s.answers() || s.Up <= 0 || s.Up >= longEnough || f.Stored == nil {
+		return nil
+	}
+	began := f.at().Add(-s.Up)
+	if !slices.ContainsFunc(f.Stored.Runs, func(r Run) bool { return began.Sub(r.Timestamp) > stoppedFrom/2 }) {
+		return nil
+	}
+	found := crash.found(P3, "the process was started %s ago, and is not known to stay", ago(s.Up))
+	found.figure("process up for", "%s", ago(s.Up))
+	found.do("if nobody restarted it: find out why it ended", endOfLog)
+	found.do("wait until it has lived for ten minutes", "whalegate runbook verify crash --watch")
+	return found
+}
+
+const endOfLog = `journalctl -u whalegate -n 100; dmesg | grep -i -E 'killed process|out of memory' | tail`
 
 func crashRecovery(f *Facts) []Criterion {
 	const up, whole = "process up for at least 10 minutes", "no minute without a run in the last 10"

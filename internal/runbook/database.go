@@ -27,7 +27,7 @@ var remedies = map[Trouble]struct {
 	actions []Action
 }{
 	Unreachable: {"it cannot be reached", []Action{
-		{"see whether PostgreSQL runs, and start it", "pg_isready; sudo systemctl start postgresql"},
+		{"see whether PostgreSQL runs, and start it", `pg_isready -d "$DATABASE_URL"; sudo systemctl start postgresql`},
 		{"read why it ended", "sudo tail -n 50 /var/log/postgresql/*.log"},
 		{"see whether the disk is full", "df -h"},
 	}},
@@ -84,7 +84,8 @@ func judgeDatabase(f *Facts) *Finding {
 		found = f.full()
 	case f.serviceCannot() != "":
 		found = database.found(f.worst(P2), "the service cannot use the database: %s", f.serviceCannot())
-		found.do("check what the service logs in with, and from where", "journalctl -u whalegate -n 50")
+		found.do("read what it is told, and what it logs in with", "journalctl -u whalegate -n 50")
+		found.do("see whether the disk is full", "df -h")
 	case d.WriteError != "":
 		found = database.found(P1, "it takes no write: %s", oneLine(d.WriteError))
 		found.do("see whether the disk is full", "df -h")
@@ -111,11 +112,11 @@ func (f *Facts) serviceCannot() string {
 		return oneLine(s.NotReady)
 	case s.Metrics[`whalegate_health_reason{reason="`+health.ReasonDatabase+`"}`] == 1:
 		return "its metrics say that it cannot ask"
-	case s.Metrics["whalegate_runs_unsaved"] > 0:
-		return fmt.Sprintf("%.0f failed minutes wait to be written", s.Metrics["whalegate_runs_unsaved"])
-	default:
-		return ""
 	}
+	if waiting, _ := s.unsaved(); waiting > 0 {
+		return fmt.Sprintf("%.0f failed minutes wait to be written", waiting)
+	}
+	return ""
 }
 
 // locked is the finding for somebody in everybody's way.
@@ -164,20 +165,26 @@ func (f *Facts) inTheWay() (pid int) {
 }
 
 // full is the finding for a disk without room: the server says so to a write of
-// ours, or the service did not even ask for a minute that it could not keep.
+// ours or of the service's, or the service did not even ask for a minute that it
+// could not keep.
 func (f *Facts) full() *Finding {
 	c, at := f.broke()
 	refused := strings.Contains(f.Database.WriteError, "SQLSTATE "+diskFull)
-	if !refused && (c != ofDatabase || !at.noRoom() || f.over()) {
+	_, waiting := f.Service.unsaved() // a row of ours may still have found room
+	if !refused && waiting == 0 && (c != ofDatabase || !at.noRoom() || f.over()) {
 		return nil
 	}
 	found := database.found(f.worst(P2), "its disk has no room: nothing is ingested until there is some")
 	if refused {
 		found.figure("a write", "%s", oneLine(f.Database.WriteError))
-	} else {
+	}
+	if waiting > 0 {
+		found.figure("minutes that wait for room", "%.0f", waiting)
+	}
+	if at.noRoom() {
 		found.rows("run", []string{at.text()})
 	}
-	if !refused && f.Stored.Runs[0].Clean {
+	if !refused && waiting == 0 && f.Stored.Runs[0].Clean {
 		found.Summary = "its disk had no room; it has again, and two clean minutes are not in yet"
 		found.do("wait for two clean minutes", "whalegate runbook verify database --watch")
 		return found
@@ -242,6 +249,9 @@ func (f *Facts) troubled(s Severity) *Finding {
 		found.figure("the service says", "%s", oneLine(sv.NotReady))
 	} else if sv.answers() {
 		found.figure("the service says", "ready: it can ask the database")
+	}
+	if d.Trouble == Unreachable && f.Service.Trouble == Refused {
+		found.do("if both were started by make run, they end together: start it again, and nothing else has to be done", "make run")
 	}
 	found.Actions = append(found.Actions, remedy.actions...)
 	if !d.Trouble.asksWrongly() {
@@ -323,7 +333,7 @@ func (f *Facts) writes(name string) Criterion {
 	if f.Database.WriteError != "" {
 		return holds(name, false, "%s", oneLine(f.Database.WriteError))
 	}
-	if unsaved := f.Service.Metrics["whalegate_runs_unsaved"]; unsaved > 0 {
+	if unsaved, _ := f.Service.unsaved(); unsaved > 0 {
 		return holds(name, false, "%.0f minutes wait to be written", unsaved)
 	}
 	if len(f.Stored.Runs) == 0 {

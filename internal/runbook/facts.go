@@ -76,6 +76,17 @@ const (
 	Answered ServiceTrouble = "answered" // something else than it should
 )
 
+// unsaved counts the failed minutes that wait in the service for the database, and
+// those of them that it had no room for.
+func (s Service) unsaved() (all, noRoom float64) {
+	for series, n := range s.Metrics {
+		if strings.HasPrefix(series, "whalegate_runs_unsaved{") {
+			all += n
+		}
+	}
+	return all, s.Metrics[`whalegate_runs_unsaved{reason="`+noRoomFor+`"}`]
+}
+
 // answers tells that the process is there and at work.
 func (s Service) answers() bool { return s.URL != "" && s.Trouble == "" }
 
@@ -254,6 +265,16 @@ func (f *Facts) health() *health.Health {
 		return &s.Health
 	}
 	return nil
+}
+
+// unasked tells that the database cannot be asked, whoever asks: then the state is
+// STALE, whatever the service said a moment before.
+func (f *Facts) unasked() bool {
+	if f.Stored != nil {
+		return false
+	}
+	d, s := f.Database, f.Service.Status
+	return d.Trouble != "" && !d.Trouble.asksWrongly() || s != nil && s.Error != ""
 }
 
 // stale tells that nothing may be traded: also when nobody knows the state.

@@ -82,7 +82,9 @@ var allowed = map[health.State]string{
 func Diagnose(f Facts) Report {
 	report := Report{Summary: true, At: f.at().UTC(), State: "UNKNOWN", Reasons: []string{}, Trading: allowed[health.Stale], Unknown: f.unknown(), Matching: []string{}, Findings: []Finding{}}
 	h := f.health()
-	if h != nil {
+	if f.unasked() {
+		report.State, report.Reasons = string(health.Stale), append(report.Reasons, health.ReasonDatabase)
+	} else if h != nil {
 		report.State, report.Reasons, report.Trading = string(h.State), append(report.Reasons, h.Reasons...), allowed[h.State]
 	}
 	for _, r := range causes {
@@ -92,6 +94,9 @@ func Diagnose(f Facts) Report {
 	}
 	slices.SortStableFunc(report.Findings, func(a, b Finding) int { return cmp.Compare(a.Severity, b.Severity) })
 	critical := len(report.Findings) > 0 && report.Findings[0].Severity == P1
+	if found := f.restarted(); found != nil && len(report.Findings) == 0 {
+		report.Findings = append(report.Findings, *found)
+	}
 	if h != nil && h.State == health.Stale && !critical {
 		report.Findings = slices.Insert(report.Findings, 0, *unexplained(report.Reasons))
 		critical = true

@@ -28,7 +28,7 @@ func judgeIngestion(f *Facts) *Finding {
 		found.do("let a paused one go on, by its pid", "kill -CONT <pid>")
 		found.do("if it still hangs after two minutes, keep the end of its log and restart it", "sudo systemctl restart whalegate")
 		return found
-	case c == stopped && f.Service.answers() && f.Service.Ready:
+	case c == stopped && f.Service.answers() && f.Service.Ready && f.serviceCannot() == "":
 		found := ingestion.found(f.worst(P2), "the process answers, and no run comes")
 		found.lastRun(f)
 		if up := f.Service.Up; up > 0 {
@@ -58,7 +58,7 @@ func judgeIngestion(f *Facts) *Finding {
 		}
 		found.do("ask the service, as the database does not let you in", "curl -s "+f.Service.URL+"/api/v1/status")
 		return found
-	case c == nothing && (f.because("recovering") || f.because("system_stale")):
+	case c == nothing && (f.because("recovering") || f.because("system_stale") && f.inForce() == nil):
 		found := ingestion.found(f.worst(P2), "what was wrong is over, and two clean minutes are not in yet (%v)", f.health().Reasons)
 		found.do("wait for two clean minutes in a row", "whalegate runbook verify ingestion --watch")
 		return found

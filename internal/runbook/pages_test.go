@@ -54,7 +54,7 @@ func TestThePagesAreWhole(t *testing.T) {
 func TestEveryTroubleHasItsRemedy(t *testing.T) {
 	for _, trouble := range []Trouble{Unreachable, BadURL, LoginRefused, NoDatabase, TooMany, SchemaPending, SchemaNewer, SchemaBroken, Denied, Hangs, ReadFailed} {
 		f := calm()
-		f.unasked(trouble, "why")
+		f.unreached(trouble, "why")
 		r := Diagnose(f)
 		if r.Matching[0] != "database" {
 			t.Errorf("%s: %v", trouble, r.Matching)

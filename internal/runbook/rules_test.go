@@ -47,7 +47,7 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"}
 		}, "ingestion", P2, "", 1},
 		{"1: paused, and the database gone", func(f *Facts) {
-			f.unasked(Unreachable, "refused")
+			f.unreached(Unreachable, "refused")
 			f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"}
 		}, "database", P1, "ingestion", 2},
 		{"1: went on after a pause", func(f *Facts) {
@@ -132,11 +132,11 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		}, "ingestion", P1, "", 2},
 
 		{"7: stopped", func(f *Facts) {
-			f.unasked(Unreachable, "connection refused")
+			f.unreached(Unreachable, "connection refused")
 			f.Service.Ready, f.Service.NotReady = false, "database unreachable"
 		}, "database", P1, "", 2},
 		{"7: stopped, and nobody left", func(f *Facts) {
-			f.unasked(Unreachable, "connection refused")
+			f.unreached(Unreachable, "connection refused")
 			f.died()
 		}, "database", P1, "crash", 2},
 		{"7: restarted", func(f *Facts) {
@@ -145,9 +145,9 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		}, "database", P1, "signal-lock", 2},
 		{"7: out of disk", func(f *Facts) {
 			f.silent(5)
-			f.Service.Metrics["whalegate_runs_unsaved"] = 5
+			f.Service.Metrics[`whalegate_runs_unsaved{reason="database"}`] = 5
 			f.Database.WriteError = "could not extend file: No space left on device (SQLSTATE 53100)"
-		}, "database", P2, "ingestion", 1},
+		}, "database", P2, "signal-lock", 1},
 		{"7: stopped before the disk is full", func(f *Facts) { f.storm(3, 200, "disk_full") }, "database", P1, "signal-lock", 2},
 		{"7: room again", func(f *Facts) {
 			f.Stored.Runs[1] = bad(1, 200, "disk_full")
@@ -163,7 +163,7 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		}, "database", P2, "", 1},
 		{"7: a lock that keeps minutes from being written", func(f *Facts) {
 			f.storm(2, 200, "database")
-			f.Service.Metrics["whalegate_runs_unsaved"] = 2
+			f.Service.Metrics[`whalegate_runs_unsaved{reason="database"}`] = 2
 			f.Stored.Sessions = []Session{{PID: 7, State: "idle in transaction", For: time.Minute, Locks: []string{"wallet_snapshots"}}}
 		}, "database", P1, "signal-lock", 2},
 		{"7: a slow query", func(f *Facts) { f.Stored.Sessions = []Session{{PID: 7, State: "active", For: 90 * time.Second}} }, "database", P3, "", 1},
@@ -175,13 +175,13 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.Stored.Runs[0] = Run{Timestamp: minute(0), Status: "failed", Error: "S1: the snapshot's timestamp is 1h0m0s ahead of the database's clock"}
 			f.state(health.Stale, "run_failed", "coverage")
 		}, "database", P1, "signal-lock", 2},
-		{"7: wrong password, the service lives", func(f *Facts) { f.unasked(LoginRefused, "password authentication failed") }, "database", P3, "", 3},
+		{"7: wrong password, the service lives", func(f *Facts) { f.unreached(LoginRefused, "password authentication failed") }, "database", P3, "", 3},
 		{"7: nobody is let in, nor is the service", func(f *Facts) {
-			f.unasked(LoginRefused, "pg_hba.conf rejects connection")
+			f.unreached(LoginRefused, "pg_hba.conf rejects connection")
 			f.Service.Ready, f.Service.NotReady = false, "pg_hba.conf rejects connection"
 		}, "database", P1, "", 2},
 		{"7: no such database, nobody there", func(f *Facts) {
-			f.unasked(NoDatabase, "does not exist")
+			f.unreached(NoDatabase, "does not exist")
 			f.died()
 		}, "database", P2, "crash", 3},
 		{"7: an old schema", func(f *Facts) { f.Database.Trouble, f.Database.Error = SchemaPending, "migration 9 is pending" }, "database", P1, "", 2},
@@ -224,7 +224,9 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.Service.Up = time.Minute
 			f.state(health.Stale, "recovering")
 		}, "crash", P1, "signal-lock", 2},
-		{"9: a planned restart between two minutes", func(f *Facts) { f.Service.Up = time.Minute }, "", "", "", 0},
+		{"9: a restart between two minutes, planned or not", func(f *Facts) { f.Service.Up = 3 * time.Minute }, "crash", P3, "", 1},
+		{"9: a restart ten minutes ago", func(f *Facts) { f.Service.Up = 10 * time.Minute }, "", "", "", 0},
+		{"9: a first start", func(f *Facts) { f.Stored.Runs, f.Service.Up = f.Stored.Runs[:3], 3*time.Minute }, "", "", "", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := calm()
@@ -334,9 +336,20 @@ func TestSizesThatCannotBeReadAreNotAnOldFailure(t *testing.T) {
 // A full disk is said to be one, whoever met it, and what makes room is said with it.
 func TestAFullDiskIsNamed(t *testing.T) {
 	for name, fault := range map[string]func(*Facts){
-		"kept back":  func(f *Facts) { f.storm(3, 200, "disk_full") },
-		"refused":    func(f *Facts) { f.Database.WriteError = "could not extend file (SQLSTATE 53100)" },
-		"both, late": func(f *Facts) { f.storm(3, 200, "disk_full"); f.Service.Metrics["whalegate_runs_unsaved"] = 3 },
+		"kept back": func(f *Facts) { f.storm(3, 200, "disk_full") },
+		"refused":   func(f *Facts) { f.Database.WriteError = "could not extend file (SQLSTATE 53100)" },
+		"refused to the service alone, and no row of it could be kept": func(f *Facts) {
+			f.silent(30)
+			f.Service.Metrics[`whalegate_runs_unsaved{reason="disk_full"}`] = 29
+		},
+		"refused at a time when no wallet was known yet": func(f *Facts) {
+			f.storm(1, 0, "disk_full")
+			f.Stored.Runs[0].Failures, f.Stored.Runs[0].Error = map[string]int{}, "S8: not written: disk_full: could not extend file"
+		},
+		"both, late": func(f *Facts) {
+			f.storm(3, 200, "disk_full")
+			f.Service.Metrics[`whalegate_runs_unsaved{reason="database"}`] = 3
+		},
 	} {
 		f := calm()
 		fault(&f)
@@ -358,7 +371,7 @@ func TestAFullDiskIsNamed(t *testing.T) {
 // A database that does not let us in says nothing of the state: the service does.
 func TestTheServiceIsBelievedWhenTheDatabaseCannotBeAsked(t *testing.T) {
 	f := calm()
-	f.unasked(LoginRefused, "password authentication failed")
+	f.unreached(LoginRefused, "password authentication failed")
 	f.Service.Status = &status.Report{Health: health.Health{State: health.Stale, Reasons: []string{"run_failed", "coverage"}}, LastRun: &status.Run{Failures: map[string]int{"timeout": 200}}}
 	r := Diagnose(f)
 	if r.State != "STALE" || r.Matching[0] != "ingestion" || !slices.Contains(r.Matching, "database") || r.Exit != 2 {
@@ -369,8 +382,41 @@ func TestTheServiceIsBelievedWhenTheDatabaseCannotBeAsked(t *testing.T) {
 		t.Errorf("%v", r.Matching)
 	}
 	f.Service.Status = &status.Report{Error: "cannot ask", Health: health.Health{State: health.Stale, Reasons: []string{"database"}}}
+	if r := Diagnose(f); r.State != "STALE" || !slices.Equal(r.Reasons, []string{"database"}) || r.Trading != "NO" {
+		t.Errorf("nor can the service ask: %s %v %s", r.State, r.Reasons, r.Trading)
+	}
+	f.Service.Status = nil
 	if r := Diagnose(f); r.State != "UNKNOWN" || r.Trading != "NO" {
-		t.Errorf("%s %s", r.State, r.Trading)
+		t.Errorf("nobody could be asked: %s %s", r.State, r.Trading)
+	}
+}
+
+// A database that nobody can ask makes the state STALE, as status and the board have
+// it, whatever the service said a moment before.
+func TestADatabaseThatCannotBeAskedIsStale(t *testing.T) {
+	for _, trouble := range []Trouble{Unreachable, Hangs, TooMany, SchemaPending, SchemaBroken, ReadFailed} {
+		f := calm()
+		f.unreached(trouble, "no answer")
+		f.Service.Status = &status.Report{Health: health.Health{State: health.Healthy}}
+		if r := Diagnose(f); r.State != "STALE" || !slices.Equal(r.Reasons, []string{"database"}) || r.Matching[0] != "database" || r.Trading != "NO" || r.Exit != 2 {
+			t.Errorf("%s: %s %v %v %s, exit %d", trouble, r.State, r.Reasons, r.Matching, r.Trading, r.Exit)
+		}
+	}
+}
+
+// What is over is not said to need mending.
+func TestNothingIsAskedForThatIsDone(t *testing.T) {
+	f := calm()
+	f.Stored.Cycles[0].Outcome, f.Stored.Cycles[0].Reasons = "blocked", []string{"halted"}
+	r := Diagnose(f)
+	if len(r.Findings) != 1 || r.Findings[0].Slug != "signal-lock" || r.Findings[0].Severity != P3 || !strings.Contains(r.Findings[0].Actions[0].Do, "12:05 UTC") {
+		t.Errorf("after a resume: %+v", r.Findings)
+	}
+	f = calm()
+	f.Stored.Halt = &health.Halt{HaltedAt: minute(3), HaltedBy: "ann", Reason: "odd"}
+	f.state(health.Stale, "halted", "system_stale")
+	if r := Diagnose(f); slices.Contains(r.Matching, "ingestion") {
+		t.Errorf("halted on clean runs: %v", r.Matching)
 	}
 }
 

@@ -40,7 +40,7 @@ func calm() Facts {
 		Database: Database{Address: "postgres://db/hyperliquid", Unreadable: map[string]string{}, RoundTrip: 5 * time.Millisecond, WriteTried: true},
 		Service: Service{
 			URL: "http://127.0.0.1:9464", Ready: true, Up: 48 * time.Hour,
-			Metrics: map[string]float64{`whalegate_health_state{state="HEALTHY"}`: 1, "whalegate_runs_unsaved": 0}, Named: []string{"whalegate_health_state", "state"},
+			Metrics: map[string]float64{`whalegate_health_state{state="HEALTHY"}`: 1, `whalegate_runs_unsaved{reason="database"}`: 0}, Named: []string{"whalegate_health_state", "state"},
 		},
 	}
 }
@@ -99,8 +99,8 @@ func (f *Facts) silent(n int) {
 	}
 }
 
-// unasked is a database that could not be asked.
-func (f *Facts) unasked(t Trouble, said string) {
+// unreached is a database that could not be asked.
+func (f *Facts) unreached(t Trouble, said string) {
 	f.Stored, f.Database.Trouble, f.Database.Error = nil, t, said
 }
 

@@ -60,8 +60,13 @@ func (f *Facts) heldBack(due time.Time, why string) *Finding {
 	found := signalLock.found(severity, "%s", why)
 	found.figure("newest boundary that was due", "%s", stamp(due))
 	found.cycles(f)
-	found.do("do nothing about the lock: mend what health names", "whalegate status")
-	found.do("the next boundary after that is computed by itself", "whalegate runbook verify signal-lock --watch")
+	if f.stale() {
+		found.do("do nothing about the lock: mend what health names", "whalegate status")
+		found.do("the next boundary after that is computed by itself", "whalegate runbook verify signal-lock --watch")
+	} else {
+		next := f.at().Truncate(period).Add(period)
+		found.do("do nothing: what locked it is over, and the boundary of "+next.UTC().Format("15:04")+" UTC is computed by itself, at the latest", "whalegate runbook verify signal-lock --watch")
+	}
 	return found
 }
 
