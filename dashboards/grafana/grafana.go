@@ -92,7 +92,11 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	in := func(name string) string { return filepath.Join(cfg.Dir, name) }
 	s, err := subprocess.Start(ctx, subprocess.Config{
 		Name: "Grafana", Path: path, Dir: cfg.Home, LogFile: in("grafana.log"), Ready: address + "/api/dashboards/uid/" + dashboards.TradingUID,
-		Args: []string{"server", "--homepath", cfg.Home, "--config", in("grafana/whalegate.ini")},
+		// Grafana 10 at times ends at its first start with "failed to create default
+		// organization: UNIQUE constraint failed: org.id" (grafana/grafana#68644), and
+		// never at the second.
+		Again: 1,
+		Args:  []string{"server", "--homepath", cfg.Home, "--config", in("grafana/whalegate.ini")},
 		Env: []string{
 			"HOME=" + cfg.Dir,
 			"GF_SERVER_HTTP_ADDR=127.0.0.1", "GF_SERVER_HTTP_PORT=" + strconv.Itoa(cfg.Port),

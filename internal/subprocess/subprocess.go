@@ -25,6 +25,9 @@ type Config struct {
 	LogFile string
 	// Ready is an address that answers 200 once the server is up.
 	Ready string
+	// Again is how often it is started again when it ends by itself before it
+	// answers. The log has every try.
+	Again int
 }
 
 // Server is a running child.
@@ -40,8 +43,18 @@ const (
 	stopTimeout  = 10 * time.Second
 )
 
+var errEnded = errors.New("ended while starting")
+
 // Start runs the server and waits until it answers.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
+	s, err := start(ctx, cfg)
+	for again := cfg.Again; again > 0 && errors.Is(err, errEnded) && ctx.Err() == nil; again-- {
+		s, err = start(ctx, cfg)
+	}
+	return s, err
+}
+
+func start(ctx context.Context, cfg Config) (*Server, error) {
 	log, err := os.OpenFile(cfg.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %s: %w", cfg.Name, err)
@@ -77,7 +90,7 @@ func (s *Server) await(ctx context.Context) error {
 		}
 		select {
 		case <-s.exited:
-			return fmt.Errorf("%s ended while starting: see %s", s.cfg.Name, s.cfg.LogFile)
+			return fmt.Errorf("%s %w: see %s", s.cfg.Name, errEnded, s.cfg.LogFile)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-time.After(50 * time.Millisecond):

@@ -24,6 +24,13 @@ func TestMain(m *testing.M) {
 	case "dies":
 		fmt.Println("no such setting")
 		os.Exit(3)
+	case "dies once":
+		if _, err := os.Stat("was here"); err != nil {
+			fmt.Println("not yet")
+			_ = os.WriteFile("was here", nil, 0o600) // if it fails, it dies again
+			os.Exit(3)
+		}
+		fallthrough
 	case "serves":
 		address := os.Args[1]
 		tries := 0
@@ -89,6 +96,32 @@ func TestAServerThatDoesNotStartIsNamedWithItsLog(t *testing.T) {
 	cfg.Path = filepath.Join(t.TempDir(), "none")
 	if _, err := subprocess.Start(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "start the server: ") {
 		t.Errorf("a program that is not there: %v", err)
+	}
+}
+
+// A server with a fault of its own at a first start is started again, as often as is
+// allowed and no more.
+func TestAServerIsStartedAgain(t *testing.T) {
+	cfg := config(t, "dies once")
+	if _, err := subprocess.Start(t.Context(), cfg); err == nil {
+		t.Fatal("it was not to be started again")
+	}
+	cfg = config(t, "dies once")
+	cfg.Again = 1
+	s, err := subprocess.Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Stop(); err != nil {
+		t.Error(err)
+	}
+	cfg = config(t, "dies")
+	cfg.Again = 2
+	if _, err := subprocess.Start(t.Context(), cfg); err == nil {
+		t.Error("what dies every time counts as started")
+	}
+	if log, _ := os.ReadFile(cfg.LogFile); strings.Count(string(log), "no such setting") != 3 {
+		t.Errorf("3 starts are wanted: %s", log)
 	}
 }
 
