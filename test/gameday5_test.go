@@ -274,6 +274,9 @@ func (s *stored) calm(d diagnosis) {
 	})
 	s.present()
 	s.awaitVerified("alert-spam")
-	s.awaitDiagnosis("", 0)
+	// By the commands' clock, which stands, the service was started this moment.
+	if d := s.awaitDiagnosis("crash", 1); len(d.findings) > 1 {
+		s.Errorf("more is found than a young process: %v", d.summary.Matching)
+	}
 	s.played.recovered = 25 * time.Hour // how long the cap's window is, and a little
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -46,12 +47,16 @@ var crashDays = []day{
 	{9, "memory limit reached", func(g *gameday) {
 		g.watch()
 		g.inject(g.exhaust)
-		if log := g.service.log(); !strings.Contains(log, "out of memory") && !strings.Contains(log, "cannot allocate memory") && !strings.Contains(log, "errno=12") {
+		if log := g.service.log(); !slices.ContainsFunc(noMemory, func(said string) bool { return strings.Contains(log, said) }) {
 			g.Errorf("it ended of something else: %s", log)
 		}
 		g.stayDead()
 	}},
 }
+
+// noMemory is how a process says that it was refused memory: the runtime at its heap
+// or at its own needs, and the race detector, whose allocation may be the one refused.
+var noMemory = []string{"out of memory", "cannot allocate memory", "errno=12", "ThreadSanitizer failed to allocate"}
 
 // crashes kills the service where aim says, so often, and then once more.
 func (g *gameday) crashes(times int, aim func()) {
