@@ -40,6 +40,9 @@ func judgeAlertSpam(f *Facts) *Finding {
 	case a.Failed > 0 || a.Oldest > lateDelivery:
 		found = alertSpam.found(P2, "alerts do not get out: %d given up within a day, %d waiting, the oldest for %s", a.Failed, a.Waiting, ago(a.Oldest))
 		found.do("see which receiver refuses, and why", `psql "$DATABASE_URL" -c "SELECT receiver, state, attempts, last_error FROM alert_deliveries WHERE state <> 'delivered' ORDER BY created_at DESC LIMIT 20"`)
+		if a.Failed > 0 {
+			found.do("once it takes alerts again: give those that were given up another day", "whalegate alerts retry")
+		}
 	case len(loud) > 0:
 		found = alertSpam.found(P2, "the daily cap is reached in %s: what more there is, is suppressed", strings.Join(loud, ", "))
 	case a.PausedTill != nil:

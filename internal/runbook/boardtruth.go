@@ -84,15 +84,23 @@ func judgeBoardTruth(f *Facts) *Finding {
 	found.do("stop using every board, and tell whoever trades", "")
 	found.do("close the gate for everybody", `whalegate halt --reason "a board shows what it must not"`)
 	found.do("look at the board as a viewer: does the mask hold there?", "whalegate dashboards check --help")
-	found.do("lock the board out, whatever the hole is", lockBoardOut)
-	found.do("put the mask back and give every role its rights again, as the owner of the database; then look again", "whalegate migrate")
-	found.do("mended? let the board in again", `psql "$DATABASE_URL" -c "ALTER ROLE whalegate_board LOGIN"`)
+	role := boardRole
+	if f.Stored != nil && len(f.Stored.Board.Open) > 0 {
+		role, _, _ = strings.Cut(f.Stored.Board.Open[0], " ")
+	}
+	found.do("lock out who shows it, as an administrator of the database", lockOut(role))
+	found.do("put the mask back and give every role its rights again, as the owner of the database; what somebody granted by hand is revoked by hand (page 6); then look again", "whalegate migrate")
+	found.do("mended? let it in again, as an administrator", `psql "$DATABASE_URL" -c "ALTER ROLE `+role+` LOGIN"`)
 	found.do("still shown? stop Grafana, and keep a picture of it for the bug", "sudo systemctl stop grafana-server")
 	return found
 }
 
-// lockBoardOut holds also when a halt does not: who cannot log in reads nothing.
-const lockBoardOut = `psql "$DATABASE_URL" -c "ALTER ROLE whalegate_board NOLOGIN" -c "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'whalegate_board'"`
+const boardRole = "whalegate_board"
+
+// lockOut holds also when a halt does not: who cannot log in reads nothing.
+func lockOut(role string) string {
+	return `psql "$DATABASE_URL" -c "ALTER ROLE ` + role + ` NOLOGIN" -c "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '` + role + `'"`
+}
 
 func boardTruthRecovery(f *Facts) []Criterion {
 	const views, agree, metrics = "the board's views return nothing while STALE", "board, metrics and database agree", "no metric holds a signal value, and no role of Grafana may read one"

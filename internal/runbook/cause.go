@@ -87,7 +87,10 @@ func (f *Facts) missing(d time.Duration) (n int) {
 		if f.at().Sub(newer) > d {
 			break
 		}
-		n += int(newer.Sub(older)/time.Minute) - 1
+		if since := f.at().Add(-d); older.Before(since) {
+			older = since.Truncate(time.Minute)
+		}
+		n += max(0, int(newer.Sub(older)/time.Minute)-1)
 	}
 	return n
 }

@@ -12,10 +12,10 @@ func judgeCrash(f *Facts) *Finding {
 	dead := f.Service.Trouble == Refused
 	var found *Finding
 	switch {
-	case dead && (c == stopped || f.Stored == nil):
+	case dead && (c == stopped || f.runsUnknown()):
 		found = crash.found(f.worst(P2), "nobody answers at %s, and no run comes: the process is gone", f.Service.URL)
-		if f.Stored == nil {
-			found = crash.found(P2, "nobody answers at %s: the process is gone", f.Service.URL)
+		if f.runsUnknown() {
+			found = crash.found(P2, "nobody answers at %s: the process is gone; whether runs come cannot be read", f.Service.URL)
 		}
 	case dead:
 		found = crash.found(P3, "nobody answers at %s, though runs came until a moment ago: it died just now, or listens elsewhere (--service-url)", f.Service.URL)
@@ -58,7 +58,7 @@ func (f *Facts) restarted() *Finding {
 	if !slices.ContainsFunc(f.Stored.Runs, func(r Run) bool { return began.Sub(r.Timestamp) > stoppedFrom/2 }) {
 		return nil
 	}
-	found := crash.found(P3, "the process was started %s ago, and is not known to stay", ago(s.Up))
+	found := crash.found(P3, "the process was started %s ago: as it should be if somebody did that, else it died before", ago(s.Up))
 	found.figure("process up for", "%s", ago(s.Up))
 	found.do("if nobody restarted it: find out why it ended", endOfLog)
 	found.do("wait until it has lived for ten minutes", "whalegate runbook verify crash --watch")

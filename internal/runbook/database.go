@@ -36,10 +36,10 @@ var remedies = map[Trouble]struct {
 		{"see who is at work, and who waits for whom", showSessions},
 	}},
 	TooMany: {"it has no connection left", []Action{
-		{"see who holds them, as a superuser", `psql "$DATABASE_URL" -c "SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC"`},
+		{"see who holds them, as a superuser: a few connections are kept for those", `psql "$DATABASE_URL" -c "SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC"`},
 	}},
 	LoginRefused:  {"it does not let this login in: the password or the role is wrong", []Action{{"check the user and the password of DATABASE_URL, and pg_hba.conf on the server", `psql "$DATABASE_URL" -c "SELECT 1"`}}},
-	NoDatabase:    {"the server has no database of this name", []Action{{"check the name in DATABASE_URL; a new one is made by", "createdb hyperliquid && whalegate migrate"}}},
+	NoDatabase:    {"the server has no database of this name", []Action{{"check the name in DATABASE_URL; if it was there before, put a backup back; a new, empty one is made by", "createdb hyperliquid && whalegate migrate"}}},
 	BadURL:        {"DATABASE_URL is not an address", []Action{{"write it as postgres://user@host:5432/hyperliquid", "export DATABASE_URL=postgres://user@host:5432/hyperliquid"}}},
 	Denied:        {"this role may not read everything that is looked at", []Action{{"ask as an operator: a login that is a member of the database's owner, see docs/runbooks/README.md", "whalegate runbook diagnose"}}},
 	SchemaPending: {"its schema is older than this program", []Action{{"migrate, as the owner", "whalegate migrate"}}},
@@ -51,12 +51,20 @@ var remedies = map[Trouble]struct {
 	ReadFailed: {"it answers with errors", []Action{{"read its log", "sudo tail -n 50 /var/log/postgresql/*.log"}}},
 }
 
+const twoCleanMinutes = "whalegate runbook verify ingestion --watch"
+
 const showSessions = `psql "$DATABASE_URL" -c "SELECT pid, usename, state, wait_event_type, pg_blocking_pids(pid) AS blocked_by, now() - xact_start AS since, left(query, 60) AS query FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle' ORDER BY xact_start"`
 
 func judgeDatabase(f *Facts) *Finding {
 	d := f.Database
 	switch {
-	case d.Trouble.asksWrongly() && (f.Service.answers() && f.Service.Ready || f.Stored != nil):
+	case d.Trouble.asksWrongly() && f.Stored != nil: // what it may see may say more
+		if found := f.ailing(); found != nil {
+			found.figure(string(d.Trouble), "%s", oneLine(d.Error))
+			return found
+		}
+		return f.troubled(P3)
+	case d.Trouble.asksWrongly() && f.Service.answers() && f.Service.Ready:
 		return f.troubled(P3)
 	case d.Trouble.asksWrongly() && f.Service.answers():
 		return f.troubled(P1) // nor is the service let in: it is not this login alone
@@ -68,16 +76,22 @@ func judgeDatabase(f *Facts) *Finding {
 	if f.Stored == nil {
 		return nil
 	}
+	return f.ailing()
+}
+
+// ailing is the finding for a database that answers.
+func (f *Facts) ailing() *Finding {
+	d := f.Database
 	var found *Finding
 	c, at := f.broke()
 	switch {
-	case d.ClockAhead.Abs() > maxSkew || f.because("clock_skew") || c == ofClock:
+	case d.ClockAhead.Abs() > maxSkew || f.because("clock_skew") || c == ofClock && !f.over():
 		found = database.found(f.worst(P2), "a clock is wrong: the database's and this machine's, or the service's, disagree")
 		if c == ofClock {
 			found.rows("run", []string{at.text()})
 		}
 		found.do("compare the clocks of every machine, and put the wrong one right", `timedatectl; psql "$DATABASE_URL" -c "SELECT now(), (SELECT max(timestamp) FROM ingest_runs) AS newest_run"`)
-		found.do("wait for two clean minutes: a run from the future has to pass first", "whalegate runbook verify database --watch")
+		found.do("wait for two clean minutes: a run from the future has to pass first", twoCleanMinutes)
 	case f.locked() != nil:
 		found = f.locked()
 	case f.full() != nil:
@@ -93,7 +107,7 @@ func judgeDatabase(f *Facts) *Finding {
 	case c == ofDatabase && !f.over():
 		found = database.found(f.worst(P2), "minutes could not be written")
 		found.rows("run", []string{at.text()})
-		found.do("if it is over: wait for two clean minutes", "whalegate runbook verify database --watch")
+		found.do("if it is over: wait for two clean minutes", twoCleanMinutes)
 		found.do("if not: see who locks what, and the disk", showSessions)
 	default:
 		if found = f.strained(); found == nil {
@@ -186,11 +200,11 @@ func (f *Facts) full() *Finding {
 	}
 	if !refused && waiting == 0 && f.Stored.Runs[0].Clean {
 		found.Summary = "its disk had no room; it has again, and two clean minutes are not in yet"
-		found.do("wait for two clean minutes", "whalegate runbook verify database --watch")
+		found.do("wait for two clean minutes", twoCleanMinutes)
 		return found
 	}
 	found.makeRoom()
-	found.do("nothing has to be restarted after it: wait for two clean minutes", "whalegate runbook verify database --watch")
+	found.do("nothing has to be restarted after it: wait until the database is well, and for two clean minutes", "whalegate runbook verify database --watch && "+twoCleanMinutes)
 	return found
 }
 
@@ -255,7 +269,7 @@ func (f *Facts) troubled(s Severity) *Finding {
 	}
 	found.Actions = append(found.Actions, remedy.actions...)
 	if !d.Trouble.asksWrongly() {
-		found.do("nothing has to be restarted after it: wait for two clean minutes", "whalegate runbook verify database --watch")
+		found.do("nothing has to be restarted after it: wait until the database is well, and for two clean minutes", "whalegate runbook verify database --watch && "+twoCleanMinutes)
 	}
 	return found
 }

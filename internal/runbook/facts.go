@@ -76,16 +76,19 @@ const (
 	Answered ServiceTrouble = "answered" // something else than it should
 )
 
-// unsaved counts the failed minutes that wait in the service for the database, and
-// those of them that it had no room for.
+// unsaved counts the failed minutes that the database did not take and that wait in
+// the service for it, and those of them that it had no room for. A minute that was
+// skipped waits for the next one, and not for the database.
 func (s Service) unsaved() (all, noRoom float64) {
 	for series, n := range s.Metrics {
-		if strings.HasPrefix(series, "whalegate_runs_unsaved{") {
+		if strings.HasPrefix(series, unsavedRuns+"{") && !strings.Contains(series, `"skipped"`) {
 			all += n
 		}
 	}
-	return all, s.Metrics[`whalegate_runs_unsaved{reason="`+noRoomFor+`"}`]
+	return all, s.Metrics[unsavedRuns+`{reason="`+noRoomFor+`"}`]
 }
+
+const unsavedRuns = "whalegate_runs_unsaved"
 
 // answers tells that the process is there and at work.
 func (s Service) answers() bool { return s.URL != "" && s.Trouble == "" }
@@ -119,6 +122,7 @@ type Run struct {
 	Failures    map[string]int
 	Error       string
 	Clean       bool
+	Finished    time.Time // when it was stored
 }
 
 // Universe is how the tracked wallets stand.
@@ -255,13 +259,17 @@ func (f *Facts) at() time.Time {
 	return f.Now
 }
 
-// health is the state as the database judges it, or as the service was told;
-// nil when nobody knows.
+// health is the state as the database judges it, or as the service was told; the
+// worse one when it changed while everything was asked, and nil when nobody knows.
 func (f *Facts) health() *health.Health {
 	if f.Stored != nil && f.Stored.Health != nil {
-		return f.Stored.Health
+		first, again := f.Stored.Health, f.Stored.Again
+		if again != nil && rank(again.State) < rank(first.State) {
+			return again
+		}
+		return first
 	}
-	if s := f.Service.Status; s != nil && s.Error == "" {
+	if s := f.Service.Status; s != nil && s.Error == "" && slices.Contains(health.States, s.State) {
 		return &s.Health
 	}
 	return nil
@@ -283,10 +291,12 @@ func (f *Facts) stale() bool {
 	return h == nil || h.State == health.Stale
 }
 
-// because tells whether health gives a reason that begins so.
-func (f *Facts) because(prefix string) bool {
+// because tells whether health gives a reason that begins so, or so.
+func (f *Facts) because(prefixes ...string) bool {
 	h := f.health()
-	return h != nil && slices.ContainsFunc(h.Reasons, func(r string) bool { return strings.HasPrefix(r, prefix) })
+	return h != nil && slices.ContainsFunc(h.Reasons, func(reason string) bool {
+		return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(reason, prefix) })
+	})
 }
 
 // worst is P1 while the state is STALE, and otherwise what it is without.

@@ -101,8 +101,11 @@ func Diagnose(f Facts) Report {
 		report.Findings = slices.Insert(report.Findings, 0, *unexplained(report.Reasons))
 		critical = true
 	}
-	if critical {
+	switch {
+	case critical:
 		report.Trading = allowed[health.Stale]
+	case len(report.Findings) > 0 && report.Findings[0].Severity == P2 && report.State == string(health.Healthy):
+		report.Trading = allowed[health.Degraded] // P2 is caution, whatever the state says
 	}
 	for i := range report.Findings {
 		report.Findings[i].Trading = report.Trading
@@ -172,7 +175,7 @@ func unsure(name, why string) Criterion {
 func (r *Runbook) Verify(f Facts) []Criterion { return r.recovery(&f) }
 
 // ExitCode of a verification: 0 when all hold; else 2 while nothing may be
-// traded, 3 when it only is not known, 1 otherwise.
+// traded, be it for the state or for what is diagnosed, 3 when it only is not known, 1 otherwise.
 func ExitCode(f Facts, criteria []Criterion) int {
 	const ok, warning, critical, unknown = 0, 1, 2, 3
 	code := ok
@@ -185,7 +188,7 @@ func ExitCode(f Facts, criteria []Criterion) int {
 			code = warning
 		}
 	}
-	if code == warning && f.stale() {
+	if code == warning && (f.stale() || Diagnose(f).Exit == critical) {
 		code = critical
 	}
 	return code

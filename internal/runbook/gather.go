@@ -61,9 +61,15 @@ func Gather(ctx context.Context, from Source) Facts {
 	f.tryWrite(ctx, conn)
 	f.Service = <-asked
 	if f.Stored.Health != nil {
-		if h, err := health.Read(ctx, conn); err == nil {
+		f.Database.read(ctx, conn, partHealth, func(ctx context.Context) error {
+			h, err := health.Read(ctx, conn)
 			f.Stored.Again = &h
-		}
+			if err != nil {
+				f.Stored.Again = nil
+				return errors.Unwrap(err)
+			}
+			return nil
+		})
 	}
 	f.Now = from.Clock.Now()
 	f.Database.settle()

@@ -252,6 +252,8 @@ func TestWhatIsStoredIsFound(t *testing.T) {
 		{"a score to and fro", "UPDATE signals SET exit_cluster_score = CASE WHEN extract(minute FROM timestamp)::int % 10 = 0 THEN 26 ELSE 18 END, alignment_score = 50, risk_mode = 'Reduced' WHERE asset = 'ETH'", "alert-spam"},
 		{"a delivery given up", "INSERT INTO alerts (timestamp, asset, alert_type, severity, message, health_state) VALUES (now(), 'SYSTEM', 'system_stale', 'critical', 'm', 'STALE');" +
 			"INSERT INTO alert_deliveries (alert_id, receiver, kind, state, last_error) SELECT id, 'r', 'firing', 'failed', 'no' FROM alerts", "alert-spam"},
+		{"a delivery given up after its day", "INSERT INTO alerts (timestamp, asset, alert_type, severity, message, health_state) VALUES (now(), 'SYSTEM', 'system_stale', 'critical', 'm', 'STALE');" +
+			"INSERT INTO alert_deliveries (alert_id, receiver, kind, state, last_error, created_at, expires_at) SELECT id, 'r', 'firing', 'failed', 'no', now() - interval '25 hours', now() - interval '1 hour' FROM alerts", "alert-spam"},
 		{"no boundary since", "DELETE FROM signal_cycles WHERE timestamp > now() - interval '12 minutes'", "signal-lock"},
 		{"a hole in the mask", "CREATE VIEW board.extra AS SELECT * FROM public.signals; GRANT SELECT ON board.extra TO whalegate_board; INSERT INTO halts (halted_at, halted_by, reason) VALUES (now(), 'ann', 'odd')", "board-truth"},
 		{"a right too many", "GRANT SELECT (allowed_playbook) ON signals TO whalegate_ops", "board-truth"},
@@ -283,10 +285,20 @@ func TestTheServiceIsAsked(t *testing.T) {
 		case "/api/v1/status":
 			_, _ = w.Write([]byte(`{"health_state":"STALE","reasons":["halted"],"halt":{"halted_by":"ann"}}`))
 		case "/metrics":
-			fmt.Fprintf(w, "# TYPE whalegate_health_state gauge\nwhalegate_health_state{state=\"STALE\"} 1\n# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %d\n", time.Now().Unix()-60)
+			fmt.Fprintf(w, "# TYPE whalegate_runs_unsaved gauge\nwhalegate_runs_unsaved{reason=\"database\"} 0\n# TYPE whalegate_health_state gauge\nwhalegate_health_state{state=\"STALE\"} 1\n# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %d\n", time.Now().Unix()-60)
 		}
 	}))
 	defer answering.Close()
+	// The dead man's switch answers all of it, and is not the service.
+	watchdog := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/api/v1/status":
+			_, _ = w.Write([]byte(`{"health_state":"STALE","reasons":["snapshot_age"]}`))
+		case "/metrics":
+			_, _ = w.Write([]byte("# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds 1\n"))
+		}
+	}))
+	defer watchdog.Close()
 	other := httptest.NewServer(http.NotFoundHandler())
 	defer other.Close()
 	speedy, err := clock.Parse(time.Now().UTC().Format(time.RFC3339) + ",60")
@@ -300,6 +312,7 @@ func TestTheServiceIsAsked(t *testing.T) {
 		{"nobody", "http://127.0.0.1:1", Refused},
 		{"somebody who does not answer", "http://" + silent.Addr().String(), Hanging},
 		{"somebody else", other.URL, Answered},
+		{"the watchdog", watchdog.URL, Answered},
 		{"no address", "nonsense", Answered},
 		{"not asked", "", ""},
 		{"it", answering.URL + "/", ""},

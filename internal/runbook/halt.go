@@ -18,10 +18,10 @@ func (f *Facts) inForce() *health.Halt {
 	return nil
 }
 
-// cleanSince counts the clean minutes in a row, up to the newest, that began since a
-// halt: what a resume asks for.
+// cleanSince counts the clean minutes in a row, up to the newest, that were stored
+// since a halt: what a resume asks for.
 func (f *Facts) cleanSince(h health.Halt) (clean int) {
-	for clean < len(f.Stored.Runs) && f.Stored.Runs[clean].Clean && f.Stored.Runs[clean].Timestamp.After(h.HaltedAt) {
+	for clean < len(f.Stored.Runs) && f.Stored.Runs[clean].Clean && f.Stored.Runs[clean].Finished.After(h.HaltedAt) {
 		clean++
 	}
 	return clean
@@ -32,10 +32,10 @@ func judgeHalt(f *Facts) *Finding {
 	if h == nil {
 		return nil
 	}
-	found := halt.found(P1, "a halt is in force: signals and alerts stand still, ingestion goes on")
+	found := halt.found(P1, "a halt is in force: signals and alerts stand still")
 	found.figure("halted", "%s by %s: %s", stamp(h.HaltedAt), h.HaltedBy, h.Reason)
 	if f.Stored != nil {
-		found.figure("clean minutes in a row that began since", "%d; a resume needs 2", f.cleanSince(*h))
+		found.figure("clean minutes in a row since", "%d; a resume needs 2, and a snapshot that is at most 2 minutes old", f.cleanSince(*h))
 	}
 	found.do("ask whoever halted, and find the cause", "whalegate runbook diagnose")
 	found.do("see what is missing for a resume", "whalegate runbook verify halt")

@@ -28,6 +28,13 @@ func judgeIngestion(f *Facts) *Finding {
 		found.do("let a paused one go on, by its pid", "kill -CONT <pid>")
 		found.do("if it still hangs after two minutes, keep the end of its log and restart it", "sudo systemctl restart whalegate")
 		return found
+	case hanging:
+		found := ingestion.found(P3, "the process is there and does not answer, though runs come, or came until a moment ago")
+		found.figure("service", "%s: %s", f.Service.URL, f.Service.Error)
+		found.lastRun(f)
+		found.do("see whether it was paused (state T), or waits for a disk (D)", "ps -o pid,stat,etime,args -C whalegate")
+		found.do("look again in two minutes: then no run comes any longer, or only its answers hang", "whalegate runbook diagnose")
+		return found
 	case c == stopped && f.Service.answers() && f.Service.Ready && f.serviceCannot() == "":
 		found := ingestion.found(f.worst(P2), "the process answers, and no run comes")
 		found.lastRun(f)
@@ -51,20 +58,31 @@ func judgeIngestion(f *Facts) *Finding {
 		return found
 	case c == ofExchange:
 		return f.failing(at)
-	case f.Stored == nil && (f.because("run_failed") || f.because("coverage") || f.because("null_szi")) && !f.because(health.ReasonDatabase):
-		found := ingestion.found(f.worst(P2), "the service says that its runs are not good enough (%v)", f.health().Reasons)
-		if run := f.Service.Status.LastRun; run != nil {
+	case f.runsUnknown() && f.because("run_failed", "coverage", "null_szi", "snapshot_age", "no_runs") && !f.because(health.ReasonDatabase) && f.Service.answers():
+		found := ingestion.found(f.worst(P2), "its runs cannot be read, and they are not good enough (%v)", f.health().Reasons)
+		if s := f.Service.Status; s != nil && s.LastRun != nil {
+			run := s.LastRun
 			found.rows("newest run", []string{fmt.Sprintf("%s %s, coverage %.1f %%, %v", stamp(run.Timestamp), run.Status, run.CoveragePct, run.Failures)})
 		}
 		found.do("ask the service, as the database does not let you in", "curl -s "+f.Service.URL+"/api/v1/status")
 		return found
-	case c == nothing && (f.because("recovering") || f.because("system_stale") && f.inForce() == nil):
+	case c == nothing && !f.runsUnknown() && f.because("system_stale") && f.health().CleanRuns >= 2 && f.inForce() == nil:
+		found := ingestion.found(f.worst(P2), "the runs are good again, and the system alert has not cleared (%v): that takes seconds after the second clean minute", f.health().Reasons)
+		found.do("if it stays: is the service that clears it at work, and what does it say?", "journalctl -u whalegate -n 100")
+		found.do("see what is active", "whalegate alerts state")
+		return found
+	case c == nothing && f.because("recovering", "system_stale") && !f.because("snapshot_age") && f.inForce() == nil:
 		found := ingestion.found(f.worst(P2), "what was wrong is over, and two clean minutes are not in yet (%v)", f.health().Reasons)
 		found.do("wait for two clean minutes in a row", "whalegate runbook verify ingestion --watch")
 		return found
 	default:
 		return nil
 	}
+}
+
+// runsUnknown tells that nobody could read the runs.
+func (f *Facts) runsUnknown() bool {
+	return f.Stored == nil || f.Database.Unreadable[partRuns] != ""
 }
 
 // outlived tells that the process is older than the gap that began after run: it
@@ -83,12 +101,12 @@ func (f *Facts) failing(bad Run) *Finding {
 	reason := bad.mostly()
 	summary := fmt.Sprintf("runs are not good enough, mostly %s", reason)
 	switch {
+	case over:
+		summary = fmt.Sprintf("the last run that failed (%s) is over, and two clean minutes are not in yet", cmp.Or(reason, oneLine(bad.Error)))
 	case reason == "":
 		summary = "runs fail: " + oneLine(bad.Error)
 	case reason == "accounts_unknown":
 		summary = "the sub-accounts of the wallets are not all known yet: about seven minutes after a first start"
-	case over:
-		summary = fmt.Sprintf("the last run that failed (%s) is over, and two clean minutes are not in yet", reason)
 	}
 	if f.over() {
 		return nil

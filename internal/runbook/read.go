@@ -71,7 +71,7 @@ func readHalt(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 
 func readRuns(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 	s.Runs, err = list[Run](ctx, conn, `
-		SELECT timestamp, status, wallets_expected, wallet_fail_count, coverage_pct, failures, coalesce(error, ''), is_clean
+		SELECT timestamp, status, wallets_expected, wallet_fail_count, coverage_pct, failures, coalesce(error, ''), is_clean, finished_at
 		FROM ingest_runs ORDER BY timestamp DESC LIMIT 70`)
 	return err
 }
@@ -173,7 +173,7 @@ func readAlerts(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 	}
 	var oldest float64
 	err = conn.QueryRow(ctx, `
-		SELECT count(*) FILTER (WHERE state = 'failed' AND created_at > whalegate_now() - interval '24 hours'), count(*) FILTER (WHERE state IN ('pending', 'unknown')),
+		SELECT count(*) FILTER (WHERE state = 'failed' AND created_at > whalegate_now() - interval '48 hours' AND expires_at > whalegate_now() - interval '24 hours'), count(*) FILTER (WHERE state IN ('pending', 'unknown')),
 			coalesce(extract(epoch FROM whalegate_now() - min(created_at) FILTER (WHERE state IN ('pending', 'unknown'))), 0)::double precision
 		FROM alert_deliveries WHERE kind <> 'test'`).Scan(&a.Failed, &a.Waiting, &oldest)
 	a.Oldest = time.Duration(oldest * float64(time.Second))

@@ -53,10 +53,12 @@ func TestEachRecoveryCriterionIsHeldByItsFigure(t *testing.T) {
 		{database, "no write", func(f *Facts) { f.Database.WriteError = "disk full" }, []int{2}},
 		{database, "no write by this role, and no run", func(f *Facts) { f.Database.WriteTried = false; f.silent(5) }, []int{2}},
 		{database, "minutes wait", func(f *Facts) { f.Service.Metrics[`whalegate_runs_unsaved{reason="database"}`] = 1 }, []int{2}},
+		{universe, "none for nine hours", func(f *Facts) { f.Stored.Universe.Refreshes[0].AsOf = noon.Add(-9 * time.Hour) }, []int{0}},
 		{database, "room for a row, and none for a minute", func(f *Facts) { f.Stored.Runs[0] = bad(0, 200, "disk_full") }, []int{2}},
 		{database, "an hour ahead", func(f *Facts) { f.Database.ClockAhead = time.Hour }, []int{3}},
 		{database, "an hour behind", func(f *Facts) { f.Database.ClockAhead = -time.Hour }, []int{3}},
 		{database, "20 % free", func(f *Facts) { *f.Stored.Storage.FreePct = 20 }, []int{4}},
+		{halt, "worse at the second look", func(f *Facts) { f.Stored.Again.State = health.Stale }, []int{1}},
 		{halt, "in force", func(f *Facts) { f.Stored.Halt = &health.Halt{} }, []int{0}},
 		{halt, "DEGRADED", func(f *Facts) { f.Stored.Health.State = health.Degraded }, []int{1}},
 		{halt, "one clean cycle", func(f *Facts) { f.Stored.Health.CleanRuns = 1 }, []int{2}},
@@ -92,6 +94,8 @@ func TestEachRecoveryCriterionIsHeldByItsFigure(t *testing.T) {
 func TestExitCodesOfVerify(t *testing.T) {
 	calmly, stale := calm(), calm()
 	stale.Stored.Health.State = health.Stale
+	lying := calm()
+	lying.Stored.Board.Open = []string{"whalegate_ops may read signals"}
 	yes, no, dark := Criterion{Holds: true}, Criterion{}, Criterion{Unknown: true}
 	for _, tt := range []struct {
 		name     string
@@ -102,6 +106,7 @@ func TestExitCodesOfVerify(t *testing.T) {
 		{"all hold", calmly, []Criterion{yes, yes}, 0},
 		{"one does not", calmly, []Criterion{yes, no}, 1},
 		{"one does not, while STALE", stale, []Criterion{no, yes}, 2},
+		{"one does not, and a board shows what it must not", lying, []Criterion{no, yes}, 2},
 		{"one is not known", calmly, []Criterion{yes, dark}, 3},
 		{"one is not known, while STALE", stale, []Criterion{dark, yes}, 3},
 		{"both", calmly, []Criterion{dark, no}, 1},

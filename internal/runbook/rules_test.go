@@ -81,6 +81,16 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			}
 			f.state(health.Stale, "run_failed", "coverage")
 		}, "universe", P1, "signal-lock", 2},
+		{"2: none yet, at the minute of a first start", func(f *Facts) {
+			f.Stored.Universe.Refreshes[0].AsOf = noon
+			f.Stored.Runs = []Run{{Timestamp: minute(0), Status: "failed", Error: "S2: the expected rows cannot be determined: there is no universe yet"}}
+			f.state(health.Stale, "run_failed", "coverage")
+		}, "universe", P1, "signal-lock", 2},
+		{"2: none yet, and no refresh", func(f *Facts) {
+			f.Stored.Universe = Universe{}
+			f.Stored.Runs = []Run{{Timestamp: minute(0), Status: "failed", Error: "S2: the expected rows cannot be determined: there is no universe yet"}}
+			f.state(health.Stale, "run_failed", "coverage")
+		}, "universe", P1, "signal-lock", 2},
 		{"2: overdue", func(f *Facts) { f.Stored.Universe.Refreshes[0].AsOf = noon.Add(-8 * time.Hour) }, "universe", P3, "", 1},
 
 		{"3: coverage under 80 %", func(f *Facts) { f.storm(1, 50, "timeout") }, "ingestion", P1, "signal-lock", 2},
@@ -131,6 +141,24 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.Stored.Runs[1] = bad(1, 200, "timeout")
 		}, "ingestion", P1, "", 2},
 
+		{"1: it goes on after a pause", func(f *Facts) {
+			f.silent(12)
+			f.Service.Metrics[`whalegate_runs_unsaved{reason="skipped"}`] = 11
+		}, "ingestion", P1, "signal-lock", 2},
+		{"1: a moment after a pause", func(f *Facts) {
+			f.Stored.Runs[1] = Run{Timestamp: minute(1), Status: "failed", Failures: map[string]int{}, Error: "no cycle in this minute: the one before ran over"}
+			f.state(health.Stale, "recovering")
+		}, "ingestion", P1, "signal-lock", 2},
+		{"1: paused a moment ago", func(f *Facts) { f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"} }, "ingestion", P3, "", 1},
+		{"1: stuck, and the runs cannot be read", func(f *Facts) {
+			f.unreached(LoginRefused, "no password")
+			f.Service.Status = &status.Report{Health: health.Health{State: health.Stale, Reasons: []string{"snapshot_age", "system_stale"}}}
+		}, "ingestion", P1, "database", 2},
+		{"1: the alert does not clear", func(f *Facts) {
+			f.state(health.Stale, "system_stale")
+			f.Stored.Health.CleanRuns, f.Stored.Again.CleanRuns = 10, 10
+		}, "ingestion", P1, "signal-lock", 2},
+
 		{"7: stopped", func(f *Facts) {
 			f.unreached(Unreachable, "connection refused")
 			f.Service.Ready, f.Service.NotReady = false, "database unreachable"
@@ -175,6 +203,13 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.Stored.Runs[0] = Run{Timestamp: minute(0), Status: "failed", Error: "S1: the snapshot's timestamp is 1h0m0s ahead of the database's clock"}
 			f.state(health.Stale, "run_failed", "coverage")
 		}, "database", P1, "signal-lock", 2},
+		{"7: an old program, and no room", func(f *Facts) {
+			f.storm(3, 200, "disk_full")
+			f.Database.Trouble, f.Database.Error = SchemaNewer, "migration 99"
+		}, "database", P1, "signal-lock", 2},
+		{"7: a clock that is right again", func(f *Facts) {
+			f.Stored.Runs[4] = Run{Timestamp: minute(4), Status: "failed", Failures: map[string]int{"S1": 200}, Error: "S1: the snapshot's timestamp is 1h0m0s ahead of the database's clock"}
+		}, "", "", "", 0},
 		{"7: wrong password, the service lives", func(f *Facts) { f.unreached(LoginRefused, "password authentication failed") }, "database", P3, "", 3},
 		{"7: nobody is let in, nor is the service", func(f *Facts) {
 			f.unreached(LoginRefused, "pg_hba.conf rejects connection")
@@ -224,6 +259,11 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.Service.Up = time.Minute
 			f.state(health.Stale, "recovering")
 		}, "crash", P1, "signal-lock", 2},
+		{"9: gone, and the runs cannot be read", func(f *Facts) {
+			f.Database.Trouble, f.Database.Unreadable[partRuns] = Denied, "permission denied for table ingest_runs"
+			f.Stored.Runs = nil
+			f.died()
+		}, "crash", P2, "database", 3},
 		{"9: a restart between two minutes, planned or not", func(f *Facts) { f.Service.Up = 3 * time.Minute }, "crash", P3, "", 1},
 		{"9: a restart ten minutes ago", func(f *Facts) { f.Service.Up = 10 * time.Minute }, "", "", "", 0},
 		{"9: a first start", func(f *Facts) { f.Stored.Runs, f.Service.Up = f.Stored.Runs[:3], 3*time.Minute }, "", "", "", 0},
@@ -362,7 +402,7 @@ func TestAFullDiskIsNamed(t *testing.T) {
 		}
 	}
 	f := calm()
-	f.Stored.Runs[5] = bad(5, 200, "disk_full")
+	f.Stored.Runs[5] = bad(5, 200, "disk_full") // and clean ones since
 	if found := f.full(); found != nil {
 		t.Errorf("it is over: %+v", found)
 	}
@@ -404,6 +444,57 @@ func TestADatabaseThatCannotBeAskedIsStale(t *testing.T) {
 	}
 }
 
+// Caution is what a P2 asks for, also when the state alone would allow more; and of
+// two looks at the state the worse one counts.
+func TestWhatMayBeTradedIsTheWorst(t *testing.T) {
+	f := calm()
+	*f.Stored.Storage.FreePct = 12
+	if r := Diagnose(f); r.Trading != "with caution only" || r.Findings[0].Trading != r.Trading {
+		t.Errorf("P2: %s", r.Trading)
+	}
+	f = calm()
+	f.Stored.Universe.Refreshes[0].Warnings = 1
+	if r := Diagnose(f); r.Trading != "yes, as the playbook says" {
+		t.Errorf("P3: %s", r.Trading)
+	}
+	f = calm()
+	f.Stored.Again.State, f.Stored.Again.Reasons = health.Stale, []string{"halted"}
+	if r := Diagnose(f); r.State != "STALE" || r.Trading != "NO" || r.Exit != 2 {
+		t.Errorf("halted in the middle of the look: %s %s, exit %d", r.State, r.Trading, r.Exit)
+	}
+	f = calm()
+	f.unreached(LoginRefused, "no password")
+	f.Service.Status = &status.Report{} // of something else
+	if r := Diagnose(f); r.State != "UNKNOWN" || r.Trading != "NO" {
+		t.Errorf("an answer without a state: %s %s", r.State, r.Trading)
+	}
+}
+
+// A role of Grafana that may read too much is the one to lock out.
+func TestTheRoleThatShowsTooMuchIsLockedOut(t *testing.T) {
+	for _, role := range []string{"whalegate_board", "whalegate_ops"} {
+		f := calm()
+		f.Stored.Board.Open = []string{role + " may read signals"}
+		found := Diagnose(f).Findings[0]
+		if !slices.ContainsFunc(found.Actions, func(a Action) bool { return strings.Contains(a.Command, "ALTER ROLE "+role+" NOLOGIN") }) {
+			t.Errorf("%s: %+v", role, found.Actions)
+		}
+	}
+}
+
+// A gap is counted as far as it lies within the time that is asked for.
+func TestMissingMinutesAreThoseOfTheTimeAskedFor(t *testing.T) {
+	f := calm()
+	f.Stored.Runs = append(f.Stored.Runs[:3:3], good(500))
+	if n := f.missing(time.Hour); n < 55 || n > 60 {
+		t.Errorf("%d of the last 60", n)
+	}
+	f.Stored.Runs = append(f.Stored.Runs[:0:0], good(0), good(3))
+	if n := f.missing(time.Hour); n != 2 {
+		t.Errorf("%d, 2 are missing", n)
+	}
+}
+
 // What is over is not said to need mending.
 func TestNothingIsAskedForThatIsDone(t *testing.T) {
 	f := calm()
@@ -442,15 +533,16 @@ func TestTheSessionInTheWayIsTheOneThatWaitsForNobody(t *testing.T) {
 
 func TestAHaltCountsTheCleanMinutesSinceItBegan(t *testing.T) {
 	for _, tt := range []struct {
-		halted, failed int // minutes ago
+		halted, failed int           // minutes ago
+		into           time.Duration // the minute of the halt, whose run is stored five seconds into it
 		want           string
-	}{{3, 30, "3; a resume needs 2"}, {0, 30, "0; a resume needs 2"}, {3, 1, "1; a resume needs 2"}} {
+	}{{3, 30, 10 * time.Second, "3; "}, {0, 30, 10 * time.Second, "0; "}, {3, 1, 10 * time.Second, "1; "}, {3, 30, 2 * time.Second, "4; "}} {
 		f := calm()
 		f.Stored.Runs[tt.failed] = bad(tt.failed, 200, "timeout")
-		f.Stored.Halt = &health.Halt{HaltedAt: minute(tt.halted), HaltedBy: "ann", Reason: "odd"}
+		f.Stored.Halt = &health.Halt{HaltedAt: minute(tt.halted).Add(tt.into), HaltedBy: "ann", Reason: "odd"}
 		f.state(health.Stale, "halted")
 		found := Diagnose(f).Findings[0]
-		if !slices.ContainsFunc(found.Evidence, func(e Evidence) bool { return e.Figure == tt.want }) {
+		if !slices.ContainsFunc(found.Evidence, func(e Evidence) bool { return strings.HasPrefix(e.Figure, tt.want+"a resume needs 2") }) {
 			t.Errorf("halted %d and failed %d minutes ago: %+v", tt.halted, tt.failed, found.Evidence)
 		}
 	}

@@ -35,7 +35,7 @@ type Runbook struct {
 
 // The runbooks, by number.
 var (
-	ingestion  = &Runbook{Number: 1, Slug: "ingestion", Title: "Ingestion fails, partly or wholly", Severity: "P1/P2"}
+	ingestion  = &Runbook{Number: 1, Slug: "ingestion", Title: "Ingestion fails, partly or wholly", Severity: "P1/P2/P3"}
 	universe   = &Runbook{Number: 2, Slug: "universe", Title: "The leaderboard refresh fails or churns", Severity: "P1/P2/P3"}
 	signalLock = &Runbook{Number: 3, Slug: "signal-lock", Title: "Signals are blocked, by design or because the job is dead", Severity: "P2/P3"}
 	dirtySpike = &Runbook{Number: 4, Slug: "dirty-spike", Title: "Upstream glitch: many dirty rows", Severity: "P2/P3"}

@@ -46,7 +46,7 @@ func calm() Facts {
 }
 
 func good(n int) Run {
-	return Run{Timestamp: minute(n), Status: "success", Expected: 200, CoveragePct: 100, Failures: map[string]int{}, Clean: true}
+	return Run{Timestamp: minute(n), Status: "success", Expected: 200, CoveragePct: 100, Failures: map[string]int{}, Clean: true, Finished: minute(n).Add(5 * time.Second)}
 }
 
 // bad is a run in which so many wallets failed for a reason.

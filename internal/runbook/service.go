@@ -141,6 +141,10 @@ func (s *Service) metrics(text string, c clock.Clock) error {
 			}
 		}
 	}
+	if !names[unsavedRuns] {
+		s.Trouble = Answered
+		return errors.New("what answers there is not the service, which counts the runs that wait: is it the watchdog?")
+	}
 	for name := range names {
 		s.Named = append(s.Named, name)
 	}

@@ -12,10 +12,22 @@ const (
 )
 
 func judgeUniverse(f *Facts) *Finding {
-	if f.Stored == nil || len(f.Stored.Universe.Refreshes) == 0 {
+	if f.Stored == nil || f.Database.Unreadable[partUniverse] != "" {
 		return nil
 	}
 	u := f.Stored.Universe
+	c, _ := f.broke()
+	early := c == ofUniverse && !f.over()
+	if len(u.Refreshes) == 0 && !early {
+		return nil
+	}
+	if early && (u.Wallets > 0 || len(u.Refreshes) == 0 || u.Refreshes[0].Status == "success") {
+		found := universe.found(f.worst(P3), "there was no universe yet at the newest minutes: a first start, or the first good refresh")
+		found.figure("universe", "%d wallets", u.Wallets)
+		found.do("wait for the refresh, which takes seconds, and for two clean minutes", twoCleanMinutes)
+		found.do("if it lasts: see whether a refresh was tried, and what it says", `psql "$DATABASE_URL" -c "SELECT run_id, as_of_ts, status, n_requested, n_received, entered_count, exited_count, churn_warning_count, error FROM wallet_universe_runs ORDER BY as_of_ts DESC LIMIT 10"`)
+		return found
+	}
 	last, failed := u.Refreshes[0], 0
 	for failed < len(u.Refreshes) && u.Refreshes[failed].Status == "failed" {
 		failed++
@@ -47,7 +59,8 @@ func judgeUniverse(f *Facts) *Finding {
 	found.figure("universe", "%d wallets", u.Wallets)
 	found.do("look at what the leaderboard answers", `curl -sS -m 60 -w '\n%{http_code} %{size_download} bytes\n' https://stats-data.hyperliquid.xyz/Mainnet/leaderboard | tail -c 300`)
 	if last.Warnings > 0 {
-		found.do("see who entered and left, and whether an event of the market explains it", "whalegate universe diff")
+		found.do("see who entered and left, and whether an event of the market explains it; either way wait for the next refresh, which takes its turn", "whalegate universe diff")
+		return found
 	}
 	found.do("once the answer looks right, refresh with every check; the snapshots go on meanwhile", "whalegate universe refresh")
 	return found
@@ -71,7 +84,7 @@ func universeRecovery(f *Facts) []Criterion {
 	}
 	last := f.Stored.Universe.Refreshes[0]
 	return []Criterion{
-		holds(succeeded, last.Status == "success", "%s %s ago", last.Status, ago(f.at().Sub(last.AsOf))),
+		holds(succeeded, last.Status == "success" && f.at().Sub(last.AsOf) <= refreshOverdue, "%s %s ago, one is due every six hours", last.Status, ago(f.at().Sub(last.AsOf))),
 		holds(received, percent(last.Received, last.Requested) >= minReceivedPct, "%d of %d", last.Received, last.Requested),
 		holds(churn, last.Warnings == 0, "%d", last.Warnings),
 	}
