@@ -96,7 +96,7 @@ func (c *Collector) skipped(last, minute time.Time) {
 	}
 	for m := from; m.Before(minute); m = m.Add(interval) {
 		c.metrics.missedMinutes.Inc()
-		c.remember(failedRun(m, 0, skippedMinute, "no cycle in this minute: the one before ran over"))
+		c.remember(failedRun(m, 0, skippedMinute, "no cycle in this minute: the one before ran over, or the process was held up"))
 	}
 }
 

@@ -54,7 +54,7 @@ func newMetrics(registerer prometheus.Registerer, budgetSeconds float64) *metric
 			Name: "whalegate_cycle_duration_seconds", Help: "Time from the start of a snapshot cycle to its commit.",
 			Buckets: []float64{.25, .5, 1, 2.5, 5, 10, 20, 30, 40, 50, 55, 60, 75},
 		}),
-		missedMinutes:  counter("whalegate_cycles_missed_total", "Minutes that had no cycle because the one before ran over."),
+		missedMinutes:  counter("whalegate_cycles_missed_total", "Minutes that had no cycle because the one before ran over or the process was held up."),
 		unsavedRuns:    f.NewGaugeVec(prometheus.GaugeOpts{Name: "whalegate_runs_unsaved", Help: "Failed runs that wait for the database to take them, by what failed them."}, []string{"reason"}),
 		walletFailures: vector("whalegate_wallet_failures_total", "Wallets that a cycle could not read, by reason.", "reason", walletReasons),
 		rowsWritten:    counter("whalegate_snapshot_rows_written_total", "Snapshot rows committed."),

@@ -80,13 +80,15 @@ var databaseDays = []day{
 		must(g, g.carryOut(d, `psql "$DATABASE_URL" -c "SELECT usename`))
 		// An operator whom the database lets in is told that the service is not.
 		g.asAdministrator(func() {
-			d := g.diagnosed(2)
+			d = g.diagnosed(2)
 			if !strings.Contains(d.findings[0].Summary, "the service cannot use the database") {
 				g.Errorf("the finding: %s", d.stdout)
 			}
+			g.checkVerify("database", 2)
 		})
+		must(g, g.carryOut(d, `psql "$DATABASE_URL" -c "SELECT rolname`))
 		g.awaitMetric("whalegate_runs_unsaved", 2)
-		g.repair(func() { g.exec("ALTER ROLE " + writer + " CONNECTION LIMIT -1") })
+		g.repair(func() { must(g, g.carryOut(d, `psql "$DATABASE_URL" -c "ALTER ROLE `+writer+` CONNECTION LIMIT -1"`)) })
 		g.recovered()
 		g.awaitLostMinutes(last)
 	}},

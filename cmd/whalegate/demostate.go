@@ -63,11 +63,14 @@ func (s demoState) save(dir string) error {
 }
 
 // writeEnv leaves a file to source, so that whalegate and psql find the demo's
-// database, `whalegate universe refresh` its exchange and not the real one,
+// database, the runbooks' commands the program itself, `whalegate universe refresh` its exchange and not the real one,
 // `whalegate runbook` its service, and `whalegate dashboards` its Grafana, if there
 // is one.
 func (s demoState) writeEnv(dir, databaseURL, exchangeURL, serviceURL, grafanaURL string) error {
 	env := "export DATABASE_URL='" + databaseURL + "'\nexport WHALEGATE_API_URL='" + exchangeURL + "'\nexport WHALEGATE_STATS_URL='" + exchangeURL + "'\nexport WHALEGATE_SERVICE_URL='" + serviceURL + "'\n"
+	if path := program(); filepath.IsAbs(path) {
+		env += "export PATH='" + filepath.Dir(path) + "':\"$PATH\"\n"
+	}
 	if grafanaURL != "" {
 		env += "export WHALEGATE_GRAFANA_URL='" + grafanaURL + "'\nexport WHALEGATE_GRAFANA_USER=admin\nexport WHALEGATE_GRAFANA_PASSWORD='" + s.GrafanaPassword + "'\n"
 	}

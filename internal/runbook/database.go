@@ -32,11 +32,13 @@ var remedies = map[Trouble]struct {
 		{"see whether the disk is full", "df -h"},
 	}},
 	Hangs: {"it takes connections and does not answer", []Action{
+		{"see whether it is paused (state T), or waits for a disk (D); let a paused one go on with kill -CONT", showPostgres},
 		{"see whether the disk is full, or the machine out of memory", "df -h; free -h"},
 		{"see who is at work, and who waits for whom", showSessions},
 	}},
 	TooMany: {"it has no connection left", []Action{
 		{"see who holds them, as a superuser: a few connections are kept for those", `psql "$DATABASE_URL" -c "SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC"`},
+		{"or a role has a limit of its own", connectionLimits},
 	}},
 	LoginRefused:  {"it does not let this login in: the password or the role is wrong", []Action{{"check the user and the password of DATABASE_URL, and pg_hba.conf on the server", `psql "$DATABASE_URL" -c "SELECT 1"`}}},
 	NoDatabase:    {"the server has no database of this name", []Action{{"check the name in DATABASE_URL; if it was there before, put a backup back; a new, empty one is made by", "createdb hyperliquid && whalegate migrate"}}},
@@ -50,6 +52,12 @@ var remedies = map[Trouble]struct {
 	}},
 	ReadFailed: {"it answers with errors", []Action{{"read its log", "sudo tail -n 50 /var/log/postgresql/*.log"}}},
 }
+
+const (
+	connectionLimits = `psql "$DATABASE_URL" -c "SELECT rolname, rolconnlimit, (SELECT count(*) FROM pg_stat_activity WHERE usename = rolname) AS connections FROM pg_roles WHERE rolconnlimit >= 0"`
+	liftLimit        = `psql "$DATABASE_URL" -c "ALTER ROLE whalegate_writer CONNECTION LIMIT -1"`
+	showPostgres     = `ps -o pid,stat,etime,args -C postgres`
+)
 
 const twoCleanMinutes = "whalegate runbook verify ingestion --watch"
 
@@ -98,6 +106,10 @@ func (f *Facts) ailing() *Finding {
 		found = f.full()
 	case f.serviceCannot() != "":
 		found = database.found(f.worst(P2), "the service cannot use the database: %s", f.serviceCannot())
+		if strings.Contains(f.Service.NotReady, "SQLSTATE 53300") {
+			found.do("no connection is left to it: see whether its role has a limit", connectionLimits)
+			found.do("take that away, as an administrator", liftLimit)
+		}
 		found.do("read what it is told, and what it logs in with", "journalctl -u whalegate -n 50")
 		found.do("see whether the disk is full", "df -h")
 	case d.WriteError != "":
@@ -267,6 +279,10 @@ func (f *Facts) troubled(s Severity) *Finding {
 	if d.Trouble == Unreachable && f.Service.Trouble == Refused {
 		found.do("if both were started by make run, they end together: start it again, and nothing else has to be done", "make run")
 	}
+	if d.Trouble == Unreachable && strings.Contains(d.Error, "timeout") {
+		found.do("it takes connections, or its machine does, and says nothing: see whether it is paused (state T), or waits for a disk (D)", showPostgres)
+		found.do("let a paused one go on, by its pid", "kill -CONT <pid>")
+	}
 	found.Actions = append(found.Actions, remedy.actions...)
 	if !d.Trouble.asksWrongly() {
 		found.do("nothing has to be restarted after it: wait until the database is well, and for two clean minutes", "whalegate runbook verify database --watch && "+twoCleanMinutes)
@@ -321,7 +337,7 @@ func databaseRecovery(f *Facts) []Criterion {
 		}
 	}
 	list := []Criterion{
-		holds(open, true, "%s", d.Address),
+		f.opens(open),
 		holds(quick, d.RoundTrip <= slowAnswer && waiting == 0, "%s, %d wait", d.RoundTrip.Round(time.Millisecond), waiting),
 		f.writes(writes),
 		holds(clocks, d.ClockAhead.Abs() <= maxSkew && !f.because("clock_skew"), "%s ahead", d.ClockAhead.Round(time.Second)),
@@ -339,6 +355,14 @@ func databaseRecovery(f *Facts) []Criterion {
 		return append(list, holds(disk, true, "cannot be known from here: look at df -h on the database's machine"))
 	}
 	return append(list, holds(disk, math.Floor(*free) > minFreePct, "%.0f %%", *free))
+}
+
+// opens is told by our own connection, and by what the service says of its own.
+func (f *Facts) opens(name string) Criterion {
+	if s := f.Service; s.answers() && !s.Ready && s.NotReady != "" {
+		return holds(name, false, "not from the service: %s", oneLine(s.NotReady))
+	}
+	return holds(name, true, "%s", f.Database.Address)
 }
 
 // writes is told by what the service could not write, by a write that is rolled back,

@@ -35,7 +35,7 @@ func judgeHalt(f *Facts) *Finding {
 	found := halt.found(P1, "a halt is in force: signals and alerts stand still")
 	found.figure("halted", "%s by %s: %s", stamp(h.HaltedAt), h.HaltedBy, h.Reason)
 	if f.Stored != nil {
-		found.figure("clean minutes in a row since", "%d; a resume needs 2, and a snapshot that is at most 2 minutes old", f.cleanSince(*h))
+		found.figure("clean minutes in a row, stored since", "%d; a resume needs 2, and a snapshot that is at most 2 minutes old", f.cleanSince(*h))
 	}
 	found.do("ask whoever halted, and find the cause", "whalegate runbook diagnose")
 	found.do("see what is missing for a resume", "whalegate runbook verify halt")
@@ -63,7 +63,7 @@ func haltRecovery(f *Facts) []Criterion {
 	if in := f.inForce(); in != nil {
 		first = holds(none, false, "since %s by %s: %s", stamp(in.HaltedAt), in.HaltedBy, in.Reason)
 		if f.Stored != nil {
-			first.Figure += fmt.Sprintf("; for a resume %d of 2 clean cycles since then", min(f.cleanSince(*in), 2))
+			first.Figure += fmt.Sprintf("; for a resume %d of 2 clean cycles stored since then", min(f.cleanSince(*in), 2))
 		}
 	} else if f.because("halted") {
 		first = holds(none, false, "health says so")

@@ -12,7 +12,7 @@ import (
 const showRuns = `psql "$DATABASE_URL" -c "SELECT timestamp, status, coverage_pct, failures, error FROM ingest_runs ORDER BY timestamp DESC LIMIT 10"`
 
 // askExchange asks for the state of an account that everybody has.
-const askExchange = `curl -sS -m 10 -w '\n%{http_code} after %{time_total} s\n' -H 'Content-Type: application/json' -d '{"type":"clearinghouseState","user":"0x0000000000000000000000000000000000000000"}' https://api.hyperliquid.xyz/info`
+const askExchange = `curl -sS -m 10 -w '\n%{http_code} after %{time_total} s\n' -H 'Content-Type: application/json' -d '{"type":"clearinghouseState","user":"0x0000000000000000000000000000000000000000"}' "${WHALEGATE_API_URL:-https://api.hyperliquid.xyz}/info"`
 
 const haltForForm = `whalegate halt --reason "the exchange changed the form of its answers"`
 
@@ -20,8 +20,11 @@ func judgeIngestion(f *Facts) *Finding {
 	c, at := f.broke()
 	hanging := f.Service.Trouble == Hanging
 	switch {
-	case hanging && (f.Stored == nil || c == stopped):
+	case hanging && (f.runsUnknown() || c == stopped):
 		found := ingestion.found(f.worst(P2), "the process is there and does not answer, and no run comes")
+		if f.runsUnknown() {
+			found.Summary = "the process is there and does not answer; whether runs come cannot be read"
+		}
 		found.figure("service", "%s: %s", f.Service.URL, f.Service.Error)
 		found.lastRun(f)
 		found.do("see whether it was paused (state T), or waits for a disk (D)", "ps -o pid,stat,etime,args -C whalegate")
@@ -33,6 +36,7 @@ func judgeIngestion(f *Facts) *Finding {
 		found.figure("service", "%s: %s", f.Service.URL, f.Service.Error)
 		found.lastRun(f)
 		found.do("see whether it was paused (state T), or waits for a disk (D)", "ps -o pid,stat,etime,args -C whalegate")
+		found.do("let a paused one go on, by its pid", "kill -CONT <pid>")
 		found.do("look again in two minutes: then no run comes any longer, or only its answers hang", "whalegate runbook diagnose")
 		return found
 	case c == stopped && f.Service.answers() && f.Service.Ready && f.serviceCannot() == "":
@@ -41,7 +45,7 @@ func judgeIngestion(f *Facts) *Finding {
 		if up := f.Service.Up; up > 0 {
 			found.figure("process up for", "%s", ago(up))
 		}
-		found.do("wait two minutes if it was started just now", "whalegate runbook verify ingestion --watch")
+		found.do("if it was started or held up until just now: wait two minutes", "whalegate runbook verify ingestion --watch")
 		found.do("read its log", "journalctl -u whalegate -n 100")
 		return found
 	case f.Stored != nil && f.because("null_szi") && (c == nothing || c != stopped && f.Stored.Runs[0].Clean):

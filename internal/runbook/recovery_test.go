@@ -48,6 +48,9 @@ func TestEachRecoveryCriterionIsHeldByItsFigure(t *testing.T) {
 		{boardTruth, "a role may read signals", func(f *Facts) { f.Stored.Board.Open = []string{"whalegate_ops may read signals"} }, []int{2}},
 		{database, "gone", func(f *Facts) { f.unreached(Unreachable, "refused") }, []int{0, 1, 2, 3, 4}},
 		{database, "an old schema", func(f *Facts) { f.Database.Trouble = SchemaPending }, []int{0, 1, 2, 3, 4}},
+		{database, "the service is not let in", func(f *Facts) {
+			f.Service.Ready, f.Service.NotReady = false, "too many connections for role (SQLSTATE 53300)"
+		}, []int{0}},
 		{database, "slow", func(f *Facts) { f.Database.RoundTrip = 3 * time.Second }, []int{1}},
 		{database, "a lock", func(f *Facts) { f.Stored.Sessions = []Session{{For: time.Minute, BlockedBy: []int{1}}} }, []int{1}},
 		{database, "no write", func(f *Facts) { f.Database.WriteError = "disk full" }, []int{2}},

@@ -146,10 +146,15 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.Service.Metrics[`whalegate_runs_unsaved{reason="skipped"}`] = 11
 		}, "ingestion", P1, "signal-lock", 2},
 		{"1: a moment after a pause", func(f *Facts) {
-			f.Stored.Runs[1] = Run{Timestamp: minute(1), Status: "failed", Failures: map[string]int{}, Error: "no cycle in this minute: the one before ran over"}
+			f.Stored.Runs[1] = Run{Timestamp: minute(1), Status: "failed", Failures: map[string]int{}, Error: "no cycle in this minute: the one before ran over, or the process was held up"}
 			f.state(health.Stale, "recovering")
 		}, "ingestion", P1, "signal-lock", 2},
 		{"1: paused a moment ago", func(f *Facts) { f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"} }, "ingestion", P3, "", 1},
+		{"1: it does not answer, and the runs cannot be read", func(f *Facts) {
+			f.Database.Trouble, f.Database.Unreadable[partRuns] = Denied, "permission denied for table ingest_runs"
+			f.Stored.Runs = nil
+			f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"}
+		}, "ingestion", P2, "database", 3},
 		{"1: stuck, and the runs cannot be read", func(f *Facts) {
 			f.unreached(LoginRefused, "no password")
 			f.Service.Status = &status.Report{Health: health.Health{State: health.Stale, Reasons: []string{"snapshot_age", "system_stale"}}}

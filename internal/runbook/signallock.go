@@ -40,6 +40,9 @@ func judgeSignalLock(f *Facts) *Finding {
 	case c.Outcome == "failed":
 		return f.dead(due, "the computation failed")
 	case c.Outcome == "blocked":
+		if !f.stale() {
+			return f.heldBack(due, "was blocked by health ("+strings.Join(c.Reasons, ", ")+"), as it should be; that is over")
+		}
 		return f.heldBack(due, "blocked by health ("+strings.Join(c.Reasons, ", ")+"), as it should be")
 	case len(c.Skipped) > 0 && f.Stored.Runs != nil:
 		found := signalLock.found(P3, "no signal of %s at the newest boundary: its window held too few snapshots", strings.Join(c.Skipped, ", "))

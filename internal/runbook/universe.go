@@ -57,7 +57,7 @@ func judgeUniverse(f *Facts) *Finding {
 	}
 	found.rows("newest refreshes", rows)
 	found.figure("universe", "%d wallets", u.Wallets)
-	found.do("look at what the leaderboard answers", `curl -sS -m 60 -w '\n%{http_code} %{size_download} bytes\n' https://stats-data.hyperliquid.xyz/Mainnet/leaderboard | tail -c 300`)
+	found.do("look at what the leaderboard answers", `curl -sS -m 60 -w '\n%{http_code} %{size_download} bytes\n' "${WHALEGATE_STATS_URL:-https://stats-data.hyperliquid.xyz}/Mainnet/leaderboard" | tail -c 300`)
 	if last.Warnings > 0 {
 		found.do("see who entered and left, and whether an event of the market explains it; either way wait for the next refresh, which takes its turn", "whalegate universe diff")
 		return found
