@@ -354,10 +354,6 @@ func writeReport() error {
 	})
 	var text strings.Builder
 	text.WriteString(reportHead)
-	times := map[string]int{}
-	for _, p := range report {
-		times[p.fault]++
-	}
 	for i, p := range report {
 		if i > 0 && report[i-1].fault == p.fault && report[i-1].number == p.number {
 			continue // of several rounds the first
