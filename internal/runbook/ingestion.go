@@ -18,27 +18,9 @@ const haltForForm = `whalegate halt --reason "the exchange changed the form of i
 
 func judgeIngestion(f *Facts) *Finding {
 	c, at := f.broke()
-	hanging := f.Service.Trouble == Hanging
 	switch {
-	case hanging && (f.runsUnknown() || c == stopped):
-		found := ingestion.found(f.worst(P2), "the process is there and does not answer, and no run comes")
-		if f.runsUnknown() {
-			found.Summary = "the process is there and does not answer; whether runs come cannot be read"
-		}
-		found.figure("service", "%s: %s", f.Service.URL, f.Service.Error)
-		found.lastRun(f)
-		found.do("see whether it was paused (state T), or waits for a disk (D)", "ps -o pid,stat,etime,args -C whalegate")
-		found.do("let a paused one go on, by its pid", "kill -CONT <pid>")
-		found.do("if it still hangs after two minutes, keep the end of its log and restart it", "sudo systemctl restart whalegate")
-		return found
-	case hanging:
-		found := ingestion.found(P3, "the process is there and does not answer, though runs come, or came until a moment ago")
-		found.figure("service", "%s: %s", f.Service.URL, f.Service.Error)
-		found.lastRun(f)
-		found.do("see whether it was paused (state T), or waits for a disk (D)", "ps -o pid,stat,etime,args -C whalegate")
-		found.do("let a paused one go on, by its pid", "kill -CONT <pid>")
-		found.do("look again in two minutes: then no run comes any longer, or only its answers hang", "whalegate runbook diagnose")
-		return found
+	case f.Service.Trouble == Hanging:
+		return f.hangs(c == stopped)
 	case c == stopped && f.Service.answers() && f.Service.Ready && f.serviceCannot() == "":
 		found := ingestion.found(f.worst(P2), "the process answers, and no run comes")
 		found.lastRun(f)
@@ -82,6 +64,24 @@ func judgeIngestion(f *Facts) *Finding {
 	default:
 		return nil
 	}
+}
+
+// hangs is the finding for a process that is there and does not answer.
+func (f *Facts) hangs(stopped bool) *Finding {
+	severity, runs := P3, "though runs come, or came until a moment ago"
+	switch {
+	case f.runsUnknown():
+		severity, runs = f.worst(P2), "and whether runs come cannot be read"
+	case stopped:
+		severity, runs = f.worst(P2), "and no run comes"
+	}
+	found := ingestion.found(severity, "the process is there and does not answer, %s", runs)
+	found.figure("service", "%s: %s", f.Service.URL, f.Service.Error)
+	found.lastRun(f)
+	found.do("see whether it was paused (state T), or waits for a disk (D)", "ps -o pid,stat,etime,args -C whalegate")
+	found.do("let a paused one go on, by its pid", "kill -CONT <pid>")
+	found.do("if it still hangs after two minutes, keep the end of its log and restart it", "sudo systemctl restart whalegate")
+	return found
 }
 
 // runsUnknown tells that nobody could read the runs.
@@ -150,7 +150,7 @@ func (f *Facts) failing(bad Run) *Finding {
 
 // lastRun adds when the newest run was.
 func (f *Finding) lastRun(facts *Facts) {
-	if facts.Stored == nil {
+	if facts.runsUnknown() {
 		return
 	}
 	if len(facts.Stored.Runs) == 0 {
