@@ -84,13 +84,22 @@ func judgeBoardTruth(f *Facts) *Finding {
 	found.do("stop using every board, and tell whoever trades", "")
 	found.do("close the gate for everybody", `whalegate halt --reason "a board shows what it must not"`)
 	found.do("look at the board as a viewer: does the mask hold there?", "whalegate dashboards check --help")
-	role := boardRole
+	roles := []string{boardRole}
 	if f.Stored != nil && len(f.Stored.Board.Open) > 0 {
-		role, _, _ = strings.Cut(f.Stored.Board.Open[0], " ")
+		roles = nil
+		for _, open := range f.Stored.Board.Open {
+			if role, _, _ := strings.Cut(open, " "); !slices.Contains(roles, role) {
+				roles = append(roles, role)
+			}
+		}
 	}
-	found.do("lock out who shows it, as an administrator of the database", lockOut(role))
+	for _, role := range roles {
+		found.do("lock out who shows it, as an administrator of the database", lockOut(role))
+	}
 	found.do("put the mask back and give every role its rights again, as the owner of the database; what somebody granted by hand is revoked by hand (page 6); then look again", "whalegate migrate")
-	found.do("mended? let it in again, as an administrator", `psql "$DATABASE_URL" -c "ALTER ROLE `+role+` LOGIN"`)
+	for _, role := range roles {
+		found.do("mended? let it in again, as an administrator", `psql "$DATABASE_URL" -c "ALTER ROLE `+role+` LOGIN"`)
+	}
 	found.do("still shown? stop Grafana, and keep a picture of it for the bug", "sudo systemctl stop grafana-server")
 	return found
 }
