@@ -10,12 +10,12 @@ VERSION       := $(shell git describe --tags --always --dirty 2>/dev/null || ech
 run: prerequisites build ## everything, live, on this machine
 	bin/whalegate demo $(ARGS)
 
-test: prerequisites ## every test, with the race detector; those of the boards need a Grafana (docs/boards.md)
+test: prerequisites ## every test, with the race detector; those that need a Grafana server skip without one (docs/boards.md)
 	@scripts/install.sh --optional chromium prometheus prometheus-alertmanager
 	go vet ./...
 	go test -race -timeout 60m -parallel 3 ./... # three at a time: end to end they mostly wait
 
-gamedays: prerequisites ## the game days, COUNT times; writes docs/gamedays.md
+gamedays: prerequisites ## the game days, COUNT times; writes docs/gamedays.md (one of them needs a Grafana server)
 	go test -timeout 180m -parallel 4 -count=$(or $(COUNT),1) -run 'TestGameDays$$' ./test -args -gamedays.report=$(CURDIR)/docs/gamedays.md
 
 build:

@@ -25,9 +25,7 @@ import (
 // server that asks for passwords: the same commands and addresses, other places.
 func TestPasswordsComeFromFiles(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("psql"); err != nil {
-		t.Skipf("roles.sh is not run: %v", err)
-	}
+	need(t, "psql")
 	binary, folder := build(t), t.TempDir()
 	makeSecrets(t, folder, true)
 	secret := contents(t, folder)

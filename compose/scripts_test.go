@@ -11,6 +11,19 @@ import (
 	"testing"
 )
 
+// need skips a test whose program is missing, or fails it where every program is
+// required.
+func need(t *testing.T, program string) {
+	t.Helper()
+	_, err := exec.LookPath(program)
+	if err != nil && os.Getenv("WHALEGATE_REQUIRE_ALL") != "" {
+		t.Fatalf("%v (WHALEGATE_REQUIRE_ALL is set)", err)
+	}
+	if err != nil {
+		t.Skip("NOT TESTED:", err)
+	}
+}
+
 // makeSecrets runs make-secrets.sh; ok is whether it is to succeed.
 func makeSecrets(t *testing.T, folder string, ok bool) string {
 	t.Helper()
@@ -130,9 +143,7 @@ func TestConfigurations(t *testing.T) {
 		"alertmanager": {"amtool", "check-config", "alertmanager.yml"},
 	} {
 		t.Run(service, func(t *testing.T) {
-			if _, err := exec.LookPath(check[0]); err != nil {
-				t.Skipf("the configuration of %s is not checked: %v", service, err)
-			}
+			need(t, check[0])
 			cmd := exec.Command(check[0], check[1:]...)
 			cmd.Dir = mounted(t, service)
 			if out, err := cmd.CombinedOutput(); err != nil {

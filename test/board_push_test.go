@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/whalegate/whalegate/dashboards/grafana"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
 	"github.com/whalegate/whalegate/internal/postgres/server"
@@ -24,10 +23,7 @@ import (
 // bareGrafana is somebody's Grafana that knows nothing of us.
 func bareGrafana(t testing.TB) (address string, env []string) {
 	t.Helper()
-	home, err := grafana.Find()
-	if err != nil {
-		missing(t, err)
-	}
+	home := grafanaHome(t)
 	port, err := subprocess.FreePort()
 	must(t, err)
 	dir := filepath.Join(openDir(t), "grafana")

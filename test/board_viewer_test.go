@@ -122,10 +122,7 @@ func TestD2AViewerGetsNothing(t *testing.T) {
 // watches the board go dark by itself.
 func TestTheBoardAfterTheCollectorWasKilled(t *testing.T) {
 	t.Parallel()
-	home, err := grafana.Find()
-	if err != nil {
-		missing(t, err)
-	}
+	home := grafanaHome(t)
 	w := newWorld(t)
 	port, err := subprocess.FreePort()
 	must(t, err)

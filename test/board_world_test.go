@@ -1,6 +1,7 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -42,6 +43,18 @@ func missing(t testing.TB, err error) {
 	t.Skip("NOT TESTED:", err)
 }
 
+// grafanaHome returns the home folder of the Grafana to test with. Without one
+// the test skips, even where nothing else may: CI does not require a Grafana.
+func grafanaHome(t testing.TB) string {
+	t.Helper()
+	home, err := grafana.Find()
+	if errors.Is(err, grafana.ErrNotInstalled) {
+		t.Skip("NOT TESTED:", err)
+	}
+	must(t, err)
+	return home
+}
+
 // newBoardWorld has no Prometheus.
 func newBoardWorld(t testing.TB) *boardWorld {
 	t.Helper()
@@ -50,9 +63,7 @@ func newBoardWorld(t testing.TB) *boardWorld {
 
 func newBoardWorldWith(t testing.TB, prometheusURL string) *boardWorld {
 	t.Helper()
-	if _, err := grafana.Find(); err != nil {
-		missing(t, err)
-	}
+	grafanaHome(t) // before anything is started
 	w := &boardWorld{TB: t, now: time.Now().UTC().Truncate(5 * time.Minute).Add(90 * time.Second), pg: startPostgres(t)}
 	must(t, pgtest.Prepare(t.Context(), w.pg, dbName))
 	var err error
@@ -67,10 +78,7 @@ func newBoardWorldWith(t testing.TB, prometheusURL string) *boardWorld {
 // openGrafana starts a Grafana that shows a database to anonymous viewers.
 func openGrafana(t testing.TB, pg *server.Server, prometheusURL string) *grafana.Server {
 	t.Helper()
-	home, err := grafana.Find()
-	if err != nil {
-		missing(t, err)
-	}
+	home := grafanaHome(t)
 	port, err := subprocess.FreePort()
 	must(t, err)
 	dir := filepath.Join(openDir(t), "grafana")

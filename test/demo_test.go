@@ -52,7 +52,9 @@ func TestDemoGoesOnWhereItStopped(t *testing.T) {
 	})
 	w.awaitRun(w.newest(), "is_clean")
 	w.checkWhole()
-	t.Run("boards", func(t *testing.T) { w.in(t).checkDemoBoards(demo, dir) })
+	w.checkMetricsExist()
+	t.Run("Prometheus", func(t *testing.T) { w.in(t).checkDemoPrometheus(demo) })
+	t.Run("Grafana", func(t *testing.T) { w.in(t).checkDemoGrafana(demo, dir) })
 	if code := demo.end(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
@@ -108,13 +110,11 @@ func exported(body, name string) string {
 	return ""
 }
 
-// checkDemoBoards looks at the demo's Grafana as a viewer and as its
-// administrator, and at its Prometheus.
-func (w *world) checkDemoBoards(demo *process, dir string) {
+// checkDemoGrafana looks at the demo's Grafana as a viewer and as its
+// administrator.
+func (w *world) checkDemoGrafana(demo *process, dir string) {
 	w.Helper()
-	if _, err := grafana.Find(); err != nil {
-		missing(w, err)
-	}
+	grafanaHome(w)
 	if _, err := prometheus.Find(); err != nil {
 		missing(w, err)
 	}
@@ -134,7 +134,6 @@ func (w *world) checkDemoBoards(demo *process, dir string) {
 	if rows, err := viewer.operates("SELECT current_user, count(*) > 30 FROM ops.runs"); fmt.Sprint(rows, err) != "[[whalegate_ops true]] <nil>" {
 		w.Errorf("the demo's incident board reads %v, %v", rows, err)
 	}
-	w.checkMetricsExist()
 	await(w, "Grafana to be told by Prometheus", func() error {
 		up, err := (&dashboards.Client{URL: address}).Series(w.Context(), `up{job="whalegate"} == 1`)
 		if err == nil && len(up) != 1 {
@@ -142,6 +141,14 @@ func (w *world) checkDemoBoards(demo *process, dir string) {
 		}
 		return err
 	})
+}
+
+// checkDemoPrometheus checks what the demo's Prometheus scrapes, and its rules.
+func (w *world) checkDemoPrometheus(demo *process) {
+	w.Helper()
+	if _, err := prometheus.Find(); err != nil {
+		missing(w, err)
+	}
 	p := &scraper{w, demo.logged(w, "Prometheus started")["address"].(string)}
 	p.await(fmt.Sprintf(`up{job="whalegate", instance=%q} == 1`, strings.TrimPrefix(w.address, "http://")))
 	var rules struct{ Groups []struct{ File string } }

@@ -25,8 +25,8 @@ var boardTruthDays = []day{
 		g.awaitOpen()
 	}},
 	{6, "collector killed, and the board read in a browser", func(g *gameday) {
-		b := openBrowser(g.TB)
 		grafana := openGrafana(g.TB, g.pg, noPrometheus)
+		b := openBrowser(g.TB)
 		g.awaitOpen()
 		b.open(grafana.URL + boardPath)
 		b.shows(stateID, "HEALTHY")

@@ -343,21 +343,20 @@ func (g *gameday) countMail() {
 	}
 }
 
-// writeReport writes what the game days showed.
+// writeReport writes what the game days showed, and which of them skipped.
 func writeReport() error {
 	if *reportFile == "" {
 		return nil
 	}
-	slices.SortStableFunc(report, func(a, b played) int {
-		return slices.IndexFunc(gameDays, func(d day) bool { return d.number == a.number && d.fault == a.fault }) -
-			slices.IndexFunc(gameDays, func(d day) bool { return d.number == b.number && d.fault == b.fault })
-	})
 	var text strings.Builder
 	text.WriteString(reportHead)
-	for i, p := range report {
-		if i > 0 && report[i-1].fault == p.fault && report[i-1].number == p.number {
-			continue // of several rounds the first
+	for _, d := range gameDays {
+		i := slices.IndexFunc(report, func(p played) bool { return p.number == d.number && p.fault == d.fault })
+		if i < 0 {
+			fmt.Fprintf(&text, "| %d | %s | not played | | | | | | |\n", d.number, d.fault)
+			continue
 		}
+		p := report[i] // the first of several rounds
 		fmt.Fprintf(&text, "| %d | %s | %s | %s | %s | %d | %d | %d | %d |\n", p.number, p.fault, minutes(p.detected), p.diagnosed, minutes(p.recovered), p.leaked, p.lost, p.doubled, p.messages)
 	}
 	return os.WriteFile(*reportFile, []byte(text.String()), 0o644)

@@ -34,6 +34,7 @@ const hours = 6
 
 func newIncidentWorld(t testing.TB) *incidentWorld {
 	t.Helper()
+	grafanaHome(t) // before anything is started
 	program, err := prometheus.Find()
 	if err != nil {
 		missing(t, err)

@@ -3,14 +3,12 @@
 package grafana
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 
 	"github.com/whalegate/whalegate/dashboards"
@@ -19,10 +17,14 @@ import (
 )
 
 // ErrNotInstalled means that no Grafana was found.
-var ErrNotInstalled = errors.New("no Grafana found: install one from https://grafana.com/grafana/download, or set GRAFANA_HOME to where one is unpacked")
+var ErrNotInstalled = errors.New("no Grafana server found: install one from https://grafana.com/grafana/download, or set GRAFANA_HOME to where one is unpacked")
 
-// Find returns the folder of a Grafana: GRAFANA_HOME, where a package puts it,
-// or the newest that was built for the tests.
+// packaged is where the distribution package puts Grafana.
+const packaged = "/usr/share/grafana"
+
+// Find returns the home folder of a Grafana: GRAFANA_HOME, or that of the
+// installed package. The error is ErrNotInstalled when there is neither, and
+// another one when GRAFANA_HOME names a folder without a Grafana.
 func Find() (string, error) {
 	if home := os.Getenv("GRAFANA_HOME"); home != "" {
 		if _, err := program(home); err != nil {
@@ -30,18 +32,10 @@ func Find() (string, error) {
 		}
 		return home, nil
 	}
-	candidates := []string{"/usr/share/grafana"}
-	if cache, err := os.UserCacheDir(); err == nil {
-		built, _ := filepath.Glob(filepath.Join(cache, "whalegate", "grafana-*"))                                       // the pattern is well-formed
-		slices.SortFunc(built, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(b, a)) }) // 10 is newer than 9
-		candidates = append(candidates, built...)
+	if _, err := program(packaged); err != nil {
+		return "", ErrNotInstalled
 	}
-	for _, home := range candidates {
-		if _, err := program(home); err == nil {
-			return home, nil
-		}
-	}
-	return "", ErrNotInstalled
+	return packaged, nil
 }
 
 // program is the server in a home folder. A package puts it elsewhere.
