@@ -14,9 +14,10 @@ type System struct {
 // the alert itself holds the state of health down.
 type Outlook struct {
 	Now         time.Time
-	LastSuccess time.Time // of the newest run that succeeded, wholly or partly; zero when none ever did
-	Started     time.Time // since when somebody has been looking
-	Recovered   bool      // the recovery of health holds on the runs: two clean, consecutive, recent
+	LastSuccess time.Time     // of the newest run that succeeded, wholly or partly; zero when none ever did
+	Started     time.Time     // since when somebody has been looking
+	Recovered   bool          // the recovery of health holds on the runs: two clean, consecutive, recent, and no clock is wrong
+	ClockWrong  time.Duration // for how long a clock has been wrong (clock_skew, clock_back), by the looker's own monotonic clock
 }
 
 // Age is how long ingestion has not succeeded: since the last success, or since
@@ -32,7 +33,7 @@ func (o Outlook) Age() time.Duration {
 // (A5). It fires once an outage, and has no cooldown.
 func (s System) Step(o Outlook) (next System, fired, cleared bool) {
 	switch {
-	case !s.Active && o.Age() > StaleAfter:
+	case !s.Active && (o.Age() > StaleAfter || o.ClockWrong > StaleAfter):
 		return System{Active: true}, true, false
 	case s.Active && o.Recovered:
 		return System{}, false, true
@@ -43,6 +44,9 @@ func (s System) Step(o Outlook) (next System, fired, cleared bool) {
 
 // Message is what people read of the system alert.
 func (o Outlook) Message() string {
+	if o.Age() <= StaleAfter && o.ClockWrong > StaleAfter {
+		return fmt.Sprintf("[SYSTEM] Data Stale: A clock has been wrong for %d minutes. All behavioral alerts suppressed. Do not trade until resolved.", int(o.ClockWrong/time.Minute))
+	}
 	since := fmt.Sprintf("has not succeeded for %d minutes", int(o.Age()/time.Minute))
 	if o.LastSuccess.IsZero() {
 		since = "has never succeeded"

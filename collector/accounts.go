@@ -31,7 +31,9 @@ func (c *Collector) checkAccounts(ctx context.Context) {
 	due := c.cfg.Clock.Now().Add(-c.cfg.RefreshEvery)
 	wallets, err := c.store.AccountsToCheck(ctx, due)
 	if err != nil {
-		c.cfg.Logger.Error("look for unknown sub-accounts", "error", err)
+		if ctx.Err() == nil {
+			c.cfg.Logger.Error("look for unknown sub-accounts", "error", err)
+		}
 		return
 	}
 	for _, wallet := range wallets {

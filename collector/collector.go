@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,6 +56,8 @@ type Collector struct {
 	recent     []Window             // the newest committed minutes, two at most
 	unsaved    []Run                // failed minutes that could not be written yet
 	partitions time.Time            // the day up to which partitions are known to exist
+	kept       []kept               // what was committed within the last hour
+	recheck    atomic.Bool          // the database may be another one: compare what is kept with what it has
 
 	// Of the refresh's own goroutine.
 	validators hyperliquid.Validators // of the leaderboard that the universe was made from

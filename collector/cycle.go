@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/qa"
 )
@@ -25,7 +26,9 @@ var errBudget = errors.New("the budget of the minute is used up")
 // Snapshots runs a cycle every minute until ctx ends. A cycle never overlaps
 // the next, and one that runs over never shifts the grid.
 func (c *Collector) Snapshots(ctx context.Context) error {
-	last := c.firstMinute(ctx)
+	c.forget()       // another collector may have written since
+	defer c.forget() // and may be about to
+	last, began := c.firstMinute(ctx), time.Now()
 	for ctx.Err() == nil {
 		minute := c.cfg.Clock.Now().Truncate(interval)
 		if ahead := last.Sub(minute); ahead >= 0 && ahead < 2*interval {
@@ -35,34 +38,45 @@ func (c *Collector) Snapshots(ctx context.Context) error {
 			continue
 		}
 		if !last.IsZero() {
-			c.skipped(last, minute)
+			c.skipped(last, minute, c.cfg.Clock.Elapsed(time.Since(began)))
 		}
+		began = time.Now()
 		c.cycle(ctx, minute)
 		last = minute
 	}
 	return nil
 }
 
-// rest waits for the next minute. Failed minutes go to the database as soon as
-// it takes them: until then its health function cannot know of them, and the
-// state could look better than it was.
+// forget drops what is remembered of the database and of the minutes before.
+func (c *Collector) forget() {
+	c.lastTime, c.recent, c.unsaved, c.partitions = map[string]time.Time{}, nil, nil, time.Time{}
+	c.kept = nil
+	c.recheck.Store(false)
+	c.countUnsaved()
+}
+
+// rest waits for the next minute. Failed minutes, and those that the database has
+// lost, go to it as soon as it takes them: until then its health function cannot
+// know of them, and the state could look better, or worse, than it was.
 func (c *Collector) rest(ctx context.Context, until time.Time) error {
 	const pause = time.Second
-	for len(c.unsaved) > 0 {
-		left := until.Sub(c.cfg.Clock.Now())
-		if left <= pause {
-			break
-		}
+	// By the monotonic clock: one that is set back meanwhile makes the rest no longer.
+	end := time.Now().Add(c.cfg.Clock.Real(until.Sub(c.cfg.Clock.Now())))
+	for time.Until(end) > c.cfg.Clock.Real(pause) {
 		if err := c.cfg.Clock.Sleep(ctx, pause); err != nil {
 			return err
 		}
 		c.saveUnsaved(ctx)
 	}
-	return c.cfg.Clock.SleepUntil(ctx, until)
+	return c.cfg.Clock.Sleep(ctx, c.cfg.Clock.Elapsed(time.Until(end)))
 }
 
 // saveUnsaved writes failed minutes, oldest first, until the database refuses.
 func (c *Collector) saveUnsaved(ctx context.Context) {
+	if err := c.compare(ctx); err != nil {
+		c.cfg.Logger.Debug("compare with the database", "error", err)
+		return
+	}
 	for len(c.unsaved) > 0 {
 		if err := c.store.KeepFailed(ctx, c.unsaved[0]); err != nil {
 			c.cfg.Logger.Debug("keep failed run", "error", err)
@@ -74,11 +88,20 @@ func (c *Collector) saveUnsaved(ctx context.Context) {
 }
 
 // firstMinute is the minute that counts as done at start: the present one when
-// it has been committed already, or when too little of its budget is left.
+// it has been committed already, or when too little of its budget is left. A
+// predecessor's minute that was under way is not given up for that: it is asked for
+// as far as the budget goes, or stored as failed.
 func (c *Collector) firstMinute(ctx context.Context) time.Time {
 	now := c.cfg.Clock.Now()
 	minute := now.Truncate(interval)
-	if minute.Add(interval-reserve).Sub(now) < worthStarting {
+	left := minute.Add(interval - reserve).Sub(now)
+	newest, err := c.store.Newest(ctx)
+	underWay := err == nil && newest.Equal(minute.Add(-interval))
+	switch {
+	case underWay && left <= 0:
+		c.remember(failedRun(minute, 0, skippedMinute, "no cycle in this minute: the collector that led was gone, and this one took over too late for it"))
+		return minute
+	case !underWay && left < worthStarting:
 		return minute
 	}
 	if done, err := c.store.Committed(ctx, minute); err == nil && done {
@@ -87,10 +110,12 @@ func (c *Collector) firstMinute(ctx context.Context) time.Time {
 	return time.Time{}
 }
 
-// skipped accounts for the minutes between two cycles.
-func (c *Collector) skipped(last, minute time.Time) {
+// skipped accounts for the minutes between two cycles, of which the second began so
+// long after the first on the monotonic clock. Minutes that did not pass were not
+// skipped: the clock was set.
+func (c *Collector) skipped(last, minute time.Time, passed time.Duration) {
 	from := last.Add(interval)
-	if minute.Sub(from) > maxSkipped*interval {
+	if minute.Sub(from) > min(maxSkipped*interval, passed+interval) {
 		c.cfg.Logger.Warn("the clock jumped", "from", last, "to", minute)
 		return
 	}
@@ -122,7 +147,7 @@ func (c *Collector) countUnsaved() {
 }
 
 // unsavedReasons are why a minute may have failed that waits to be written.
-var unsavedReasons = []string{ofDatabase, diskFull, skippedMinute, "S4"}
+var unsavedReasons = []string{ofDatabase, diskFull, skippedMinute, qa.Lost, "S4"}
 
 // cycle asks for every wallet and commits what came.
 func (c *Collector) cycle(ctx context.Context, minute time.Time) {
@@ -131,10 +156,13 @@ func (c *Collector) cycle(ctx context.Context, minute time.Time) {
 	if ctx.Err() != nil {
 		return // cut short by the shutdown: nothing is written of a cycle that was not finished
 	}
-	var dirty []Collapse
+	if err == nil {
+		err = c.compare(ctx) // before anything newer is written
+	}
+	var stored Stored
 	if err == nil {
 		run.Duration = c.cfg.Clock.Now().Sub(started)
-		dirty, err = c.store.Commit(ctx, Minute{Run: run, Readings: readings, Unsaved: c.unsaved, Before: c.recent})
+		stored, err = c.store.Commit(ctx, Minute{Run: run, Readings: readings, Unsaved: c.unsaved, Before: c.recent})
 	}
 	c.metrics.cycleDuration.Observe(c.cfg.Clock.Now().Sub(started).Seconds())
 	if err != nil && ctx.Err() != nil {
@@ -144,7 +172,8 @@ func (c *Collector) cycle(ctx context.Context, minute time.Time) {
 		c.lost(ctx, run, err)
 		return
 	}
-	c.committed(ctx, run, readings, dirty)
+	c.keep(run, readings, stored.Finished)
+	c.committed(ctx, run, readings, stored.Dirty)
 }
 
 // collect reads the universe and its wallets. An error means that the database
@@ -204,8 +233,10 @@ func (c *Collector) prepare(ctx context.Context, minute time.Time) error {
 func (c *Collector) committed(ctx context.Context, run Run, readings []Reading, dirty []Collapse) {
 	c.unsaved = nil
 	c.countUnsaved()
-	c.recent = append(c.recent, Window{run.Timestamp, readings})
-	c.recent = c.recent[max(0, len(c.recent)-2):]
+	if run.Status != Failed { // a failed run's rows feed nothing
+		c.recent = append(c.recent, Window{run.Timestamp, readings})
+		c.recent = c.recent[max(0, len(c.recent)-2):]
+	}
 	var oldest time.Time
 	for _, r := range readings {
 		for _, t := range r.times {
@@ -243,7 +274,19 @@ func (c *Collector) committed(ctx context.Context, run Run, readings []Reading, 
 // lost follows a cycle that could not be stored as it should.
 func (c *Collector) lost(ctx context.Context, run Run, err error) {
 	run = failedRun(run.Timestamp, run.Expected, ofDatabase, "not written: "+err.Error())
+	if errors.Is(err, lead.ErrNotLeading) {
+		c.cfg.Logger.Warn("minute not written: another collector leads", "timestamp", run.Timestamp)
+		return
+	}
+	if errors.Is(err, postgres.ErrUnreachable) {
+		c.Recheck() // it may come back as another one
+	}
 	c.metrics.cycles.WithLabelValues(string(Failed)).Inc()
+	var stored *RefusedError
+	if errors.As(err, &stored) {
+		c.refused(ctx, run.Timestamp, stored)
+		return
+	}
 	c.cfg.Logger.Error("snapshot lost", "timestamp", run.Timestamp, "error", err)
 	var skew *clockError
 	if errors.As(err, &skew) {
@@ -264,6 +307,21 @@ func (c *Collector) lost(ctx context.Context, run Run, err error) {
 		c.report(ctx, c.cfg.Clock.Now(), Events(run, nil)...)
 	}
 	c.remember(run)
+}
+
+// refused follows a minute that may not be stored. That the clock has shown it
+// before is recorded where health sees it.
+func (c *Collector) refused(ctx context.Context, minute time.Time, why *RefusedError) {
+	c.metrics.refused.WithLabelValues(why.Check).Inc()
+	c.cfg.Logger.Error("minute refused", "timestamp", minute, "check", why.Check, "error", why.Why)
+	action := "nothing written, what is stored stays"
+	if why.Check == qa.ClockBack {
+		action = "nothing written, stale"
+		if err := c.store.KeepRefused(ctx, minute); err != nil {
+			c.cfg.Logger.Error("keep refused minute", "error", err)
+		}
+	}
+	c.report(ctx, c.cfg.Clock.Now(), qa.Event{Check: why.Check, Severity: "critical", Details: map[string]any{"minute": minute.Format(time.RFC3339), "error": why.Why}, Action: action})
 }
 
 // Why every wallet of a minute failed that could not be stored as it should.

@@ -10,7 +10,7 @@ import (
 
 // markNewest marks what the newest minute shows of the one before it (S6). The
 // two minutes before it come from memory, or else from the table.
-func (s *Store) markNewest(ctx context.Context, tx pgx.Tx, m Minute) ([]Collapse, error) {
+func (s *Store) markNewest(ctx context.Context, tx session, m Minute) ([]Collapse, error) {
 	ts := m.Run.Timestamp
 	var before [2]Window
 	for i, at := range []time.Time{ts.Add(-2 * time.Minute), ts.Add(-time.Minute)} {
@@ -24,7 +24,7 @@ func (s *Store) markNewest(ctx context.Context, tx pgx.Tx, m Minute) ([]Collapse
 	return found, mark(ctx, tx, before[1].At, found)
 }
 
-func known(ctx context.Context, tx pgx.Tx, windows []Window, at time.Time) (Window, error) {
+func known(ctx context.Context, tx session, windows []Window, at time.Time) (Window, error) {
 	for _, w := range windows {
 		if w.At.Equal(at) {
 			return w, nil
@@ -35,7 +35,7 @@ func known(ctx context.Context, tx pgx.Tx, windows []Window, at time.Time) (Wind
 
 // remark judges anew every row that a minute has a say in, after it was written
 // again: itself and its neighbours.
-func remark(ctx context.Context, tx pgx.Tx, ts time.Time) error {
+func remark(ctx context.Context, tx session, ts time.Time) error {
 	var w [5]Window
 	for i := range w {
 		var err error
@@ -56,7 +56,7 @@ func remark(ctx context.Context, tx pgx.Tx, ts time.Time) error {
 }
 
 // mark makes the rows dirty and keeps the evidence. They are never deleted.
-func mark(ctx context.Context, tx pgx.Tx, minute time.Time, found []Collapse) error {
+func mark(ctx context.Context, tx session, minute time.Time, found []Collapse) error {
 	if len(found) == 0 {
 		return nil
 	}

@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -144,7 +145,7 @@ func collecting(t testing.TB, db *pgxpool.Pool, up Upstream, change func(*Config
 	if change != nil {
 		change(&cfg)
 	}
-	cfg.QA = qa.New(db, cfg.Logger, cfg.Registerer)
+	cfg.QA = qa.New(db, nil, cfg.Logger, cfg.Registerer)
 	c, err := New(cfg, up, NewStore(db))
 	if err != nil {
 		t.Fatal(err)
@@ -214,11 +215,21 @@ func judged(at time.Time, readings ...Reading) Minute {
 
 func commit(t testing.TB, s *Store, m Minute) []Collapse {
 	t.Helper()
-	dirty, err := s.Commit(t.Context(), m)
+	done, err := s.Commit(t.Context(), m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dirty
+	return done.Dirty
+}
+
+// refuses commits a minute that may not be stored, by the check that says so.
+func refuses(t testing.TB, s *Store, m Minute, check string) {
+	t.Helper()
+	_, err := s.Commit(t.Context(), m)
+	var why *RefusedError
+	if !errors.As(err, &why) || why.Check != check {
+		t.Errorf("Commit of %s: %v, want it refused (%s)", m.Run.Timestamp.Format(time.TimeOnly), err, check)
+	}
 }
 
 // total adds up the counts of failures.

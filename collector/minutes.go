@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
@@ -12,7 +14,7 @@ import (
 func (s *Store) EnsurePartitions(ctx context.Context, first, last time.Time) error {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	_, err := s.pool.Exec(ctx, "SELECT ensure_snapshot_partitions($1, $2)", first, last)
+	err := s.fence.Exec(ctx, s.pool, "SELECT ensure_snapshot_partitions($1, $2)", first, last)
 	return postgres.Because(ctx, fmt.Sprintf("make partitions up to %s", last.Format(time.DateOnly)), err)
 }
 
@@ -20,7 +22,7 @@ func (s *Store) EnsurePartitions(ctx context.Context, first, last time.Time) err
 func (s *Store) Committed(ctx context.Context, minute time.Time) (done bool, err error) {
 	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
-	err = s.pool.QueryRow(ctx, "SELECT EXISTS (SELECT FROM ingest_runs WHERE timestamp = $1 AND status <> 'failed')", minute).Scan(&done)
+	err = s.pool.QueryRow(ctx, "SELECT EXISTS (SELECT FROM ingest_runs WHERE timestamp = $1 AND status <> 'failed' AND NOT superseded)", minute).Scan(&done)
 	return done, postgres.Because(ctx, "look for the minute's run", err)
 }
 
@@ -33,8 +35,10 @@ func (s *Store) StateTimes(ctx context.Context) (map[string]time.Time, error) {
 	rows, err := s.pool.Query(ctx, `
 		SELECT unnest(w.wallet_id || coalesce(a.sub_accounts, '{}')), w.state_time
 		FROM (
-			SELECT wallet_id, max(state_time) AS state_time FROM wallet_snapshots
-			WHERE timestamp > (SELECT max(timestamp) - interval '10 minutes' FROM ingest_runs WHERE status <> 'failed') AND state_time IS NOT NULL
+			SELECT wallet_id, max(state_time) AS state_time
+			FROM wallet_snapshots JOIN ingest_runs r USING (timestamp)
+			WHERE r.status <> 'failed' AND NOT r.superseded AND state_time IS NOT NULL
+				AND timestamp > (SELECT max(timestamp) - interval '10 minutes' FROM ingest_runs WHERE status <> 'failed' AND NOT superseded)
 			GROUP BY wallet_id
 		) w LEFT JOIN wallet_accounts a USING (wallet_id)`)
 	if err != nil {
@@ -51,4 +55,34 @@ func (s *Store) StateTimes(ctx context.Context) (map[string]time.Time, error) {
 		times[account] = at.UTC()
 	}
 	return times, postgres.Because(ctx, "read state times", rows.Err())
+}
+
+// Newest is the minute of the newest run, failed or not; zero when there is none.
+func (s *Store) Newest(ctx context.Context) (time.Time, error) {
+	ctx, cancel := postgres.Reading(ctx)
+	defer cancel()
+	var newest *time.Time
+	err := s.pool.QueryRow(ctx, "SELECT max(timestamp) FROM ingest_runs WHERE NOT superseded").Scan(&newest)
+	if newest == nil {
+		newest = new(time.Time)
+	}
+	return newest.UTC(), postgres.Because(ctx, "look for the newest run", err)
+}
+
+// Ended reads when the stored run of each minute since an instant ended, superseded
+// ones included.
+func (s *Store) Ended(ctx context.Context, since time.Time) (map[time.Time]time.Time, error) {
+	ctx, cancel := postgres.Reading(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, "SELECT timestamp, finished_at FROM ingest_runs WHERE timestamp >= $1", since)
+	if err != nil {
+		return nil, postgres.Because(ctx, "read runs", err)
+	}
+	ended := map[time.Time]time.Time{}
+	var at, finished time.Time
+	_, err = pgx.ForEachRow(rows, []any{&at, &finished}, func() error {
+		ended[at.UTC()] = finished.UTC()
+		return nil
+	})
+	return ended, postgres.Because(ctx, "read runs", err)
 }

@@ -20,6 +20,7 @@ const retryWithoutUniverse = time.Minute
 // Universe refreshes the universe at its interval, and at once when there is
 // none, until ctx ends.
 func (c *Collector) Universe(ctx context.Context) error {
+	c.validators = hyperliquid.Validators{} // another collector may have replaced the universe
 	for ctx.Err() == nil {
 		wait, err := c.untilRefresh(ctx)
 		switch {
@@ -53,7 +54,11 @@ func (c *Collector) untilRefresh(ctx context.Context) (time.Duration, error) {
 	} else if len(wallets) == 0 {
 		every = retryWithoutUniverse
 	}
-	return last.AsOf.Add(every).Sub(c.cfg.Clock.Now()), nil
+	now := c.cfg.Clock.Now()
+	if last.AsOf.After(now.Add(time.Minute)) {
+		return 0, nil // a clock was ahead: nobody knows how old it is
+	}
+	return last.AsOf.Add(every).Sub(now), nil
 }
 
 // Refresh asks for the leaderboard, checks it and replaces the universe. A
@@ -130,7 +135,7 @@ func (s *Store) universeSize(ctx context.Context) (size int, err error) {
 	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
 	err = s.pool.QueryRow(ctx, `SELECT coalesce((SELECT n_requested FROM wallet_universe_runs WHERE status = 'success'
-		ORDER BY as_of_ts DESC, run_id DESC LIMIT 1), 0)`).Scan(&size)
+		ORDER BY run_id DESC LIMIT 1), 0)`).Scan(&size)
 	return size, postgres.Because(ctx, "read universe runs", err)
 }
 

@@ -229,8 +229,45 @@ func TestAnUnchangedLeaderboardKeepsTheUniverse(t *testing.T) {
 	}
 }
 
-func TestKnownSubAccountsNeverShrink(t *testing.T) {
+// The refresh that a clock which was ahead has dated is of no known age, and whatever
+// was written after it is newer.
+func TestARefreshFromTheFutureIsFollowedByOneAtOnce(t *testing.T) {
 	db, s := database(t, noon)
+	enrol(t, db, 2)
+	keep := func(asOf time.Time, requested int) {
+		t.Helper()
+		run := UniverseRun{AsOf: asOf, Status: Success, Source: Source, Requested: requested, Received: 2, ChurnWarnings: requested}
+		if err := s.KeepUniverseRun(t.Context(), run, members(1, 2)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := collecting(t, db, &upstream{}, nil)
+	for _, tt := range []struct {
+		asOf time.Time
+		want time.Duration // from some seconds after noon
+	}{
+		{minute(-60), 5 * time.Hour},
+		{minute(1), 6*time.Hour + time.Minute},
+		{minute(2), 0},
+		{noon.AddDate(1, 0, 0), 0},
+		{minute(-1), 6*time.Hour - time.Minute}, // the newest is the one that was written last
+	} {
+		keep(tt.asOf, 2)
+		if got, err := c.untilRefresh(t.Context()); err != nil || got.Round(time.Minute) != tt.want {
+			t.Errorf("a refresh as of %s: the next in %s, %v; want %s", tt.asOf, got, err, tt.want)
+		}
+	}
+	keep(minute(-30), 3)
+	if last, _, err := s.LastUniverseRun(t.Context()); err != nil || last.ChurnWarnings != 3 {
+		t.Errorf("%+v, %v", last, err)
+	}
+	if size, err := s.universeSize(t.Context()); err != nil || size != 3 {
+		t.Errorf("the universe was made for %d, %v", size, err)
+	}
+}
+
+func TestKnownSubAccountsNeverShrink(t *testing.T) {
+	db, s := database(t, minute(2))
 	keep := func(at time.Time, subs ...string) {
 		t.Helper()
 		if err := s.KeepAccounts(t.Context(), wallet(1), append([]string{}, subs...), at); err != nil {
@@ -261,4 +298,6 @@ func TestKnownSubAccountsNeverShrink(t *testing.T) {
 	expect(true, sub(1, 1), sub(1, 2), sub(1, 3))
 	check(minute(2), wallet(2))
 	check(minute(3), wallet(2), wallet(1))
+	pgtest.SetClock(t, db, minute(0).Format(time.RFC3339)) // it was ahead: nobody knows how old the answer is
+	check(minute(0), wallet(2), wallet(1))
 }

@@ -59,6 +59,20 @@ type Run struct {
 	failedRunCheck string // the check that failed the run whole, for its event
 }
 
+// FailedCheck names the check that failed the run, "" when none did.
+func (r Run) FailedCheck() string {
+	switch {
+	case r.Status != Failed:
+		return ""
+	case r.failedRunCheck == diskFull:
+		return "S8"
+	case r.failedRunCheck != "":
+		return r.failedRunCheck
+	default:
+		return "S3"
+	}
+}
+
 // IsClean tells whether the run counts towards recovery, as the column is_clean
 // does.
 func (r Run) IsClean() bool { return r.Status != Failed && r.CoveragePct >= cleanCoveragePct }

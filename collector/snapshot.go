@@ -6,19 +6,23 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/asset"
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
+	"github.com/whalegate/whalegate/internal/qa"
 )
 
 // maxClockLead and maxClockLag bound how far a snapshot's timestamp may be from
 // the database's clock when it is committed: a minute's cycle, its late end and
 // a little drift. Beyond, one of the two clocks is wrong, and the age of every
-// snapshot with it.
+// snapshot with it. The function admit_minute has the same figures.
 const (
 	maxClockLead = 30 * time.Second
 	maxClockLag  = 3 * time.Minute
@@ -31,13 +35,23 @@ func (e *clockError) Error() string {
 	return fmt.Sprintf("S1: the snapshot's timestamp is %s ahead of the database's clock (at most %s ahead or %s behind): one of the clocks is wrong", e.lead.Round(time.Second), maxClockLead, maxClockLag)
 }
 
+// RefusedError is a minute that may not be stored, because something at least as
+// good is.
+type RefusedError struct {
+	Check string // qa.ClockBack or qa.Worse
+	Why   string
+}
+
+func (e *RefusedError) Error() string { return e.Check + ": " + e.Why }
+
 // Minute is what one cycle commits.
 type Minute struct {
 	Run      Run
 	Readings []Reading // sorted by wallet
 	Unsaved  []Run     // failed minutes before it that could not be written at their time
 	Before   []Window  // the two minutes before it, newest last, where they are known
-	Backfill bool      // history: the run's end is its timestamp plus its duration, whatever the clock says
+	Backfill bool      // history: the run's end is Finished, and no clock is asked
+	Finished time.Time // of a backfill; zero: the timestamp plus the duration
 }
 
 // Window is a stored minute as far as the next ones need it.
@@ -46,43 +60,100 @@ type Window struct {
 	Readings []Reading
 }
 
-// Commit writes a minute in one transaction and returns the rows that turned
-// out to be dirty. It is idempotent: writing a minute again leaves the rows of
-// the last writing. Rows go in by COPY after a delete, which is within a few
-// per cent of COPY alone, where an upsert takes twice the time.
-func (s *Store) Commit(ctx context.Context, m Minute) (dirty []Collapse, err error) {
+// Stored is what a commit came to.
+type Stored struct {
+	Finished time.Time  // when the run ended, by the database's clock
+	Dirty    []Collapse // rows that turned out to be dirty
+}
+
+// Commit writes a minute in one transaction behind the fence. A minute that is
+// stored already is replaced only by a better reading of the newest one: the error
+// is a *RefusedError when not. It wraps lead.ErrNotLeading when another collector
+// leads. Rows go in by COPY after a delete, which is within a few per cent of COPY
+// alone, where an upsert takes twice the time.
+func (s *Store) Commit(ctx context.Context, m Minute) (done Stored, err error) {
 	if err := CheckTimestamp(m.Run.Timestamp); err != nil && len(m.Readings) > 0 {
-		return nil, err
+		return done, err
 	}
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		id, replaced, err := keepRun(ctx, tx, m)
-		if err != nil {
-			return err
-		}
-		_, err = tx.Conn().PgConn().CopyFrom(ctx, newCopyRows(m.Run.Timestamp, id, m.Readings), `COPY wallet_snapshots
-			(timestamp, wallet_id, asset, position_szi, entry_px, liq_px, leverage, margin_used, ingest_run_id, state_time) FROM STDIN`)
-		if err != nil {
-			return err
-		}
-		if replaced {
-			return remark(ctx, tx, m.Run.Timestamp)
-		}
-		dirty, err = s.markNewest(ctx, tx, m)
-		return err
-	})
-	var skew *clockError
-	if errors.As(err, &skew) { // nothing is wrong with the connection
-		return nil, skew
+	held, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return done, postgres.Because(ctx, "commit snapshot", err)
 	}
-	return dirty, postgres.Because(ctx, "commit snapshot", err)
+	defer held.Release() // a session that is still in its transaction is not used again
+	done, err = s.commit(ctx, held.Conn(), m)
+	if err == nil {
+		return done, nil
+	}
+	if !held.Conn().IsClosed() {
+		_, _ = held.Exec(context.WithoutCancel(ctx), "ROLLBACK") // the end of the session does it too
+	}
+	if refused := asRefusal(err); refused != nil {
+		return done, refused
+	}
+	return done, lead.Refused(postgres.Because(ctx, "commit snapshot", err))
+}
+
+// asRefusal is what admit_minute said, nil when it was something else.
+func asRefusal(err error) error {
+	var answer *pgconn.PgError
+	if !errors.As(err, &answer) {
+		return nil
+	}
+	switch answer.Code {
+	case "WG002":
+		seconds, _ := strconv.ParseFloat(answer.Detail, 64) // of our own making
+		return &clockError{time.Duration(seconds * float64(time.Second))}
+	case "WG003":
+		return &RefusedError{qa.ClockBack, answer.Message}
+	case "WG004":
+		return &RefusedError{qa.Worse, answer.Message}
+	default:
+		return nil
+	}
+}
+
+func (s *Store) commit(ctx context.Context, conn *pgx.Conn, m Minute) (done Stored, err error) {
+	id, replaced, finished, err := s.keepRun(ctx, conn, m)
+	if err != nil {
+		return done, err
+	}
+	done.Finished = finished
+	_, err = conn.PgConn().CopyFrom(ctx, newCopyRows(m.Run.Timestamp, id, m.Readings), `COPY wallet_snapshots
+		(timestamp, wallet_id, asset, position_szi, entry_px, liq_px, leverage, margin_used, ingest_run_id, state_time) FROM STDIN`)
+	if err != nil {
+		return done, err
+	}
+	switch {
+	case replaced:
+		err = remark(ctx, conn, m.Run.Timestamp)
+	case m.Run.Status != Failed: // a failed run's rows feed nothing
+		done.Dirty, err = s.markNewest(ctx, conn, m)
+	}
+	if err == nil {
+		_, err = conn.Exec(ctx, "COMMIT")
+	}
+	return done, err
 }
 
 const insertRun = `
 	INSERT INTO ingest_runs (timestamp, status, wallets_expected, wallet_success_count, wallet_fail_count, rows_expected, rows_written,
-		coverage_pct, hype_non_null_pct, btc_non_null_pct, eth_non_null_pct, failures, duration_ms, error, finished_at)
-	VALUES ($1, $2, $3::integer, $4::integer, $3::integer - $4::integer, $5, $6, $7, $8, $9, $10, $11, $12, nullif($13::text, ''), coalesce($14::timestamptz, whalegate_now()))`
+		coverage_pct, hype_non_null_pct, btc_non_null_pct, eth_non_null_pct, failures, duration_ms, error, finished_at, failed_check)
+	VALUES ($1, $2, $3::integer, $4::integer, $3::integer - $4::integer, $5, $6, $7, $8, $9, $10, $11, $12, nullif($13::text, ''), coalesce($14::timestamptz, whalegate_now()), nullif($15::text, ''))
+	ON CONFLICT (timestamp) DO UPDATE SET
+		status = excluded.status, wallets_expected = excluded.wallets_expected, wallet_success_count = excluded.wallet_success_count,
+		wallet_fail_count = excluded.wallet_fail_count, rows_expected = excluded.rows_expected, rows_written = excluded.rows_written,
+		coverage_pct = excluded.coverage_pct, hype_non_null_pct = excluded.hype_non_null_pct, btc_non_null_pct = excluded.btc_non_null_pct,
+		eth_non_null_pct = excluded.eth_non_null_pct, failures = excluded.failures, duration_ms = excluded.duration_ms,
+		error = excluded.error, finished_at = excluded.finished_at, failed_check = excluded.failed_check, failed_subject = NULL, superseded = false`
+
+// insertMissing stores a run only where none is, or one that is superseded.
+const insertMissing = insertRun + " WHERE ingest_runs.superseded"
+
+// deleteSuperseded removes the rows of the run that insertMissing replaces.
+const deleteSuperseded = `
+	DELETE FROM wallet_snapshots WHERE timestamp = $1 AND EXISTS (SELECT FROM ingest_runs r WHERE r.timestamp = $1 AND r.superseded)`
 
 func runArgs(r Run, finished *time.Time) []any {
 	failures, _ := json.Marshal(r.Failures) // a map of strings to integers always marshals
@@ -92,6 +163,7 @@ func runArgs(r Run, finished *time.Time) []any {
 	return []any{
 		r.Timestamp, r.Status, r.Expected, r.Succeeded, r.RowsExpected, r.RowsWritten, roundDown(r.CoveragePct),
 		roundDown(r.NonNullPct[asset.HYPE]), roundDown(r.NonNullPct[asset.BTC]), roundDown(r.NonNullPct[asset.ETH]), failures, r.Duration.Milliseconds(), r.Error, finished,
+		r.FailedCheck(),
 	}
 }
 
@@ -99,53 +171,44 @@ func runArgs(r Run, finished *time.Time) []any {
 // that it did not reach.
 func roundDown(pct float64) float64 { return math.Floor(pct*100+1e-9) / 100 }
 
-// keepRun locks the minute, stores its run and clears its rows, in one round
-// trip. replaced tells that the minute had been written before.
-func keepRun(ctx context.Context, tx pgx.Tx, m Minute) (id int64, replaced bool, err error) {
-	ts := m.Run.Timestamp
-	var finished *time.Time
-	if m.Backfill {
-		at := ts.Add(m.Run.Duration)
-		finished = &at
-	}
+// keepRun begins the transaction, checks the fence, has the minute admitted, stores
+// its run and clears its rows, in one round trip. replaced tells that the minute had
+// been written before.
+func (s *Store) keepRun(ctx context.Context, conn *pgx.Conn, m Minute) (id int64, replaced bool, finished time.Time, err error) {
+	r := m.Run
 	batch := &pgx.Batch{}
-	batch.Queue("SELECT pg_advisory_xact_lock(hashtext('whalegate.minute'), $1)", int32(ts.Unix()/60))
-	batch.Queue("SELECT extract(epoch FROM $1::timestamptz - whalegate_now())::double precision", ts)
-	for _, r := range m.Unsaved {
-		batch.Queue(insertRun+" ON CONFLICT (timestamp) DO NOTHING", runArgs(r, nil)...)
+	batch.Queue("BEGIN")
+	s.fence.Queue(batch)
+	var ended *time.Time
+	if m.Backfill {
+		ended = new(r.Timestamp.Add(r.Duration))
+		if !m.Finished.IsZero() {
+			ended = &m.Finished
+		}
+	} else {
+		nonNull := roundDown(r.NonNullPct[asset.HYPE]) + roundDown(r.NonNullPct[asset.BTC]) + roundDown(r.NonNullPct[asset.ETH])
+		batch.Queue("SELECT admit_minute($1, $2, $3, $4)", r.Timestamp, r.Status, roundDown(r.CoveragePct), nonNull)
 	}
-	batch.Queue("DELETE FROM wallet_snapshots WHERE timestamp = $1", ts)
-	batch.Queue(insertRun+`
-		ON CONFLICT (timestamp) DO UPDATE SET
-			status = excluded.status, wallets_expected = excluded.wallets_expected, wallet_success_count = excluded.wallet_success_count,
-			wallet_fail_count = excluded.wallet_fail_count, rows_expected = excluded.rows_expected, rows_written = excluded.rows_written,
-			coverage_pct = excluded.coverage_pct, hype_non_null_pct = excluded.hype_non_null_pct, btc_non_null_pct = excluded.btc_non_null_pct,
-			eth_non_null_pct = excluded.eth_non_null_pct, failures = excluded.failures, duration_ms = excluded.duration_ms,
-			error = excluded.error, finished_at = excluded.finished_at
-		RETURNING run_id, xmax <> 0`, runArgs(m.Run, finished)...)
-	results := tx.SendBatch(ctx, batch)
+	for _, missed := range m.Unsaved {
+		batch.Queue(deleteSuperseded, missed.Timestamp)
+		batch.Queue(insertMissing, runArgs(missed, nil)...)
+	}
+	batch.Queue("DELETE FROM wallet_snapshots WHERE timestamp = $1", r.Timestamp)
+	queued := batch.Len()
+	batch.Queue(insertRun+" RETURNING run_id, xmax <> 0, finished_at", runArgs(r, ended)...)
+	results := conn.SendBatch(ctx, batch)
 	defer func() {
 		if closeErr := results.Close(); err == nil {
 			err = closeErr
 		}
 	}()
-	if _, err := results.Exec(); err != nil {
-		return 0, false, err
-	}
-	var lead float64
-	if err := results.QueryRow().Scan(&lead); err != nil {
-		return 0, false, err
-	}
-	if ahead := time.Duration(lead * float64(time.Second)); !m.Backfill && (ahead > maxClockLead || ahead < -maxClockLag) {
-		return 0, false, &clockError{ahead}
-	}
-	for range len(m.Unsaved) + 1 {
+	for range queued {
 		if _, err := results.Exec(); err != nil {
-			return 0, false, err
+			return 0, false, finished, err
 		}
 	}
-	err = results.QueryRow().Scan(&id, &replaced)
-	return id, replaced, err
+	err = results.QueryRow().Scan(&id, &replaced, &finished)
+	return id, replaced, finished.UTC(), err
 }
 
 // KeepFailed stores a run that has no rows at all, at the database's own minute
@@ -154,13 +217,27 @@ func (s *Store) KeepFailed(ctx context.Context, r Run) error {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
 	args := runArgs(r, nil)
-	if r.failedRunCheck == "S1" {
-		if err := s.pool.QueryRow(ctx, "SELECT date_trunc('minute', whalegate_now())").Scan(&args[0]); err != nil {
-			return postgres.Because(ctx, "ask the database for its minute", err)
+	err := s.fence.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+		if r.failedRunCheck == "S1" {
+			if err := tx.QueryRow(ctx, "SELECT date_trunc('minute', whalegate_now())").Scan(&args[0]); err != nil {
+				return err
+			}
 		}
-	}
-	_, err := s.pool.Exec(ctx, insertRun+" ON CONFLICT (timestamp) DO NOTHING", args...)
+		if _, err := tx.Exec(ctx, deleteSuperseded, args[0]); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, insertMissing, args...)
+		return err
+	})
 	return postgres.Because(ctx, "keep failed run", err)
+}
+
+// KeepRefused records that a minute was refused because the clock had shown it
+// before: until a later one is taken the state is STALE (clock_back).
+func (s *Store) KeepRefused(ctx context.Context, minute time.Time) error {
+	ctx, cancel := postgres.Writing(ctx)
+	defer cancel()
+	return postgres.Because(ctx, "keep refused minute", s.fence.Exec(ctx, s.pool, "SELECT refuse_minute($1)", minute))
 }
 
 // Window reads a stored minute's sizes, sorted by wallet.
@@ -175,9 +252,23 @@ type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
+// session is a connection or a transaction.
+type session interface {
+	querier
+	postgres.Executor
+	SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults
+}
+
+// Rows of failed or superseded runs are kept for audit and feed nothing.
+const selectWindow = `
+	SELECT wallet_id, asset, coalesce(position_szi::text, ''), state_time
+	FROM wallet_snapshots
+	WHERE timestamp = $1 AND EXISTS (SELECT FROM ingest_runs r WHERE r.timestamp = $1 AND r.status <> 'failed' AND NOT r.superseded)
+	ORDER BY wallet_id COLLATE "C"`
+
 func window(ctx context.Context, db querier, minute time.Time) (Window, error) {
 	w := Window{At: minute}
-	rows, err := db.Query(ctx, `SELECT wallet_id, asset, coalesce(position_szi::text, ''), state_time FROM wallet_snapshots WHERE timestamp = $1 ORDER BY wallet_id COLLATE "C"`, minute)
+	rows, err := db.Query(ctx, selectWindow, minute)
 	if err != nil {
 		return w, err
 	}

@@ -118,6 +118,60 @@ func TestAStartLeavesADoneMinuteAlone(t *testing.T) {
 	}
 }
 
+// A minute that was under way when the collector that led was gone is asked for as
+// far as its budget goes, or stored as failed: none is missing.
+func TestATakeOverDoesTheMinuteThatWasUnderWay(t *testing.T) {
+	db, s := database(t, noon)
+	for _, tt := range []struct {
+		name   string
+		newest int // the newest stored minute
+		second int
+		done   bool
+		runs   int // failed ones that wait to be stored
+	}{
+		{"early", -1, 5, false, 0},
+		{"late", -1, 52, false, 0},
+		{"too late", -1, 55, true, 1},
+		{"nobody led for a while", -2, 54, true, 0},
+		{"it is stored", 0, 20, true, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			exec(t, db, "DELETE FROM ingest_runs")
+			commit(t, s, judged(minute(tt.newest), hold(1)))
+			c := collecting(t, db, &upstream{}, func(cfg *Config) { cfg.Clock = frozen(t, noon.Add(time.Duration(tt.second)*time.Second)) })
+			if got := c.firstMinute(t.Context()); got.Equal(noon) != tt.done || !tt.done && !got.IsZero() {
+				t.Errorf("done is %v, want %t", got, tt.done)
+			}
+			if n := metric(t, c, "whalegate_runs_unsaved", skippedMinute); len(c.unsaved) != tt.runs || n != float64(tt.runs) {
+				t.Errorf("%d failed minutes wait, %v are counted; want %d", len(c.unsaved), n, tt.runs)
+			}
+			for _, run := range c.unsaved {
+				if !run.Timestamp.Equal(noon) || run.FailedCheck() != "skipped" {
+					t.Errorf("%+v", run)
+				}
+			}
+		})
+	}
+}
+
+// Who has lost the lead and gets it again knows nothing any more: another collector
+// has written since.
+func TestAFreshTermBeginsWithoutMemory(t *testing.T) {
+	db, _ := database(t, noon)
+	enrol(t, db, 2)
+	c := collecting(t, db, &upstream{}, nil)
+	c.cycle(t.Context(), noon)
+	c.remember(failedRun(minute(-1), 2, ofDatabase, "away"))
+	c.Recheck()
+	c.forget()
+	if len(c.lastTime)+len(c.recent)+len(c.unsaved)+len(c.kept) > 0 || !c.partitions.IsZero() || c.recheck.Load() {
+		t.Errorf("%+v", c)
+	}
+	if n := metric(t, c, "whalegate_runs_unsaved", ofDatabase); n != 0 {
+		t.Errorf("%v runs wait", n)
+	}
+}
+
 func TestACycleThatRunsOverNeverShiftsTheGrid(t *testing.T) {
 	db := pgtest.New(t)
 	enrol(t, db, 2)

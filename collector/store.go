@@ -9,14 +9,21 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
 // Store is what the collector keeps in the database.
-type Store struct{ pool *pgxpool.Pool }
+type Store struct {
+	pool  *pgxpool.Pool
+	fence *lead.Fence // nil: whoever writes may
+}
 
 // NewStore keeps in pool.
-func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool} }
+func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool: pool} }
+
+// Behind is the store of a collector that may write only while it leads.
+func (s *Store) Behind(fence *lead.Fence) *Store { return &Store{s.pool, fence} }
 
 // Tracked reads the universe with the accounts of each wallet, sorted by wallet
 // as the snapshots' primary key is.
@@ -72,7 +79,7 @@ func (s *Store) LastUniverseRun(ctx context.Context) (run UniverseRun, ok bool, 
 	rows, err := s.pool.Query(ctx, `
 		SELECT run_id, as_of_ts, status, source, n_requested, n_received, rows_read, rows_skipped,
 		       entered_count, exited_count, churn_warning_count, duration_ms, error
-		FROM wallet_universe_runs ORDER BY as_of_ts DESC, run_id DESC LIMIT 1`)
+		FROM wallet_universe_runs ORDER BY run_id DESC LIMIT 1`) // as written: a clock may have been ahead
 	if err != nil {
 		return run, false, postgres.Because(ctx, "read universe runs", err)
 	}
@@ -88,7 +95,7 @@ func (s *Store) LastUniverseRun(ctx context.Context) (run UniverseRun, ok bool, 
 func (s *Store) KeepUniverseRun(ctx context.Context, run UniverseRun, members []Member) error {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err := s.fence.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		var id int64
 		err := tx.QueryRow(ctx, `
 			INSERT INTO wallet_universe_runs (as_of_ts, status, source, n_requested, n_received, rows_read, rows_skipped,
@@ -125,7 +132,7 @@ func (s *Store) AccountsToCheck(ctx context.Context, t time.Time) ([]string, err
 	rows, err := s.pool.Query(ctx, `
 		SELECT u.wallet_id FROM wallet_universe_current u
 		LEFT JOIN wallet_accounts a USING (wallet_id)
-		WHERE a.checked_at IS NULL OR a.checked_at < $1
+		WHERE a.checked_at IS NULL OR a.checked_at < $1 OR a.checked_at > whalegate_now() + interval '1 minute' -- a clock was ahead
 		ORDER BY a.checked_at IS NOT NULL, u.rank`, t)
 	if err != nil {
 		return nil, postgres.Because(ctx, "read accounts", err)
@@ -142,7 +149,7 @@ func (s *Store) KeepAccounts(ctx context.Context, wallet string, subAccounts []s
 	if subAccounts == nil {
 		subAccounts = []string{} // none, which is not the same as not known
 	}
-	_, err := s.pool.Exec(ctx, `
+	err := s.fence.Exec(ctx, s.pool, `
 		INSERT INTO wallet_accounts (wallet_id, sub_accounts, checked_at) VALUES ($1, $2, $3)
 		ON CONFLICT (wallet_id) DO UPDATE SET
 			sub_accounts = ARRAY(SELECT unnest(wallet_accounts.sub_accounts) UNION SELECT unnest(excluded.sub_accounts) ORDER BY 1),

@@ -48,8 +48,12 @@ func TestCommitKeepsTheRunAndThreeRowsOfEachWallet(t *testing.T) {
 		ingest_run_id = (SELECT run_id FROM ingest_runs)) FROM wallet_snapshots WHERE wallet_id = $1 AND asset = 'HYPE'`, wallet(3)),
 		"2.5 0.0000001 20 1234.5 12:00:59.123 f t")
 	w, err := s.Window(t.Context(), minute(1))
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || len(w.Readings) > 0 {
+		t.Errorf("the rows of a failed run feed %+v, %v", w.Readings, err)
+	}
+	commit(t, s, judged(minute(1), readings...)) // read whole, it replaces the failed one
+	if w, err = s.Window(t.Context(), minute(1)); err != nil || len(w.Readings) != len(readings) {
+		t.Fatal(w, err)
 	}
 	for i, r := range readings {
 		if w.Readings[i].Wallet != r.Wallet || !w.Readings[i].StateTime.Equal(r.StateTime) || !slices.Equal(texts(w.Readings[i].Positions), texts(r.Positions)) {
@@ -141,6 +145,8 @@ func TestS2WithoutAUniverseTheRunFails(t *testing.T) {
 	same(t, "rows", list(t, db, storedRows))
 }
 
+// Written again, as it is or as history, no minute changes: as it is it is refused,
+// because it is no better, or because later ones are stored.
 func TestS4TheSameMinuteTwiceLeavesTheSameRows(t *testing.T) {
 	db, s := database(t, minute(2))
 	minutes := []Minute{
@@ -157,7 +163,10 @@ func TestS4TheSameMinuteTwiceLeavesTheSameRows(t *testing.T) {
 	}
 	for _, order := range [][]int{{2}, {1}, {0}, {0, 1, 2}, {2, 1, 0}, {1, 1}} {
 		for _, i := range order {
-			commit(t, s, minutes[i])
+			refuses(t, s, minutes[i], map[bool]string{true: qa.Worse, false: qa.ClockBack}[i == 2])
+			history := minutes[i]
+			history.Backfill = true
+			commit(t, s, history)
 		}
 		same(t, fmt.Sprintf("rows after %v again", order), list(t, db, storedRows), rows...)
 		same(t, "anomalies", list(t, db, "SELECT details::text FROM snapshot_anomalies ORDER BY wallet_id"), anomalies...)
@@ -166,17 +175,17 @@ func TestS4TheSameMinuteTwiceLeavesTheSameRows(t *testing.T) {
 	same(t, "runs without rows", list(t, db, "SELECT timestamp::text FROM ingest_runs r WHERE NOT EXISTS (SELECT FROM wallet_snapshots WHERE ingest_run_id = r.run_id)"))
 }
 
-func TestS4ADifferentSecondWritingReplacesTheFirst(t *testing.T) {
+func TestS4ABetterReadingOfTheNewestMinuteReplacesTheFirst(t *testing.T) {
 	db, s := database(t, minute(2))
 	commit(t, s, judged(minute(0), hold(1, "0", "10"), hold(2)))
 	commit(t, s, judged(minute(1), hold(1, "0", "0"), hold(2)))
-	commit(t, s, judged(minute(2), hold(1, "0", "10"), hold(2)))
+	commit(t, s, judged(minute(2), hold(1, "0", "10"), hold(2, "NULL")))
 	dirty := "SELECT to_char(timestamp AT TIME ZONE 'UTC', 'HH24:MI') || ' ' || asset FROM wallet_snapshots WHERE is_dirty"
 	same(t, "dirty", list(t, db, dirty), "12:01 BTC")
-	commit(t, s, judged(minute(2), hold(1, "0", "0"))) // it was an exit after all
+	commit(t, s, judged(minute(2), hold(1, "0", "0"), hold(3))) // fewer NULLs, and it was an exit after all
 	same(t, "dirty", list(t, db, dirty))
 	same(t, "rows of the minute", list(t, db, strings.Replace(storedRows, "ORDER", "WHERE timestamp = '2026-03-01 12:02Z' ORDER", 1)),
-		"12:02 1 BTC 0", "12:02 1 ETH 0", "12:02 1 HYPE 0")
+		"12:02 1 BTC 0", "12:02 1 ETH 0", "12:02 1 HYPE 0", "12:02 3 BTC 0", "12:02 3 ETH 0", "12:02 3 HYPE 0")
 	if n := len(list(t, db, "SELECT wallet_id FROM snapshot_anomalies")); n != 1 {
 		t.Errorf("%d anomalies, want the evidence kept", n)
 	}
@@ -226,6 +235,42 @@ func TestS6ThreeMinutesMustBeConsecutive(t *testing.T) {
 			}
 		}
 		same(t, "dirty", list(t, db, "SELECT asset FROM wallet_snapshots WHERE is_dirty"))
+	}
+}
+
+// Rows of failed or superseded runs are kept for audit and feed nothing: neither as
+// the size before, nor as the glitch, nor as what shows it to be one.
+func TestS6FailedAndSupersededRunsFeedNothing(t *testing.T) {
+	for name, tt := range map[string]struct {
+		which int // of the three minutes
+		spoil func(*Minute)
+		sql   string
+	}{
+		"the size before failed":        {0, func(m *Minute) { m.Run.Status, m.Run.Error = Failed, "why" }, ""},
+		"the glitch failed":             {1, func(m *Minute) { m.Run.Status, m.Run.Error = Failed, "why" }, ""},
+		"the minute after it failed":    {2, func(m *Minute) { m.Run.Status, m.Run.Error = Failed, "why" }, ""},
+		"the size before is superseded": {0, nil, "UPDATE ingest_runs SET superseded = true WHERE timestamp = $1"},
+		"the glitch is superseded":      {1, nil, "UPDATE ingest_runs SET superseded = true WHERE timestamp = $1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, s := database(t, minute(2))
+			minutes := []Minute{judged(minute(0), hold(1, "0", "10")), judged(minute(1), hold(1, "0", "0")), judged(minute(2), hold(1, "0", "10"))}
+			for i, m := range minutes {
+				if i == tt.which && tt.spoil != nil {
+					tt.spoil(&m)
+				}
+				if dirty := commit(t, s, m); len(dirty) > 0 {
+					t.Errorf("Commit tells of %+v", dirty)
+				}
+				if i == tt.which && tt.sql != "" {
+					exec(t, db, tt.sql, m.Run.Timestamp)
+				}
+			}
+			same(t, "dirty", list(t, db, "SELECT asset FROM wallet_snapshots WHERE is_dirty"))
+			if rows := list(t, db, storedRows); len(rows) != 9 {
+				t.Errorf("%d rows are kept, want all", len(rows))
+			}
+		})
 	}
 }
 
@@ -455,7 +500,7 @@ func TestRepeatedFailuresAreOneRowWithACount(t *testing.T) {
 		return e
 	}
 	keep := func(at time.Time, events ...qa.Event) {
-		if err := qa.Keep(t.Context(), s.pool, qa.Ingestion, at, events...); err != nil {
+		if err := qa.Keep(t.Context(), s.pool, nil, qa.Ingestion, at, events...); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -172,7 +172,7 @@ func TestA5TheSystemAlertOnTheDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.clock(noon.Add(d))
-		told, err := s.rules.LookAtSystem(t.Context(), started, time.Time{})
+		told, err := s.rules.LookAtSystem(t.Context(), started, time.Time{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

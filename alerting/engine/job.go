@@ -13,12 +13,14 @@ import (
 	"github.com/whalegate/whalegate/alerting"
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
 // Config is what the job is told.
 type Config struct {
 	Pool       *pgxpool.Pool
+	Fence      *lead.Fence // nil: whoever decides may write
 	Clock      clock.Clock
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -33,16 +35,17 @@ type Job struct {
 	rules   Rules
 	metrics *metrics
 	wake    chan struct{}
-	started time.Time                       // by the clock of the database; zero until it was asked
-	away    bool                            // the database could not be asked, or told, last time, or, at the start, nobody knows
-	back    time.Time                       // since when it can be again, by its own clock; zero once that has been dealt with
-	until   time.Time                       // when that is dealt with, by ours
+	started time.Time // by the clock of the database; zero until it was asked
+	away    bool      // the database could not be asked, or told, last time, or, at the start, nobody knows
+	back    time.Time // since when it can be again, by its own clock; zero once that has been dealt with
+	until   time.Time // when that is dealt with, by ours
+	wrong   *ClockTrouble
 	quiet   map[asset.Asset]alerting.Reason // why nothing could be concluded last, said once
 }
 
 // New makes a job; nothing runs yet.
 func New(cfg Config) *Job {
-	return &Job{cfg: cfg, rules: Rules{cfg.Pool, cfg.Outbox}, metrics: newMetrics(cfg.Registerer), wake: make(chan struct{}, 1), away: true, quiet: map[asset.Asset]alerting.Reason{}}
+	return &Job{cfg: cfg, rules: Rules{cfg.Pool, cfg.Fence, cfg.Outbox}, metrics: newMetrics(cfg.Registerer), wake: make(chan struct{}, 1), wrong: &ClockTrouble{Clock: cfg.Clock}, away: true, quiet: map[asset.Asset]alerting.Reason{}}
 }
 
 // Wake tells that something has become of a boundary. It is only a hint: what
@@ -59,6 +62,8 @@ const every = 5 * time.Second
 
 // Run works until ctx ends.
 func (j *Job) Run(ctx context.Context) error {
+	// Another collector may have led since: begin as at a start.
+	j.started, j.away, j.back, j.wrong = time.Time{}, true, time.Time{}, &ClockTrouble{Clock: j.cfg.Clock}
 	var said string
 	for {
 		err := j.look(ctx)
@@ -129,7 +134,7 @@ func (j *Job) lookAtSystem(ctx context.Context) error {
 	if !j.back.IsZero() && j.cfg.Clock.Now().Before(j.until) {
 		return nil
 	}
-	told, err := j.rules.LookAtSystem(ctx, j.started, j.back)
+	told, err := j.rules.LookAtSystem(ctx, j.started, j.back, j.wrong)
 	if err != nil {
 		j.away = true // it could not be said, for whatever reason: somebody else may
 		return err

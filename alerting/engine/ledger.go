@@ -30,8 +30,10 @@ const lockStates = `
 	FROM alert_state WHERE asset <> 'SYSTEM' ORDER BY asset, alert_type FOR UPDATE`
 
 const selectSent = `
-	SELECT asset, timestamp FROM alerts
-	WHERE NOT suppressed AND asset <> 'SYSTEM' AND timestamp > whalegate_now() - interval '25 hours' -- a step looks 24 back from its boundary
+	SELECT asset, least(timestamp, whalegate_now()) FROM alerts
+	WHERE NOT suppressed AND asset <> 'SYSTEM'
+		AND timestamp > whalegate_now() - interval '25 hours' -- a step looks 24 back from its boundary
+		AND timestamp < whalegate_now() + interval '25 hours' -- a clock was ahead: people have it all the same
 	ORDER BY timestamp, id`
 
 const countSuppressed = `

@@ -14,6 +14,7 @@ import (
 	"github.com/whalegate/whalegate/alerting"
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/signals"
 )
@@ -65,6 +66,7 @@ type Outbox interface {
 // Rules are the rules of alerting on a database.
 type Rules struct {
 	Pool   *pgxpool.Pool
+	Fence  *lead.Fence // of a collector; nil: the dead man's switch needs none
 	Outbox Outbox
 }
 
@@ -72,7 +74,7 @@ type Rules struct {
 func (r Rules) Step(ctx context.Context) (done *Outcome, err error) {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	err = pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error {
+	err = r.Fence.InTx(ctx, r.Pool, func(tx pgx.Tx) error {
 		done, err = r.step(ctx, tx)
 		return err
 	})

@@ -34,7 +34,7 @@ type scene struct {
 // high, and no end.
 func newScene(t testing.TB) *scene {
 	db := pgtest.New(t)
-	return &scene{t, db, Rules{db, outbox.Intent{Routes: []receiver.Route{
+	return &scene{t, db, Rules{db, nil, outbox.Intent{Routes: []receiver.Route{
 		{Name: "all", MinSeverity: alerting.Medium, SendResolved: true}, {Name: "high", MinSeverity: alerting.High},
 	}}}}
 }

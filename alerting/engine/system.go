@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/whalegate/whalegate/alerting"
+	"github.com/whalegate/whalegate/internal/clock"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
@@ -22,7 +23,8 @@ type SystemTold struct {
 // The recovery of health, on the runs alone: the alert itself holds the state
 // down.
 const selectOutlook = `
-	SELECT whalegate_now(), last_success_snapshot_ts, coalesce(clean_runs >= 2 AND snapshot_age_seconds <= 120, false)
+	SELECT whalegate_now(), last_success_snapshot_ts, coalesce(clean_runs >= 2 AND snapshot_age_seconds <= 120 AND NOT reasons && '{clock_skew,clock_back,replica_lag}', false),
+		reasons && '{clock_skew,clock_back}'
 	FROM ingest_health`
 
 const selectSystem = `
@@ -31,18 +33,21 @@ const selectSystem = `
 	WHERE s.alert_type = 'system_stale' FOR UPDATE OF s`
 
 // The last success as it stood at an instant.
-const selectSuccessBefore = "SELECT max(timestamp) FROM ingest_runs WHERE status <> 'failed' AND finished_at <= $1"
+const selectSuccessBefore = "SELECT max(timestamp) FROM ingest_runs WHERE status <> 'failed' AND NOT superseded AND finished_at <= $1"
 
 // LookAtSystem fires or clears the system alert, when it is time. started is
 // since when somebody has been looking, by the clock of the database. asOf, when
 // not zero, is an instant that nobody could look at: what would have fired then
 // fires now, unless it has been dealt with. Several processes may look at once:
 // the row is locked.
-func (r Rules) LookAtSystem(ctx context.Context, started, asOf time.Time) (told *SystemTold, err error) {
+//
+// A clock that is wrong cannot tell how long it has been: wrong counts that, on
+// the caller's own monotonic clock.
+func (r Rules) LookAtSystem(ctx context.Context, started, asOf time.Time, wrong *ClockTrouble) (told *SystemTold, err error) {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	err = pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error {
-		told, err = r.lookAtSystem(ctx, tx, started, asOf)
+	err = r.Fence.InTx(ctx, r.Pool, func(tx pgx.Tx) error {
+		told, err = r.lookAtSystem(ctx, tx, started, asOf, wrong)
 		return err
 	})
 	if err != nil {
@@ -51,13 +56,34 @@ func (r Rules) LookAtSystem(ctx context.Context, started, asOf time.Time) (told 
 	return told, nil
 }
 
+// ClockTrouble counts for how long health has said that a clock is wrong, on the
+// monotonic clock of whoever looks.
+type ClockTrouble struct {
+	Clock clock.Clock
+	since time.Time // zero: no clock is wrong
+}
+
+// lasts takes in a look and tells how long it has been so, in time of Clock.
+func (c *ClockTrouble) lasts(wrong bool) time.Duration {
+	switch {
+	case c == nil:
+		return 0
+	case !wrong:
+		c.since = time.Time{}
+		return 0
+	case c.since.IsZero():
+		c.since = time.Now()
+	}
+	return c.Clock.Elapsed(time.Since(c.since))
+}
+
 // Rehearse does what LookAtSystem would, and takes it back: whether it could be
 // written. A database may answer and have no room.
 func (r Rules) Rehearse(ctx context.Context, started, asOf time.Time) error {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	err := pgx.BeginFunc(ctx, r.Pool, func(tx pgx.Tx) error {
-		if _, err := r.lookAtSystem(ctx, tx, started, asOf); err != nil {
+	err := r.Fence.InTx(ctx, r.Pool, func(tx pgx.Tx) error {
+		if _, err := r.lookAtSystem(ctx, tx, started, asOf, nil); err != nil {
 			return err
 		}
 		return errRehearsed
@@ -85,16 +111,18 @@ func lockSystem(ctx context.Context, tx pgx.Tx) (m remembered, err error) {
 	return m, err
 }
 
-func (r Rules) lookAtSystem(ctx context.Context, tx pgx.Tx, started, asOf time.Time) (*SystemTold, error) {
+func (r Rules) lookAtSystem(ctx context.Context, tx pgx.Tx, started, asOf time.Time, wrong *ClockTrouble) (*SystemTold, error) {
 	m, err := lockSystem(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
 	o := alerting.Outlook{Started: started}
 	var last *time.Time
-	if err := tx.QueryRow(ctx, selectOutlook).Scan(&o.Now, &last, &o.Recovered); err != nil {
+	var clockWrong bool
+	if err := tx.QueryRow(ctx, selectOutlook).Scan(&o.Now, &last, &o.Recovered, &clockWrong); err != nil {
 		return nil, err
 	}
+	o.ClockWrong = wrong.lasts(clockWrong)
 	if !asOf.IsZero() && !m.active && !o.Recovered {
 		o.Now = asOf
 		if err := tx.QueryRow(ctx, selectSuccessBefore, asOf).Scan(&last); err != nil {

@@ -146,7 +146,7 @@ func TestAnEndIsNotToldBeforeItsBeginning(t *testing.T) {
 		t.Error(diff)
 	}
 	s.clock(25 * time.Hour)
-	if _, err := expire(t.Context(), s.db); err != nil {
+	if _, err := (Config{Pool: s.db}).expire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s.exec("UPDATE alert_deliveries SET state = 'pending', expires_at = whalegate_now() + interval '1 hour', last_error = NULL WHERE kind = 'resolved'")
@@ -161,7 +161,7 @@ func TestAnEndIsNotToldBeforeItsBeginning(t *testing.T) {
 func TestWhatADeadProcessWasSendingIsSentAgain(t *testing.T) {
 	s := newScene(t)
 	s.alert(0, "BTC", alerting.ExitCluster, all)
-	dead, err := take(t.Context(), s.db, "all", one[int64](s, "SELECT id FROM alert_deliveries"))
+	dead, err := (Config{Pool: s.db}).take(t.Context(), "all", one[int64](s, "SELECT id FROM alert_deliveries"))
 	if err != nil || dead == nil {
 		t.Fatal(dead, err)
 	}
@@ -187,7 +187,7 @@ func TestWhatWaitsForADayIsGivenUp(t *testing.T) {
 	sender := s.sender(all)
 	s.drain(sender, 0)
 	s.clock(24*time.Hour - time.Second)
-	if list, err := expire(t.Context(), s.db); err != nil || len(list) != 0 {
+	if list, err := (Config{Pool: s.db}).expire(t.Context()); err != nil || len(list) != 0 {
 		t.Fatalf("a second too early: %v %v", list, err)
 	}
 	s.clock(24 * time.Hour)
@@ -195,7 +195,7 @@ func TestWhatWaitsForADayIsGivenUp(t *testing.T) {
 	if s.drain(sender, 0); len(s.took()) != 0 {
 		t.Error("it is sent after its time")
 	}
-	list, err := expire(t.Context(), s.db)
+	list, err := (Config{Pool: s.db}).expire(t.Context())
 	if err != nil || len(list) != 2 {
 		t.Fatalf("%v %v", list, err)
 	}

@@ -14,11 +14,13 @@ import (
 
 	"github.com/whalegate/whalegate/alerting/receiver"
 	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/lead"
 )
 
 // Config is what a sender is told.
 type Config struct {
 	Pool       *pgxpool.Pool
+	Fence      *lead.Fence // of a collector; nil: whoever sends may
 	Clock      clock.Clock
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -37,7 +39,7 @@ type Sender struct {
 func NewSender(cfg Config) *Sender {
 	s := &Sender{cfg: cfg, metrics: newMetrics(cfg.Registerer, cfg.Receivers)}
 	for _, r := range cfg.Receivers {
-		s.workers = append(s.workers, &worker{Sender: s, receiver: r, wake: make(chan struct{}, 1)})
+		s.workers = append(s.workers, &worker{Sender: s, receiver: r, wake: make(chan struct{}, 1), told: told{}})
 	}
 	return s
 }
@@ -79,7 +81,7 @@ func (s *Sender) Run(ctx context.Context) error {
 // giveUp looks for what has waited too long.
 func (s *Sender) giveUp(ctx context.Context) {
 	for {
-		list, err := expire(ctx, s.cfg.Pool)
+		list, err := s.cfg.expire(ctx)
 		if err != nil && ctx.Err() == nil {
 			s.metrics.errors.Inc()
 		}
@@ -98,6 +100,7 @@ type worker struct {
 	*Sender
 	receiver receiver.Receiver
 	wake     chan struct{}
+	told     told
 	failures int    // attempts in a row that did not deliver
 	said     string // the last error of the database, said once
 }
@@ -162,7 +165,7 @@ func (w *worker) drain(ctx context.Context) (rest time.Duration, err error) {
 // work sends rows, if nobody else took them first.
 func (w *worker) work(ctx context.Context, ids []int64) (rest time.Duration, taken int, err error) {
 	for _, id := range ids {
-		i, err := take(ctx, w.cfg.Pool, w.receiver.Name, id)
+		i, err := w.cfg.take(ctx, w.receiver.Name, id)
 		if err != nil {
 			return 0, taken, err
 		}
@@ -170,7 +173,17 @@ func (w *worker) work(ctx context.Context, ids []int64) (rest time.Duration, tak
 			continue
 		}
 		taken++
+		if w.told.has(i.Notification) {
+			w.cfg.Logger.Warn("delivery left out: the receiver has it, and the database has forgotten", "id", i.ID, "receiver", w.receiver.Name, "asset", i.Asset, "type", i.Type)
+			if _, err := w.cfg.settle(ctx, i, receiver.Result{Outcome: receiver.Delivered}); err != nil {
+				return 0, taken, err
+			}
+			continue
+		}
 		r := w.attempt(ctx, i)
+		if r.Outcome == receiver.Delivered {
+			w.told.add(i.Notification)
+		}
 		if err := w.record(ctx, i, r); err != nil {
 			return 0, taken, err
 		}
@@ -179,7 +192,7 @@ func (w *worker) work(ctx context.Context, ids []int64) (rest time.Duration, tak
 			return max(r.After, min(time.Second<<min(w.failures, 10), longestRest)), taken, nil
 		}
 		if w.failures > 0 && r.Outcome == receiver.Delivered {
-			if err := hasten(ctx, w.cfg.Pool, w.receiver.Name); err != nil {
+			if err := w.cfg.hasten(ctx, w.receiver.Name); err != nil {
 				return 0, taken, err
 			}
 			w.failures = 0
@@ -201,12 +214,12 @@ func (w *worker) record(ctx context.Context, i *item, r receiver.Result) error {
 	w.tell(i, r)
 	for {
 		// An attempt that the shutdown cut short is recorded too.
-		seconds, err := settle(context.WithoutCancel(ctx), w.cfg.Pool, i, r)
+		seconds, err := w.cfg.settle(context.WithoutCancel(ctx), i, r)
 		if err == nil && r.Outcome == receiver.Delivered {
 			w.metrics.latency.WithLabelValues(w.receiver.Name).Observe(seconds)
 		}
-		if err == nil || ctx.Err() != nil {
-			return err
+		if err == nil || ctx.Err() != nil || errors.Is(err, lead.ErrNotLeading) {
+			return err // whoever leads now sends it again once the lease is over
 		}
 		if w.cfg.Clock.Sleep(ctx, time.Second) != nil {
 			return err
@@ -242,7 +255,7 @@ func (w *worker) remind(ctx context.Context) (rest time.Duration, err error) {
 			w.cfg.Logger.Warn("reminder", "id", i.ID, "receiver", w.receiver.Name, "outcome", r.Outcome, "error", r.Err)
 			return time.Duration(float64(every) * (1 + rand.Float64())), nil
 		}
-		if err := reminded(ctx, w.cfg.Pool, i.ID); err != nil {
+		if err := w.cfg.reminded(ctx, i.ID); err != nil {
 			return 0, err
 		}
 	}
@@ -272,7 +285,7 @@ func (w *worker) test(ctx context.Context) (d Delivery, err error) {
 	if err := w.cfg.Pool.QueryRow(ctx, insertTest, w.receiver.Name).Scan(&id); err != nil {
 		return d, fmt.Errorf("write the test: %w", err)
 	}
-	i, err := take(ctx, w.cfg.Pool, w.receiver.Name, id)
+	i, err := w.cfg.take(ctx, w.receiver.Name, id)
 	if err != nil {
 		return d, err
 	}

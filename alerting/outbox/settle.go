@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/whalegate/whalegate/alerting/receiver"
 	"github.com/whalegate/whalegate/internal/postgres"
@@ -39,7 +38,7 @@ const settleRow = `
 // settle records what came of an attempt. A row of which it was once unknown
 // whether it arrived stays so until it is delivered: a later refusal says nothing
 // of the earlier request. seconds is how long a delivery took since its intent.
-func settle(ctx context.Context, db *pgxpool.Pool, i *item, r receiver.Result) (seconds float64, err error) {
+func (c Config) settle(ctx context.Context, i *item, r receiver.Result) (seconds float64, err error) {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
 	state := map[receiver.Outcome]string{receiver.Delivered: "delivered", receiver.Retry: i.Before, receiver.Unknown: "unknown", receiver.Failed: "failed"}[r.Outcome]
@@ -47,7 +46,9 @@ func settle(ctx context.Context, db *pgxpool.Pool, i *item, r receiver.Result) (
 	if r.Err != nil {
 		why = new(r.Err.Error())
 	}
-	err = db.QueryRow(ctx, settleRow, i.ID, state, why, max(Pause(i.Attempts, rand.Float64()), r.After)).Scan(&seconds)
+	err = c.Fence.InTx(ctx, c.Pool, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, settleRow, i.ID, state, why, max(Pause(i.Attempts, rand.Float64()), r.After)).Scan(&seconds)
+	})
 	if errors.Is(err, pgx.ErrNoRows) { // delivered by another process meanwhile, or deleted
 		return 0, nil
 	}
@@ -60,10 +61,10 @@ const hastenRows = `
 	UPDATE alert_deliveries SET next_attempt_at = whalegate_now()
 	WHERE receiver = $1 AND state IN ('pending', 'unknown') AND next_attempt_at > whalegate_now() AND (last_attempt_at IS NULL OR last_attempt_at <= whalegate_now() - $2::interval)`
 
-func hasten(ctx context.Context, db *pgxpool.Pool, name string) error {
+func (c Config) hasten(ctx context.Context, name string) error {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	_, err := db.Exec(ctx, hastenRows, name, lease)
+	err := c.Fence.Exec(ctx, c.Pool, hastenRows, name, lease)
 	return postgres.Because(ctx, "hasten deliveries", err)
 }
 
@@ -83,13 +84,15 @@ type expired struct {
 
 // expire gives up what has waited too long, for whatever receiver: also for one
 // that is not in the file any more.
-func expire(ctx context.Context, db *pgxpool.Pool) ([]expired, error) {
+func (c Config) expire(ctx context.Context) (list []expired, err error) {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	rows, err := db.Query(ctx, expireRows, lease)
-	if err != nil {
-		return nil, postgres.Because(ctx, "give up deliveries", err)
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[expired])
+	err = c.Fence.InTx(ctx, c.Pool, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, expireRows, lease)
+		if err == nil {
+			list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[expired])
+		}
+		return err
+	})
 	return list, postgres.Because(ctx, "give up deliveries", err)
 }

@@ -75,11 +75,13 @@ const takeRow = `
 	FROM taken d LEFT JOIN alerts a ON a.id = d.alert_id`
 
 // take takes a row, or returns nil when it is not due any more.
-func take(ctx context.Context, db *pgxpool.Pool, name string, id int64) (*item, error) {
+func (c Config) take(ctx context.Context, name string, id int64) (*item, error) {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
 	i := &item{}
-	err := scanItem(db.QueryRow(ctx, takeRow, name, id, lease), i, &i.Before, &i.Attempts)
+	err := c.Fence.InTx(ctx, c.Pool, func(tx pgx.Tx) error {
+		return scanItem(tx.QueryRow(ctx, takeRow, name, id, lease), i, &i.Before, &i.Attempts)
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -128,9 +130,9 @@ func reminders(ctx context.Context, db *pgxpool.Pool, name string) ([]item, erro
 	return list, postgres.Because(ctx, "look for reminders", err)
 }
 
-func reminded(ctx context.Context, db *pgxpool.Pool, id int64) error {
+func (c Config) reminded(ctx context.Context, id int64) error {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	_, err := db.Exec(ctx, "UPDATE alert_deliveries SET reminded_at = whalegate_now() WHERE id = $1", id)
+	err := c.Fence.Exec(ctx, c.Pool, "UPDATE alert_deliveries SET reminded_at = whalegate_now() WHERE id = $1", id)
 	return postgres.Because(ctx, "record a reminder", err)
 }

@@ -121,7 +121,7 @@ func (l *living) minute(m int, sizes [wallets]float64, what rune) {
 func (l *living) look(now time.Time) {
 	l.Helper()
 	pgtest.SetClock(l, l.db, now.Format(time.RFC3339Nano))
-	if _, err := l.alerts.LookAtSystem(l.Context(), noon, time.Time{}); err != nil {
+	if _, err := l.alerts.LookAtSystem(l.Context(), noon, time.Time{}, nil); err != nil {
 		l.Fatal(err)
 	}
 }

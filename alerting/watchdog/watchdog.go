@@ -35,6 +35,7 @@ type Watchdog struct {
 	cfg      Config
 	intent   outbox.Intent
 	rules    engine.Rules
+	wrong    *engine.ClockTrouble
 	metrics  *metrics
 	started  time.Time // by the clock of the database; zero until it was asked
 	answered time.Time // when the database last answered, by ours
@@ -46,7 +47,7 @@ type Watchdog struct {
 // New makes a watchdog; nothing runs yet.
 func New(cfg Config) *Watchdog {
 	intent := outbox.For(cfg.Receivers)
-	w := &Watchdog{cfg: cfg, intent: intent, rules: engine.Rules{Pool: cfg.Pool, Outbox: intent}, answered: cfg.Clock.Now()}
+	w := &Watchdog{cfg: cfg, intent: intent, rules: engine.Rules{Pool: cfg.Pool, Outbox: intent}, wrong: &engine.ClockTrouble{Clock: cfg.Clock}, answered: cfg.Clock.Now()}
 	w.metrics = newMetrics(cfg.Registerer)
 	return w
 }
@@ -88,7 +89,7 @@ func (w *Watchdog) look(ctx context.Context) error {
 			return err
 		}
 	}
-	told, err := w.rules.LookAtSystem(ctx, w.started, time.Time{})
+	told, err := w.rules.LookAtSystem(ctx, w.started, time.Time{}, w.wrong)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ type demoCmd struct {
 	httpFlags
 	alertFlags
 	clockFlag
+	leadFlag
 	DataDir     string        `name:"data-dir" env:"WHALEGATE_DATA_DIR" type:"path" help:"Folder for the database and the demo's settings; by default one in the user's data folder, or /var/lib/whalegate for root."`
 	Database    int           `name:"database-port" default:"54329" help:"Port of the private PostgreSQL on 127.0.0.1; a free one when it is taken."`
 	Simulator   string        `name:"simulator-address" default:"127.0.0.1:9465" help:"Address of the simulated exchange; a free port when it is taken."`
@@ -96,7 +97,7 @@ func (c *demoCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
 	address := "http://" + listener.Addr().String()
 	flags := exchangeFlags{APIURL: address, StatsURL: address, APIWeight: demoWeight, Universe: c.Universe, Concurrency: c.Concurrency}
 	writerURL := withPassword(pg.URL(writerRole, database), state.WriterPassword)
-	s, err := newService(ctx, writerURL, httpFlags{freeOrAddress(c.Listen), c.WebConfig}, flags, c.alertFlags, storageFlags{Disk: c.DataDir, Reserve: disk.DefaultReserve}, clk, logger)
+	s, err := newService(ctx, writerURL, httpFlags{freeOrAddress(c.Listen), c.WebConfig}, flags, c.alertFlags, storageFlags{Disk: c.DataDir, Reserve: disk.DefaultReserve}, c.leadFlag, clk, logger)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}

@@ -32,6 +32,7 @@ type cli struct {
 	Status  statusCmd     `cmd:"" help:"Show health, its reasons, ages and coverage. Exits 0 HEALTHY, 1 DEGRADED, 2 STALE, 3 when the database could not be asked."`
 	Halt    haltCmd       `cmd:"" help:"Halt: STALE until a documented resume, across restarts."`
 	Resume  resumeCmd     `cmd:"" help:"End the halt, once two clean cycles are in since it began."`
+	Clock   clockCmd      `cmd:"" name:"clock" help:"What to do after a clock was wrong."`
 	Univ    universe      `cmd:"" name:"universe" help:"The tracked wallets."`
 	Signals signalsCmd    `cmd:"" help:"The stored signals: list them, compute them again, replay a range."`
 	Alerts  alertsCmd     `cmd:"" name:"alerts" help:"The alerts and their deliveries: list them, what is remembered, send again, test a receiver, pause in an emergency."`
@@ -53,10 +54,19 @@ type databaseFlag struct {
 
 // clockFlag is hidden: only end-to-end tests move time.
 type clockFlag struct {
-	Clock string `name:"test-clock" env:"WHALEGATE_TEST_CLOCK" hidden:"" help:"ANCHOR,SPEED of an accelerated clock."`
+	Clock     string `name:"test-clock" env:"WHALEGATE_TEST_CLOCK" hidden:"" help:"ANCHOR,SPEED of an accelerated clock."`
+	ClockFile string `name:"test-clock-file" env:"WHALEGATE_TEST_CLOCK_FILE" hidden:"" help:"File that says how far the clock is off, such as -20m; read whenever the clock is."`
 }
 
-func (f clockFlag) clock() (clock.Clock, error) { return clock.Parse(f.Clock) }
+func (f clockFlag) clock() (clock.Clock, error) {
+	c, err := clock.Parse(f.Clock)
+	return c.OffBy(f.ClockFile), err
+}
+
+// leadFlag is hidden: beats and take-over run on real time, and only tests hurry.
+type leadFlag struct {
+	Faster float64 `name:"test-lead-faster" env:"WHALEGATE_TEST_LEAD_FASTER" hidden:"" default:"1" help:"Divides every interval of beats and take-over."`
+}
 
 // exitError ends a command with a code of its own.
 type exitError struct {

@@ -16,6 +16,7 @@ type migrateCmd struct {
 	databaseFlag
 	Status bool `help:"Only show which migrations have been applied."`
 	JSON   bool `name:"json" help:"Print one JSON object a line."`
+	clockFlag
 }
 
 // Run migrates, or shows where the schema stands.
@@ -34,6 +35,11 @@ func (c *migrateCmd) Run(ctx context.Context) error {
 		applied, missing, err := migrate(ctx, conn.Conn())
 		if err != nil {
 			return err
+		}
+		if c.Clock != "" {
+			if err := c.moveClock(ctx, conn.Conn()); err != nil {
+				return err
+			}
 		}
 		if !c.JSON {
 			fmt.Printf("%d migrations applied\n", len(applied))
@@ -61,6 +67,19 @@ func (c *migrateCmd) Run(ctx context.Context) error {
 			state = "applied " + m.Applied.Format(time.RFC3339)
 		}
 		fmt.Printf("%04d  %-12s  %s\n", m.Version, m.Name, state)
+	}
+	return nil
+}
+
+// moveClock makes the database's clock the accelerated one of a test. Beats stay on
+// real time.
+func (c *migrateCmd) moveClock(ctx context.Context, conn *pgx.Conn) error {
+	clock, err := c.clock()
+	if err != nil {
+		return err
+	}
+	if _, err := conn.Exec(ctx, "CREATE OR REPLACE FUNCTION whalegate_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS "+postgres.Quote(clock.SQL())); err != nil {
+		return fmt.Errorf("move the database's clock: %w", postgres.Cause(err))
 	}
 	return nil
 }

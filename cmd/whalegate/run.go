@@ -20,6 +20,7 @@ type runCmd struct {
 	storageFlags
 	httpFlags
 	clockFlag
+	leadFlag
 }
 
 // Run runs the service until a signal.
@@ -28,7 +29,7 @@ func (c *runCmd) Run(ctx context.Context, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	s, err := newService(ctx, c.DatabaseURL, c.httpFlags, c.exchangeFlags, c.alertFlags, c.storageFlags, clock, logger)
+	s, err := newService(ctx, c.DatabaseURL, c.httpFlags, c.exchangeFlags, c.alertFlags, c.storageFlags, c.leadFlag, clock, logger)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/clock"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/postgres/disk"
 	"github.com/whalegate/whalegate/internal/qa"
@@ -45,6 +46,8 @@ type service struct {
 	heartbeat *heartbeat.Heartbeat
 	retention *retention.Job
 	client    *hyperliquid.Client
+	fence     *lead.Fence
+	candidate *lead.Candidate
 	server    *web.Server
 	universe  int // wallets to track
 }
@@ -60,7 +63,7 @@ func newRegistry() *prometheus.Registry {
 }
 
 // newService makes the parts and takes the listen address; nothing runs yet.
-func newService(ctx context.Context, databaseURL string, http httpFlags, exchange exchangeFlags, alerting alertFlags, storage storageFlags, c clock.Clock, logger *slog.Logger) (*service, error) {
+func newService(ctx context.Context, databaseURL string, http httpFlags, exchange exchangeFlags, alerting alertFlags, storage storageFlags, pace leadFlag, c clock.Clock, logger *slog.Logger) (*service, error) {
 	registry := newRegistry()
 	receivers, err := alerting.load(logger)
 	if err != nil {
@@ -89,25 +92,33 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 	receiver.RefuseRedirects()
 	intent := outbox.For(receivers)
 	s := &service{receivers: intent.Names(), heartbeat: beat, clock: c, logger: logger, pool: pool, registry: registry, client: client, universe: exchange.Universe}
-	checks := qa.New(pool, logger, registry)
-	s.sender = outbox.NewSender(outbox.Config{Pool: pool, Clock: c, Logger: logger, Registerer: registry, Receivers: receivers})
-	s.alerts = alerts.New(alerts.Config{Pool: pool, Clock: c, Logger: logger, Registerer: registry, Outbox: intent, Told: s.sender.Wake})
-	s.signals = engine.New(engine.Config{Pool: pool, Clock: c, Logger: logger, Registerer: registry, QA: checks, Judge: engine.Now, Done: s.alerts.Wake})
+	s.fence = &lead.Fence{}
+	s.candidate = lead.New(lead.Config{
+		DatabaseURL: databaseURL, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, Pace: lead.DefaultPace.Faster(pace.Faster),
+		Weight: client.Tokens, Inherit: client.Inherit, Reconnected: func() { s.collector.Recheck() },
+	})
+	checks := qa.New(pool, s.fence, logger, registry)
+	s.sender = outbox.NewSender(outbox.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, Receivers: receivers})
+	s.alerts = alerts.New(alerts.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, Outbox: intent, Told: s.sender.Wake})
+	s.signals = engine.New(engine.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, QA: checks, Judge: engine.Now, Done: s.alerts.Wake})
 	collecting := exchange.collectorConfig(c, logger, registry, checks)
 	collecting.Room = guard.Room
 	collecting.Committed = func(run collector.Run) {
+		if run.Status != collector.Failed {
+			s.candidate.Stored()
+		}
 		s.signals.Wake()
 		if run.IsClean() {
 			beat.Beat()
 		}
 	}
-	s.collector, err = collector.New(collecting, client, collector.NewStore(pool))
+	s.collector, err = collector.New(collecting, client, collector.NewStore(pool).Behind(s.fence))
 	if err != nil {
 		pool.Close()
 		return nil, err
 	}
 	registry.MustRegister(health.NewCollector(pool), postgres.NewCollector(pool), engine.NewAgeCollector(pool), outbox.NewCollector(pool, receivers), disk.NewCollector(guard, pool))
-	s.retention = retention.New(retention.Config{Pool: pool, Clock: c, Logger: logger, Registerer: registry, OlderThan: kept})
+	s.retention = retention.New(retention.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, OlderThan: kept})
 	s.server, err = web.Listen(web.Config{
 		Address: http.Listen, ConfigFile: http.WebConfig, Gatherer: registry, Logger: logger,
 		Ready:  func(ctx context.Context) error { return postgres.CheckSchema(ctx, pool) },
@@ -126,14 +137,9 @@ const lookEvery = 5 * time.Second
 
 // run runs until ctx ends or a part fails.
 //
-// The order of shutdown is the order of adding: first the signal, then whoever
-// makes new work (the refresh, the search for accounts), then the snapshot
-// cycle, which abandons its minute and writes nothing of it; then the signals,
-// which stand on what the cycle committed, and the alerts, which stand on them;
-// then the senders, which record what became of the attempt in hand, the
-// heartbeat, and the daily prune, which the next start goes on with; then the
-// watcher of health, and last HTTP, so that metrics and probes answer while the
-// rest ends.
+// The order of shutdown is the order of adding: first the signal, then what only
+// the leader does, then the watcher of health, and last HTTP, so that metrics and
+// probes answer while the rest ends.
 // An interrupt only cancels: the waiting is in execute. The pool is closed when
 // nobody is left who could use it.
 func (s *service) run(ctx context.Context) error {
@@ -151,26 +157,18 @@ func (s *service) run(ctx context.Context) error {
 			return nil
 		}, func(error) { close(done) })
 	}
-	loop := func(work func(context.Context) error) {
+	{ // The lead: waits for it, and does the leader's work while it lasts.
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		g.Add(func() error {
 			if err := s.awaitSchema(ctx); err != nil {
 				return nil // only the shutdown ends the wait
 			}
-			return work(ctx)
+			return s.candidate.Run(ctx, s.lead)
 		}, func(error) { cancel() })
 	}
-	loop(s.collector.Universe)
-	loop(s.collector.Accounts)
-	loop(s.collector.Snapshots)
-	loop(s.signals.Run)
-	loop(s.alerts.Run)
-	loop(s.sender.Run)
-	loop(s.heartbeat.Run)
-	loop(s.retention.Run)
 	{ // Health, watched whatever the schema is: it cannot be asked, so it is STALE.
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		watcher := &health.Watcher{DB: s.pool, Clock: s.clock, Logger: s.logger, Every: lookEvery, Changed: s.healthChanged}
+		watcher := &health.Watcher{DB: s.pool, Fence: s.fence, Clock: s.clock, Logger: s.logger, Every: lookEvery, Changed: s.healthChanged}
 		g.Add(func() error { return watcher.Run(ctx) }, func(error) { cancel() })
 	}
 	{ // HTTP.
@@ -178,6 +176,30 @@ func (s *service) run(ctx context.Context) error {
 	}
 	warnOfNobody(s.receivers, s.logger)
 	s.logger.Info("service started", "address", "http://"+s.server.Address(), "version", build().Version)
+	return g.Run()
+}
+
+// lead does what only the leader may, until ctx ends: with the shutdown, or because
+// another collector leads.
+//
+// The order of ending is the order of adding: first whoever makes new work (the
+// refresh, the search for accounts), then the snapshot cycle, which abandons its
+// minute and writes nothing of it; then the signals, which stand on what the cycle
+// committed, and the alerts, which stand on them; then the senders, which record
+// what became of the attempt in hand, the heartbeat, and the daily prune, which the
+// next start goes on with.
+func (s *service) lead(ctx context.Context) error {
+	if h, err := health.Read(ctx, s.pool); err == nil { // an outage in which nobody led has not been reported
+		s.healthChanged(ctx, h)
+	}
+	var g run.Group
+	addContext(&g, ctx)
+	for _, work := range []func(context.Context) error{
+		s.collector.Universe, s.collector.Accounts, s.collector.Snapshots, s.signals.Run, s.alerts.Run, s.sender.Run, s.heartbeat.Run, s.retention.Run,
+	} {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		g.Add(func() error { return work(ctx) }, func(error) { cancel() })
+	}
 	return g.Run()
 }
 
@@ -205,6 +227,9 @@ func (s *service) awaitSchema(ctx context.Context) error {
 
 // healthChanged turns an outage of ten minutes into a failed check.
 func (s *service) healthChanged(ctx context.Context, h health.Health) {
+	if s.fence.Term() == (lead.Term{}) {
+		return // whoever leads reports it
+	}
 	if h.State == health.Stale && h.AgeSeconds != nil && slices.Contains(h.Reasons, "snapshot_age") {
 		s.collector.ReportAge(ctx, time.Duration(*h.AgeSeconds*float64(time.Second)))
 	}

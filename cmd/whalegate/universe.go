@@ -80,7 +80,7 @@ func (c *universeRefresh) Run(ctx context.Context, logger *slog.Logger) error {
 		return err
 	}
 	unread := prometheus.NewRegistry() // a command's metrics are read by nobody
-	col, err := collector.New(c.collectorConfig(clk, logger, unread, qa.New(pool, logger, unread)), client, collector.NewStore(pool))
+	col, err := collector.New(c.collectorConfig(clk, logger, unread, qa.New(pool, nil, logger, unread)), client, collector.NewStore(pool))
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (c *universeDiff) Run(ctx context.Context) error {
 	}
 	defer pool.Close()
 	rows, err := pool.Query(ctx, `
-		WITH runs AS (SELECT run_id, as_of_ts, row_number() OVER (ORDER BY as_of_ts DESC, run_id DESC) AS n FROM wallet_universe_runs WHERE status = 'success'),
+		WITH runs AS (SELECT run_id, as_of_ts, row_number() OVER (ORDER BY run_id DESC) AS n FROM wallet_universe_runs WHERE status = 'success'),
 		is_member AS (SELECT m.* FROM wallet_universe_members m JOIN runs USING (run_id) WHERE n = 1),
 		was_member AS (SELECT m.* FROM wallet_universe_members m JOIN runs USING (run_id) WHERE n = 2)
 		SELECT r.as_of_ts, CASE WHEN was_member.wallet_id IS NULL THEN 'entered' ELSE 'exited' END, wallet_id, coalesce(is_member.rank, was_member.rank)

@@ -67,6 +67,17 @@ func (b *budget) giveBack(reserved *rate.Reservation) {
 	reserved.CancelAt(b.clock.Now())
 }
 
+// inherit begins with what another program on the same address had left, if that is
+// less: the exchange counts both together.
+func (b *budget) inherit(left float64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.clock.Now()
+	if spent := int(b.limiter.TokensAt(now) - left); spent > 0 {
+		b.limiter.ReserveN(now, min(spent, b.limiter.Burst()))
+	}
+}
+
 func (b *budget) tokens() float64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -85,5 +85,8 @@ func newTransport() *http.Transport {
 // requests wait for their turn.
 func (c *Client) Tokens() float64 { return c.budget.tokens() }
 
+// Inherit begins with the weight that a predecessor had left.
+func (c *Client) Inherit(left float64) { c.budget.inherit(left) }
+
 // Close closes idle connections. Requests under way are not disturbed.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }

@@ -6,6 +6,7 @@ package clock
 import (
 	"context"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 type Clock struct {
 	anchor time.Time // where accelerated time and real time agree
 	speed  float64   // simulated seconds a real second; 0 is the machine's clock
+	file   string    // holds how far the clock is off, for tests that set it under a running process; "": it is not
 }
 
 // Parse reads "ANCHOR,SPEED", an RFC 3339 instant at which the accelerated and
@@ -38,13 +40,46 @@ func Parse(text string) (Clock, error) {
 	return Clock{anchor: at, speed: speed}, nil
 }
 
+// OffBy is c, wrong by the duration that file holds at each moment, such as -20m.
+// It is right while there is no such file. Sleeps under way do not notice, as none
+// does when somebody sets the clock of a machine. An empty name changes nothing.
+func (c Clock) OffBy(file string) Clock {
+	c.file = file
+	return c
+}
+
+// off is how far the clock is off now.
+func (c Clock) off() time.Duration {
+	if c.file == "" {
+		return 0
+	}
+	text, err := os.ReadFile(c.file)
+	if err != nil {
+		return 0 // not written yet
+	}
+	d, err := time.ParseDuration(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0
+	}
+	return d
+}
+
 // Now is the present, in UTC.
 func (c Clock) Now() time.Time {
 	now := time.Now()
-	if c.speed == 0 {
-		return now.UTC()
+	if c.speed != 0 {
+		now = c.anchor.Add(time.Duration(float64(now.Sub(c.anchor)) * c.speed))
 	}
-	return c.anchor.Add(time.Duration(float64(now.Sub(c.anchor)) * c.speed)).UTC()
+	return now.Add(c.off()).UTC()
+}
+
+// SQL is the statement by which a database on this machine shows the same clock.
+func (c Clock) SQL() string {
+	if c.speed == 0 {
+		return "SELECT clock_timestamp()"
+	}
+	anchor := c.anchor.UTC().Format(time.RFC3339Nano)
+	return fmt.Sprintf("SELECT timestamptz '%s' + (clock_timestamp() - timestamptz '%s') * %s", anchor, anchor, strconv.FormatFloat(c.speed, 'f', -1, 64))
 }
 
 // Real is how long d of this clock takes on the machine's.
@@ -53,6 +88,14 @@ func (c Clock) Real(d time.Duration) time.Duration {
 		return d
 	}
 	return time.Duration(float64(d) / c.speed)
+}
+
+// Elapsed is how much of this clock passes while d passes on the machine's.
+func (c Clock) Elapsed(d time.Duration) time.Duration {
+	if c.speed == 0 {
+		return d
+	}
+	return time.Duration(float64(d) * c.speed)
 }
 
 // Sleep waits for d or until ctx ends, and then returns its cause.

@@ -2,6 +2,8 @@ package clock
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,6 +37,44 @@ func TestZeroClockIsTheMachines(t *testing.T) {
 		}
 		if got := c.Now().Sub(start); got != time.Minute || c.Now().Location() != time.UTC {
 			t.Errorf("moved by %s in %s", got, c.Now().Location())
+		}
+	})
+}
+
+// A file sets the clock under a running process, forwards and back; durations do
+// not follow it.
+func TestTheFileSetsTheClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fast, err := Parse(time.Now().Format(time.RFC3339Nano) + ",60")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, right := range map[string]Clock{"the machine's": {}, "accelerated": fast} {
+			if right.OffBy("") != right {
+				t.Errorf("%s: another clock without a file", name)
+			}
+			file := filepath.Join(t.TempDir(), "clock")
+			c := right.OffBy(file)
+			for _, step := range []struct {
+				text string
+				want time.Duration
+			}{{"", 0}, {"-20m\n", -20 * time.Minute}, {"1h", time.Hour}, {"nonsense", 0}, {"0s", 0}} {
+				if step.text != "" {
+					if err := os.WriteFile(file, []byte(step.text), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if got := c.Now().Sub(right.Now()); got != step.want {
+					t.Errorf("%s, %q: off by %s, want %s", name, step.text, got, step.want)
+				}
+				start := time.Now()
+				if err := c.SleepUntil(t.Context(), c.Now().Add(time.Minute)); err != nil {
+					t.Fatal(err)
+				}
+				if got := time.Since(start); got != right.Real(time.Minute) {
+					t.Errorf("%s, %q: a minute took %s", name, step.text, got)
+				}
+			}
 		}
 	})
 }

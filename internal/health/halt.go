@@ -130,11 +130,14 @@ func missingForResume(ctx context.Context, tx pgx.Tx, cause, actions string) (mi
 		return nil, err
 	}
 	var since int
-	if err := tx.QueryRow(ctx, "SELECT count(*) FROM ingest_runs WHERE is_clean AND finished_at > $1", haltedAt).Scan(&since); err != nil {
+	if err := tx.QueryRow(ctx, "SELECT count(*) FROM ingest_runs WHERE is_clean AND NOT superseded AND finished_at > $1", haltedAt).Scan(&since); err != nil {
 		return nil, err
 	}
 	if clean := min(h.CleanRuns, since); clean < needCleanRuns {
 		missing = append(missing, fmt.Sprintf("%d of %d consecutive clean cycles since the halt (status success or partial, coverage at least 90 %%)", clean, needCleanRuns))
+	}
+	if h.ClockIsWrong() {
+		missing = append(missing, "clocks that agree (clock_skew, clock_back)")
 	}
 	const recent = 120
 	if h.AgeSeconds == nil || *h.AgeSeconds > recent {

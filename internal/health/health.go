@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -29,12 +30,34 @@ var States = []State{Stale, Degraded, Healthy}
 // Reasons lists every code that a Health can carry, so that each can be a
 // metric from the start.
 var Reasons = []string{
-	"no_runs", "snapshot_age", "clock_skew", "run_failed", "coverage",
+	"no_runs", "snapshot_age", ReasonClockSkew, "run_failed", "coverage",
 	"null_szi:HYPE", "null_szi:BTC", "null_szi:ETH", "system_stale", "halted", "recovering", ReasonDatabase,
+	ReasonClockBack, ReasonNoCollector, ReasonReplicaLag,
 }
 
-// ReasonDatabase is the reason when the database could not be asked.
-const ReasonDatabase = "database"
+// Reasons that somebody decides by.
+const (
+	ReasonDatabase    = "database"     // the database could not be asked
+	ReasonClockSkew   = "clock_skew"   // a stored run finished after the clock that judges
+	ReasonClockBack   = "clock_back"   // minutes are refused because the clock has shown them before
+	ReasonNoCollector = "no_collector" // no collector leads
+	ReasonReplicaLag  = "replica_lag"  // a standby that is behind, or whose clock is not the primary's
+)
+
+// ByRuns is h as the stored runs and halts alone give it, which is what can be told
+// again later: a reason that only the moment of reading shows is left out.
+func (h Health) ByRuns() Health {
+	h.Reasons = slices.DeleteFunc(slices.Clone(h.Reasons), func(r string) bool { return r == ReasonNoCollector })
+	if h.State == Degraded && len(h.Reasons) == 0 {
+		h.State = Healthy
+	}
+	return h
+}
+
+// ClockIsWrong tells that the state is STALE because of a clock.
+func (h Health) ClockIsWrong() bool {
+	return slices.Contains(h.Reasons, ReasonClockSkew) || slices.Contains(h.Reasons, ReasonClockBack)
+}
 
 // Health is one answer, as the view ingest_health gives it.
 type Health struct {

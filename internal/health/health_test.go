@@ -131,6 +131,69 @@ func TestHealthStates(t *testing.T) {
 	}
 }
 
+// Two clean minutes, and what clocks do to them.
+func TestHealthAndClocksThatAreWrong(t *testing.T) {
+	ended := func(minute, finished string) run { return run{minute, "success", 100, full, finished} }
+	for _, tt := range []struct {
+		name    string
+		runs    []run
+		sql     string
+		now     string
+		state   health.State
+		reasons []string
+	}{
+		{"a run that ended 5 s after now", []run{ok("0m"), ended("1m", "1m10s")}, "", "1m5s", health.Healthy, nil},
+		{"6 s after now", []run{ok("0m"), ended("1m", "1m10s")}, "", "1m4s", health.Stale, []string{"clock_skew"}},
+		{"not the newest run", []run{ended("0m", "1m30s"), ok("1m")}, "", "1m20s", health.Stale, []string{"clock_skew"}},
+		{"a minute more than one ahead", []run{ok("0m"), ok("1m"), ended("3m", "1m10s")}, "", "1m59s", health.Stale, []string{"clock_skew"}},
+		{"a later run that is superseded", []run{ok("0m"), ok("1m"), ok("60m")}, "UPDATE ingest_runs SET superseded = true WHERE timestamp > $1", "1m30s", health.Healthy, nil},
+		{"it is not believed when its time comes", []run{ok("59m"), ok("60m")}, "UPDATE ingest_runs SET superseded = true WHERE timestamp > $1", "60m30s", health.Stale, []string{"no_runs"}},
+		{"a superseded failure", []run{ok("0m"), ok("1m"), {"2m", "failed", 0, full, ""}}, "UPDATE ingest_runs SET superseded = true WHERE timestamp > $1", "2m30s", health.Healthy, nil},
+		{"age since the minute", []run{ok("0m"), ended("1m", "1m10s")}, "", "3m1s", health.Degraded, []string{"snapshot_age"}},
+		{"age since the end, which was before the minute", []run{ok("0m"), ended("1m", "0m40s")}, "", "2m41s", health.Degraded, []string{"snapshot_age"}},
+		{"not yet", []run{ok("0m"), ended("1m", "0m40s")}, "", "2m40s", health.Healthy, nil},
+		{"a minute is refused", []run{ok("0m"), ok("1m")}, "SELECT refuse_minute($1)", "1m30s", health.Stale, []string{"clock_back"}},
+		{"a minute was refused, and that is settled", []run{ok("0m"), ok("1m")}, "INSERT INTO clock_refusals (first_minute, last_minute, newest, settled_at, settled_by) VALUES ($1, $1, $1, $1, 'op')", "1m30s", health.Healthy, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			db := pgtest.New(t)
+			store(t, db, tt.runs...)
+			if tt.sql != "" {
+				if _, err := db.Exec(t.Context(), tt.sql, at("1m")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			pgtest.SetClock(t, db, at(tt.now).Format(time.RFC3339))
+			if got, err := health.Read(t.Context(), db); err != nil || got.State != tt.state || !slices.Equal(got.Reasons, tt.reasons) {
+				t.Errorf("%s %v, %v; want %s %v", got.State, got.Reasons, err, tt.state, tt.reasons)
+			}
+		})
+	}
+}
+
+// What only the moment of reading shows is no part of what runs and halts say.
+func TestByRunsLeavesOutWhoLeads(t *testing.T) {
+	for _, tt := range []struct {
+		state, want   health.State
+		reasons, left []string
+	}{
+		{health.Healthy, health.Healthy, nil, nil},
+		{health.Degraded, health.Healthy, []string{"no_collector"}, nil},
+		{health.Degraded, health.Degraded, []string{"coverage", "no_collector"}, []string{"coverage"}},
+		{health.Degraded, health.Degraded, []string{"snapshot_age"}, []string{"snapshot_age"}},
+		{health.Stale, health.Stale, []string{"clock_back"}, []string{"clock_back"}},
+		{health.Stale, health.Stale, []string{"database"}, []string{"database"}},
+	} {
+		h := health.Health{State: tt.state, Reasons: slices.Clone(tt.reasons)}
+		if got := h.ByRuns(); got.State != tt.want || !slices.Equal(got.Reasons, tt.left) {
+			t.Errorf("%s %v: %s %v, want %s %v", tt.state, tt.reasons, got.State, got.Reasons, tt.want, tt.left)
+		}
+		if !slices.Equal(h.Reasons, tt.reasons) {
+			t.Errorf("the answer itself has changed to %v", h.Reasons)
+		}
+	}
+}
+
 func TestHealthCarriesItsFigures(t *testing.T) {
 	db := pgtest.New(t)
 	store(t, db, ok("0m"), ok("1m"), run{"2m", "partial", 85.5, full, ""})
@@ -231,6 +294,19 @@ func TestHaltOutlivesEverythingUntilAResumeIsEarned(t *testing.T) {
 	store(t, db, ok("7m"), ok("8m"))
 	clock("8m30s")
 	expect(health.Stale, "halted")
+	for _, wrong := range []struct{ sql, undo, missing string }{
+		{"SELECT refuse_minute($1)", "UPDATE clock_refusals SET settled_at = $1, settled_by = 'op'", "clocks that agree"},
+		{"UPDATE ingest_runs SET superseded = true WHERE timestamp = $1", "UPDATE ingest_runs SET superseded = false WHERE timestamp = $1", "1 of 2"},
+	} {
+		for _, sql := range []string{wrong.sql, wrong.undo} {
+			if _, err := db.Exec(ctx, sql, at("8m")); err != nil {
+				t.Fatal(err)
+			}
+			if sql == wrong.sql {
+				refused("c", "a", wrong.missing)
+			}
+		}
+	}
 	halt, err := health.InForce(ctx, db)
 	if err != nil || halt == nil || halt.Reason != "two boards disagree" {
 		t.Fatalf("InForce = %+v, %v", halt, err)

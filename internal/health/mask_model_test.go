@@ -1,10 +1,15 @@
 package health_test
 
 import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/postgres"
@@ -19,6 +24,8 @@ type maskModel struct {
 	runs        []maskRun
 	halts       []maskHalt
 	systemStale bool
+	leaderless  bool      // the session that held the leader's lock is gone
+	refused     time.Time // the earliest minute refused because the clock had shown it before; zero: none since the last good one
 }
 
 type maskRun struct {
@@ -26,22 +33,97 @@ type maskRun struct {
 	status           string
 	coverage         float64
 	nonNull          [3]float64
+	superseded       bool
 }
 
 type maskHalt struct{ from, to time.Time } // to is zero while it is in force
 
 func (r maskRun) clean() bool { return r.status != "failed" && r.coverage >= 90 }
 
+// since is from when a run's age counts: the earlier of its minute and its end.
+func (r maskRun) since() time.Time {
+	if r.finished.Before(r.minute) {
+		return r.finished
+	}
+	return r.minute
+}
+
+// betterThan compares two readings of a minute: by status, then coverage, then NULLs.
+func (r maskRun) betterThan(o maskRun) bool {
+	rank := map[string]int{"partial": 1, "success": 2}
+	if rank[r.status] != rank[o.status] {
+		return rank[r.status] > rank[o.status]
+	}
+	if r.coverage != o.coverage {
+		return r.coverage > o.coverage
+	}
+	return r.nonNull[0]+r.nonNull[1]+r.nonNull[2] > o.nonNull[0]+o.nonNull[1]+o.nonNull[2]
+}
+
+// current are the runs that are not superseded, by minute.
+func (m *maskModel) current() (runs []maskRun) {
+	for _, r := range m.runs {
+		if !r.superseded {
+			runs = append(runs, r)
+		}
+	}
+	slices.SortFunc(runs, func(a, b maskRun) int { return a.minute.Compare(b.minute) })
+	return runs
+}
+
+func (m *maskModel) supersede(which func(maskRun) bool) {
+	for i := range m.runs {
+		m.runs[i].superseded = m.runs[i].superseded || which(m.runs[i])
+	}
+}
+
+// admit stores a run where it may be stored, and says why not: never over something
+// as good, never over what is not the newest, never over what a signal has judged. A
+// good minute supersedes whatever is stored with a later date.
+func (m *maskModel) admit(r maskRun, judged bool) (refusal string) {
+	runs := m.current()
+	if n := len(runs); n > 0 && !runs[n-1].minute.Before(r.minute) {
+		for _, o := range runs {
+			switch {
+			case o.status != "failed" && o.minute.Sub(r.minute) > 24*time.Hour:
+				return "clock_back"
+			case !o.minute.Equal(r.minute):
+			case !runs[n-1].minute.Equal(r.minute):
+				return "clock_back"
+			case !r.betterThan(o) || judged:
+				return "worse"
+			}
+		}
+		if r.status != "failed" {
+			m.supersede(func(o maskRun) bool { return o.minute.After(r.minute) || m.wasRefused(o.minute) })
+			m.refused = time.Time{}
+		}
+	} else {
+		m.supersede(func(o maskRun) bool { return m.wasRefused(o.minute) })
+		m.refused = time.Time{}
+	}
+	m.runs = slices.DeleteFunc(m.runs, func(o maskRun) bool { return o.minute.Equal(r.minute) })
+	m.runs = append(m.runs, r)
+	return ""
+}
+
+// wasRefused tells that the clock has shown a minute twice, or any before it.
+func (m *maskModel) wasRefused(minute time.Time) bool {
+	return !m.refused.IsZero() && !minute.Before(m.refused)
+}
+
 // at is the state at now. The system alert counts only while it is active, for it
-// has no history, and a halt that is in force is so whatever the clock says.
+// has no history, and a halt that is in force is so whatever the clock says. Who
+// leads is seen now, and a run from the future is never hidden.
 func (m *maskModel) at(now time.Time) health.State {
+	current := m.current()
 	var seen []maskRun // by minute
-	next := slices.Clone(m.runs)
+	next := slices.Clone(current)
 	slices.SortFunc(next, func(a, b maskRun) int { return a.finished.Compare(b.finished) })
 	latched := true // a new database has to earn its first state too
 	var stale, degraded, recovery bool
 	for _, instant := range m.instants(now) {
-		for len(next) > 0 && !next[0].finished.After(instant) {
+		for len(next) > 0 && (!next[0].finished.After(instant) || instant.Equal(now)) {
 			i, _ := slices.BinarySearchFunc(seen, next[0].minute, func(r maskRun, t time.Time) int { return r.minute.Compare(t) })
 			seen = slices.Insert(seen, i, next[0])
 			next = next[1:]
@@ -52,10 +134,11 @@ func (m *maskModel) at(now time.Time) health.State {
 		})
 		latched = stale || latched && !recovery
 	}
+	skewed := slices.ContainsFunc(current, func(r maskRun) bool { return r.finished.After(now.Add(5 * time.Second)) })
 	switch {
-	case latched, m.systemStale, m.halted():
+	case latched, m.systemStale, m.halted(), skewed, !m.refused.IsZero():
 		return health.Stale
-	case degraded:
+	case degraded, m.leaderless:
 		return health.Degraded
 	}
 	return health.Healthy
@@ -68,10 +151,10 @@ func (m *maskModel) halted() bool {
 // instants are those up to now at which anything may begin to be true.
 func (m *maskModel) instants(now time.Time) []time.Time {
 	instants := []time.Time{now}
-	for _, r := range m.runs {
+	for _, r := range m.current() {
 		instants = append(instants, r.finished,
-			r.minute.Add(10*time.Minute+time.Microsecond), // too old
-			r.minute.Add(-time.Minute))                    // no longer from the future
+			r.since().Add(10*time.Minute+time.Microsecond), // too old
+			r.minute.Add(-time.Minute))                     // no longer from the future
 	}
 	for _, h := range m.halts {
 		instants = append(instants, h.from)
@@ -94,7 +177,7 @@ func judge(seen []maskRun, now time.Time) (stale, degraded, recovery bool) {
 	var lastGood time.Time
 	for _, r := range slices.Backward(seen) {
 		if r.status != "failed" {
-			lastGood = r.minute
+			lastGood = r.since()
 			break
 		}
 	}
@@ -110,40 +193,98 @@ func judge(seen []maskRun, now time.Time) (stale, degraded, recovery bool) {
 
 // What follows is done to the database and to the model alike.
 
-// run stores the run of the minute that begins next, ended some time after.
+// run stores the run of the minute that begins next, ended some time after. Only a
+// collector that leads does.
 func (w *walk) run(status string, coverage float64, nonNull [3]float64, after time.Duration) error {
+	if err := w.lead(); err != nil {
+		return err
+	}
 	minute := w.now.Truncate(time.Minute)
-	if w.has(minute) {
+	if runs := w.model.current(); len(runs) > 0 && runs[len(runs)-1].minute.Equal(minute) && w.rng.IntN(8) > 0 {
 		minute = minute.Add(time.Minute)
 	}
 	if ended := minute.Add(after); ended.After(w.now) {
 		w.now = ended
 	}
-	return w.store(maskRun{minute, w.now, status, coverage, nonNull})
+	return w.store(maskRun{minute, w.now, status, coverage, nonNull, false})
 }
 
 func (w *walk) fromTheFuture() error {
 	minute := w.now.Truncate(time.Minute).Add(time.Duration(1+w.rng.IntN(4)) * time.Minute)
-	return w.store(maskRun{minute, w.now, "success", 100, full})
+	return w.store(maskRun{minute, w.now, "success", 100, full, false})
 }
 
-func (w *walk) has(minute time.Time) bool {
-	return slices.ContainsFunc(w.model.runs, func(r maskRun) bool { return r.minute.Equal(minute) })
-}
+// refusals are the codes of admit_minute.
+var refusals = map[string]string{"WG003": "clock_back", "WG004": "worse"}
 
+// store has a run admitted, by a clock that shows its minute, and stores it.
 func (w *walk) store(r maskRun) error {
-	if w.has(r.minute) {
-		w.note("the minute is there already")
-		return nil
-	}
 	// No two runs end at once: of such a pair the rules could not say which was the newest.
 	for slices.ContainsFunc(w.model.runs, func(o maskRun) bool { return o.finished.Equal(r.finished) }) {
 		w.now = w.now.Add(time.Second)
 		r.finished = w.now
 	}
-	w.note("run %s %s %v %v", r.minute.Format(time.TimeOnly), r.status, r.coverage, r.nonNull)
-	w.model.runs = append(w.model.runs, r)
+	var judged bool
+	if err := w.db.QueryRow(w.t.Context(), "SELECT EXISTS (SELECT FROM signals WHERE timestamp >= $1)", r.minute).Scan(&judged); err != nil {
+		return err
+	}
+	pgtest.SetClock(w.t, w.db, r.minute.Format(time.RFC3339))
+	var answer *pgconn.PgError
+	err := w.exec("SELECT admit_minute($1, $2, $3, $4)", r.minute, r.status, r.coverage, r.nonNull[0]+r.nonNull[1]+r.nonNull[2])
+	refusal := ""
+	if errors.As(err, &answer) && refusals[answer.Code] != "" {
+		refusal, err = refusals[answer.Code], nil
+	}
+	if err != nil {
+		return err
+	}
+	want := w.model.admit(r, judged)
+	w.note("run %s %s %v %v: %s", r.minute.Format(time.TimeOnly), r.status, r.coverage, r.nonNull, cmp.Or(want, "stored"))
+	switch {
+	case refusal != want:
+		return fmt.Errorf("the database refuses the minute with %q, the model with %q", refusal, want)
+	case refusal == "clock_back":
+		if w.refused++; w.model.refused.IsZero() || r.minute.Before(w.model.refused) {
+			w.model.refused = r.minute
+		}
+		return w.exec("SELECT refuse_minute($1)", r.minute)
+	case refusal != "":
+		return nil
+	}
+	if err := w.exec("DELETE FROM ingest_runs WHERE timestamp = $1", r.minute); err != nil {
+		return err
+	}
 	store(w.t, w.db, run{r.minute.Sub(noon).String(), r.status, r.coverage, r.nonNull, r.finished.Sub(noon).String()})
+	return nil
+}
+
+// accept is an operator's word that the present clock is right.
+func (w *walk) accept() error {
+	w.note("the clock is accepted")
+	w.model.supersede(func(r maskRun) bool {
+		return r.minute.After(w.now) || r.finished.After(w.now) || w.model.wasRefused(r.minute)
+	})
+	w.model.refused = time.Time{}
+	pgtest.SetClock(w.t, w.db, w.now.Format(time.RFC3339))
+	return w.exec("SELECT accept_clock('op', 'looked at a watch')")
+}
+
+// lead takes the leader's lock where nobody holds it.
+func (w *walk) lead() error {
+	if !w.model.leaderless {
+		return nil
+	}
+	conn, err := pgx.Connect(w.t.Context(), w.db.Config().ConnString())
+	for _, sql := range []string{"UPDATE collector_leader SET pid = pg_backend_pid()", "BEGIN", "LOCK TABLE leader_lock IN SHARE UPDATE EXCLUSIVE MODE"} {
+		if err == nil {
+			_, err = conn.Exec(w.t.Context(), sql)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	w.t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	w.model.leaderless = false
 	return nil
 }
 
@@ -180,6 +321,7 @@ func (w *walk) systemAlert(active bool) error {
 func (w *walk) restart() error {
 	w.note("restart")
 	if w.rng.IntN(2) == 0 {
+		w.model.leaderless = true
 		if err := w.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"); err != nil {
 			return err
 		}
@@ -221,7 +363,7 @@ func (w *walk) refill() error {
 	batch.Queue("INSERT INTO signal_positioning SELECT b, a, 5, 100, 50, 50, 20 FROM "+boundaries+" ON CONFLICT DO NOTHING", w.now)
 	batch.Queue(`INSERT INTO alerts (timestamp, asset, alert_type, severity, message, signal_snapshot, health_state)
 		SELECT b, a, 'exit_cluster', 'high', 'exit cluster', '{"is_degraded": false}', 'HEALTHY' FROM `+boundaries+`
-		WHERE NOT EXISTS (SELECT FROM alerts e WHERE e.timestamp = b AND e.asset = a)`, w.now)
+		WHERE NOT EXISTS (SELECT FROM alerts e WHERE e.timestamp = b AND e.asset = a AND NOT e.superseded)`, w.now)
 	batch.Queue(`INSERT INTO alert_state (asset, alert_type, is_active) VALUES ('BTC', 'exit_cluster', true) ON CONFLICT DO NOTHING`)
 	return w.db.SendBatch(w.t.Context(), batch).Close()
 }

@@ -42,11 +42,14 @@ func TestD2TheMaskHoldsOnAWalkOf2000Steps(t *testing.T) {
 					t.Fatalf("%s=%d: %v\n%s", walkSeed, seed, err, w.story())
 				}
 			}
-			t.Logf("%s=%d: %v, %d rows of the decision surface", walkSeed, seed, w.states, w.shown)
+			t.Logf("%s=%d: %v, %d rows of the decision surface, %d minutes refused", walkSeed, seed, w.states, w.shown, w.refused)
 			for _, state := range []health.State{health.Stale, health.Degraded, health.Healthy} {
 				if w.states[state] < 80 {
 					t.Errorf("%s=%d: %s only %d times: the walk shows too little", walkSeed, seed, state, w.states[state])
 				}
+			}
+			if w.refused < 20 {
+				t.Errorf("%s=%d: only %d minutes were refused", walkSeed, seed, w.refused)
 			}
 			if w.shown < 10000 {
 				t.Errorf("%s=%d: only %d rows were ever shown", walkSeed, seed, w.shown)
@@ -88,6 +91,7 @@ type walk struct {
 	model     maskModel
 	states    map[health.State]int
 	shown     int
+	refused   int // minutes that the clock had shown before
 	log       []string
 }
 
@@ -127,8 +131,10 @@ func (w *walk) change() error {
 		share := full
 		share[w.rng.IntN(3)] = pick(w.rng, 0, 59.99, 60, 70, 79.99, 80)
 		return w.run("success", 100, share, 5*time.Second)
-	case n < 66:
+	case n < 65:
 		return w.run("success", 100, full, w.within(time.Minute, 5*time.Minute)) // late
+	case n < 66:
+		return w.accept()
 	case n < 67:
 		return w.fromTheFuture()
 	case n < 73:

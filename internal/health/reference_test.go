@@ -15,8 +15,9 @@ import (
 // reference judges by walking through time and remembering, where the SQL
 // derives: a second implementation of the same rules.
 type reference struct {
-	runs  []run
-	halts [][2]time.Duration // offsets from noon: [halted, resumed)
+	runs       []run
+	superseded []run              // stored, and no part of anything
+	halts      [][2]time.Duration // offsets from noon: [halted, resumed)
 }
 
 const (
@@ -67,6 +68,9 @@ func (m reference) look(now time.Time) (stale, degraded, recovery bool) {
 	for _, r := range seen {
 		if r.status != "failed" {
 			lastGood = at(r.minute)
+			if r.finishedAt().Before(lastGood) { // by a clock that is behind the collector's
+				lastGood = r.finishedAt()
+			}
 		}
 	}
 	age := now.Sub(lastGood)
@@ -98,12 +102,18 @@ func drawHistory(t *rapid.T) reference {
 			r.nonNull[rapid.IntRange(0, 2).Draw(t, "asset")] = rapid.SampledFrom([]float64{40, 59.5, 60, 70, 79.5, 80}).Draw(t, "share")
 		}
 		finished := start + 10*time.Second
-		if rapid.IntRange(0, 5).Draw(t, "late") == 0 {
+		if rapid.IntRange(0, 7).Draw(t, "early") == 0 {
+			finished = start - time.Duration(rapid.IntRange(1, 2).Draw(t, "seconds"))*10*time.Second
+		} else if rapid.IntRange(0, 5).Draw(t, "late") == 0 {
 			finished = start + time.Duration(rapid.IntRange(1, 30).Draw(t, "seconds"))*10*time.Second
 		}
 		finished = max(finished, last+10*time.Second)
 		last = finished
 		r.finished = finished.String()
+		if rapid.IntRange(0, 19).Draw(t, "superseded") == 0 {
+			m.superseded = append(m.superseded, r)
+			continue
+		}
 		m.runs = append(m.runs, r)
 	}
 	for start := time.Duration(0); rapid.IntRange(0, 2).Draw(t, "halt") == 0 && start < horizon; {
@@ -121,6 +131,10 @@ func TestHealthEqualsASecondImplementation(t *testing.T) {
 		m := drawHistory(rt)
 		ctx := t.Context()
 		if _, err := db.Exec(ctx, "TRUNCATE ingest_runs, halts"); err != nil {
+			t.Fatal(err)
+		}
+		store(t, db, m.superseded...)
+		if _, err := db.Exec(ctx, "UPDATE ingest_runs SET superseded = true"); err != nil {
 			t.Fatal(err)
 		}
 		store(t, db, m.runs...)
@@ -159,7 +173,7 @@ func TestHealthEqualsASecondImplementation(t *testing.T) {
 }
 
 func describe(m reference) (text string) {
-	for _, r := range m.runs {
+	for _, r := range append(m.superseded, m.runs...) {
 		text += fmt.Sprintf("%s %s %v %v finished %s\n", r.minute, r.status, r.coverage, r.nonNull, r.finished)
 	}
 	return text + fmt.Sprint(m.halts)

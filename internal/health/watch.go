@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -11,19 +12,21 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
 // Database is what the watcher needs of a pool.
 type Database interface {
 	Querier
-	postgres.Executor
+	lead.Beginner
 }
 
 // Watcher keeps each change of state that the running service saw: in the log
 // and in health_transitions.
 type Watcher struct {
 	DB     Database
+	Fence  *lead.Fence // only the collector that leads keeps changes; nil: whoever looks
 	Clock  clock.Clock
 	Logger *slog.Logger
 	Every  time.Duration // between two looks, of Clock
@@ -38,6 +41,7 @@ type transition struct {
 	at       time.Time
 	from, to State
 	reasons  []string
+	unled    bool // nobody led when it was seen
 }
 
 // unknown is the state before the first look.
@@ -62,7 +66,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 			}
 		}
 		if h.State != last.State && len(pending) < maxPending {
-			pending = append(pending, transition{w.Clock.Now(), last.State, h.State, h.Reasons})
+			pending = append(pending, transition{at: w.Clock.Now(), from: last.State, to: h.State, reasons: h.Reasons})
 		}
 		last = h
 		if err == nil {
@@ -86,11 +90,26 @@ func (w *Watcher) log(ctx context.Context, from, to Health, err error) {
 	w.Logger.Log(ctx, level, "health", attrs...)
 }
 
+// What was seen while nobody led may be what the collector before saw last.
+const insertTransition = `
+	INSERT INTO health_transitions (ts, from_state, to_state, reasons)
+	SELECT $1::timestamptz, $2::text, $3::text, $4::text[]
+	WHERE NOT $5 OR $2 = 'UNKNOWN' OR $3 IS DISTINCT FROM (SELECT t.to_state FROM health_transitions t ORDER BY t.id DESC LIMIT 1)`
+
 // write stores what it can and returns what is left for the next look.
 func (w *Watcher) write(ctx context.Context, pending []transition) []transition {
 	for len(pending) > 0 {
 		t := pending[0]
-		_, err := w.DB.Exec(ctx, "INSERT INTO health_transitions (ts, from_state, to_state, reasons) VALUES ($1, $2, $3, $4)", t.at, t.from, t.to, t.reasons)
+		err := w.Fence.Exec(ctx, w.DB, insertTransition, t.at, t.from, t.to, t.reasons, t.unled)
+		if errors.Is(err, lead.ErrNotLeading) {
+			if who, err := lead.Read(ctx, w.DB); err == nil && who.Present {
+				return nil // whoever leads keeps it
+			}
+			for i := range pending { // until this collector leads, or another one
+				pending[i].unled = true
+			}
+			return pending
+		}
 		if err != nil {
 			w.Logger.Error("keep health transition", "error", fmt.Errorf("insert into health_transitions: %w", postgres.Cause(err)))
 			return pending

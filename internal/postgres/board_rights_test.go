@@ -97,8 +97,8 @@ func TestD2TheBoardsRoleCanDoNothingElseWhileStale(t *testing.T) {
 // Grafana's roles may read the views of their schema, and do nothing else.
 func TestD2TheRightsOfGrafanasRolesAreExactlyTheirViews(t *testing.T) {
 	for _, tt := range []struct{ role, schema, functions string }{
-		{"whalegate_board", "board", "board_health decision_surface"},
-		{"whalegate_ops", "ops", "board_health ops_database ops_sessions ops_since ops_span ops_tables ops_truth ops_waiting whalegate_now"},
+		{"whalegate_board", "board", "board_health decision_surface reason_words"},
+		{"whalegate_ops", "ops", "board_health collector_who ops_database ops_sessions ops_since ops_span ops_tables ops_truth ops_waiting reason_words whalegate_now"},
 	} {
 		t.Run(tt.role, func(t *testing.T) { checkRights(t, tt.role, tt.schema, tt.functions) })
 	}

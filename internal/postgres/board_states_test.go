@@ -75,7 +75,7 @@ func TestD2UnknownHealthIsStale(t *testing.T) {
 				t.Errorf("the health is %q", got)
 			}
 			dark(t, s, decisionViews(t, db))
-			if got := s.ask("SELECT value FROM board.header_lines ORDER BY place"); !strings.HasPrefix(got, "SYSTEM HALT\n") || !strings.HasSuffix(got, "health_unknown\n7-database") {
+			if got := s.ask("SELECT value FROM board.header_lines ORDER BY place"); !strings.HasPrefix(got, "SYSTEM HALT\n") || !strings.HasSuffix(got, "health cannot be judged (health_unknown)\n7-database") {
 				t.Errorf("the header says\n%s", got)
 			}
 		})
@@ -109,7 +109,7 @@ func TestD2AnEmptyDatabaseSaysSystemHalt(t *testing.T) {
 	db := pgtest.New(t)
 	s := newSession(t, pgtest.As(t, db, "whalegate_board"))
 	dark(t, s, append(decisionViews(t, db), "board.system_alert"))
-	want := "SYSTEM HALT\nnone\nunknown\nno_runs\n9-crash"
+	want := "SYSTEM HALT\nnone\nunknown\nnothing has run yet (no_runs)\n9-crash"
 	if got := s.ask("SELECT value FROM board.header_lines ORDER BY place"); got != want {
 		t.Errorf("the header says\n%s", got)
 	}

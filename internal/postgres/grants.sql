@@ -52,9 +52,9 @@ GRANT EXECUTE ON FUNCTION whalegate_now(), ingest_health_at(timestamptz) TO whal
 -- by who asks.
 GRANT USAGE ON SCHEMA board TO whalegate_board;
 GRANT SELECT ON ALL TABLES IN SCHEMA board TO whalegate_board;
-GRANT EXECUTE ON FUNCTION board_health(), decision_surface() TO whalegate_board;
+GRANT EXECUTE ON FUNCTION board_health(), decision_surface(), reason_words(text) TO whalegate_board;
 REVOKE EXECUTE ON FUNCTION ingest_health_at(timestamptz) FROM whalegate_board; -- an earlier version gave it
 GRANT USAGE ON SCHEMA ops TO whalegate_ops;
 GRANT SELECT ON ALL TABLES IN SCHEMA ops TO whalegate_ops;
-GRANT EXECUTE ON FUNCTION whalegate_now(), board_health(), ops_span(double precision), ops_since(timestamptz), ops_sessions(), ops_waiting(), ops_tables(), ops_database(), ops_truth() TO whalegate_ops;
+GRANT EXECUTE ON FUNCTION whalegate_now(), board_health(), reason_words(text), collector_who(), ops_span(double precision), ops_since(timestamptz), ops_sessions(), ops_waiting(), ops_tables(), ops_database(), ops_truth() TO whalegate_ops;
 REVOKE EXECUTE ON FUNCTION ingest_health_at(timestamptz) FROM whalegate_ops; -- an earlier version gave it

@@ -162,6 +162,9 @@ func apply(ctx context.Context, conn *pgx.Conn, m Migration) error {
 	})
 }
 
+// Quote is text as a literal of SQL.
+func Quote(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
 // atLine adds the line of the file at which the server stumbled.
 func atLine(err error, sql string) error {
 	var answer *pgconn.PgError

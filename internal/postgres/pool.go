@@ -31,7 +31,7 @@ const connectTimeout = 5 * time.Second
 func Open(ctx context.Context, databaseURL, program string) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
-		return nil, fmt.Errorf("database URL %s: not a PostgreSQL URL or connection string such as postgres://user@host:5432/hyperliquid", Redact(databaseURL))
+		return nil, badURL(databaseURL)
 	}
 	config.ConnConfig.ConnectTimeout = connectTimeout
 	config.ConnConfig.RuntimeParams["application_name"] = program
@@ -40,6 +40,26 @@ func Open(ctx context.Context, databaseURL, program string) (*pgxpool.Pool, erro
 	config.MaxConns = 8
 	config.MaxConnIdleTime = 5 * time.Minute
 	return pgxpool.NewWithConfig(ctx, config)
+}
+
+// Connect opens a single session, outside of any pool.
+func Connect(ctx context.Context, databaseURL, program string) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, badURL(databaseURL)
+	}
+	config.ConnectTimeout = connectTimeout
+	config.RuntimeParams["application_name"] = program
+	config.RuntimeParams["timezone"] = "UTC"
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", Cause(err))
+	}
+	return conn, nil
+}
+
+func badURL(databaseURL string) error {
+	return fmt.Errorf("database URL %s: not a PostgreSQL URL or connection string such as postgres://user@host:5432/hyperliquid", Redact(databaseURL))
 }
 
 // Redact is databaseURL without its password; text that is no URL is left out

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
@@ -34,26 +35,33 @@ const (
 var Checks = []string{
 	"U1", "U2", "U3", "U4", "U5", "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8",
 	"G0", "G1", "G2", "G3", "G4", "G5", "G6",
+	ClockBack, Worse, Lost,
 }
 
+// Checks of the clock and of the database as a whole (docs/health.md).
+const (
+	ClockBack = "clock_back" // a minute that the clock had shown before was refused
+	Worse     = "worse"      // a reading that is no better than the stored one was refused
+	Lost      = "lost"       // the database came back without minutes that it had taken
+)
+
 // Database is what the recorder needs of a pool.
-type Database interface {
-	SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults
-}
+type Database = lead.Beginner
 
 // Recorder records failed checks.
 type Recorder struct {
 	db       Database
+	fence    *lead.Fence // nil: whoever records may
 	logger   *slog.Logger
 	failures *prometheus.CounterVec // by check
 	lost     prometheus.Counter
 }
 
-// New records in db, logger and the metrics of registerer.
-func New(db Database, logger *slog.Logger, registerer prometheus.Registerer) *Recorder {
+// New records in db behind fence, in logger and in the metrics of registerer.
+func New(db Database, fence *lead.Fence, logger *slog.Logger, registerer prometheus.Registerer) *Recorder {
 	f := promauto.With(registerer)
 	r := &Recorder{
-		db: db, logger: logger,
+		db: db, fence: fence, logger: logger,
 		failures: f.NewCounterVec(prometheus.CounterOpts{Name: "whalegate_qa_failures_total", Help: "Failed checks by id."}, []string{"check_id"}),
 		lost:     f.NewCounter(prometheus.CounterOpts{Name: "whalegate_qa_events_unsaved_total", Help: "Failed checks that could not be written to qa_events."}),
 	}
@@ -77,14 +85,14 @@ func (r *Recorder) Report(ctx context.Context, stage string, at time.Time, event
 	if len(events) == 0 {
 		return
 	}
-	if err := Keep(ctx, r.db, stage, at, events...); err != nil {
+	if err := Keep(ctx, r.db, r.fence, stage, at, events...); err != nil {
 		r.lost.Add(float64(len(events)))
 		r.logger.Error("keep failed checks", "error", err)
 	}
 }
 
 // Keep stores failed checks. The same failure of a day is one row with a count.
-func Keep(ctx context.Context, db Database, stage string, at time.Time, events ...Event) error {
+func Keep(ctx context.Context, db Database, fence *lead.Fence, stage string, at time.Time, events ...Event) error {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
 	batch := &pgx.Batch{}
@@ -100,5 +108,5 @@ func Keep(ctx context.Context, db Database, stage string, at time.Time, events .
 				details = excluded.details, last_ts = excluded.last_ts, occurrences = qa_events.occurrences + 1`,
 			at, e.Check, stage, e.Severity, e.Subject, details, e.Action)
 	}
-	return postgres.Because(ctx, "keep failed checks", db.SendBatch(ctx, batch).Close())
+	return postgres.Because(ctx, "keep failed checks", fence.Send(ctx, db, batch))
 }

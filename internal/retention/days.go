@@ -55,10 +55,10 @@ var patient = patience{attempts: 60, pause: 400 * time.Millisecond}
 
 // dropDay detaches and drops one day. It stands in front of others for
 // lockTimeout at a time.
-func dropDay(ctx context.Context, conn *pgx.Conn, d day, p patience) error {
+func dropDay(ctx context.Context, conn *pgx.Conn, d day, o Options) error {
 	name := d.Date.Format(time.DateOnly)
 	for attempt := 1; ; attempt++ {
-		err := briefly(ctx, conn, func(ctx context.Context, tx pgx.Tx) error {
+		err := briefly(ctx, conn, o.Fence, func(ctx context.Context, tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, "SELECT drop_snapshot_partitions($1)", d.Date.Add(Day))
 			return err
 		})
@@ -66,13 +66,13 @@ func dropDay(ctx context.Context, conn *pgx.Conn, d day, p patience) error {
 		if err == nil || !errors.As(err, &answer) || !held[answer.Code] {
 			return postgres.Because(ctx, "drop snapshots of "+name, err)
 		}
-		if attempt >= p.attempts {
+		if attempt >= o.patience.attempts {
 			return fmt.Errorf("drop snapshots of %s: %w: tried %d times", name, ErrHeld, attempt)
 		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("drop snapshots of %s: %w", name, context.Cause(ctx))
-		case <-time.After(p.pause):
+		case <-time.After(o.patience.pause):
 		}
 	}
 }

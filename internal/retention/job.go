@@ -10,12 +10,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
 // Config is what the job is told.
 type Config struct {
 	Pool       *pgxpool.Pool
+	Fence      *lead.Fence // nil: whoever prunes may
 	Clock      clock.Clock
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -24,8 +26,9 @@ type Config struct {
 
 // Job prunes once a day, and at once when the last day's was missed.
 type Job struct {
-	cfg     Config
-	metrics *metrics
+	cfg       Config
+	metrics   *metrics
+	postponed bool // for a clock that may have jumped; said once
 }
 
 // New makes a job; nothing runs yet.
@@ -77,7 +80,11 @@ func (j *Job) step(ctx context.Context) time.Duration {
 	if next := due(last); next.After(now) {
 		return min(next.Sub(now), look)
 	}
-	list, err := Run(ctx, j.cfg.Pool, Options{OlderThan: j.cfg.OlderThan, By: "the service"})
+	if steady, err := j.steady(ctx); err != nil || !steady {
+		j.failed(ctx, err)
+		return look
+	}
+	list, err := Run(ctx, j.cfg.Pool, Options{Fence: j.cfg.Fence, OlderThan: j.cfg.OlderThan, By: "the service"})
 	j.metrics.removed(list)
 	if err != nil {
 		j.failed(ctx, err)
@@ -96,6 +103,7 @@ func (j *Job) step(ctx context.Context) time.Duration {
 
 func (j *Job) failed(ctx context.Context, err error) {
 	switch {
+	case err == nil:
 	case ctx.Err() != nil: // the shutdown came in between: the next start goes on
 	case errors.Is(err, ErrRunning):
 		j.cfg.Logger.Info("prune", "error", err)
@@ -103,6 +111,30 @@ func (j *Job) failed(ctx context.Context, err error) {
 		j.metrics.failures.Inc()
 		j.cfg.Logger.Error("prune", "error", err)
 	}
+}
+
+// A clock that was set ahead makes everything old at once. So nothing is removed
+// before good runs have been stored by the present clock for half a day.
+const selectSteady = `
+	SELECT NOT EXISTS (SELECT FROM ingest_runs WHERE status <> 'failed' AND NOT superseded)
+		OR EXISTS (
+			SELECT FROM ingest_runs
+			WHERE status <> 'failed' AND NOT superseded AND timestamp BETWEEN n.now - interval '36 hours' AND n.now - interval '12 hours')
+	FROM (SELECT whalegate_now() AS now) n`
+
+// steady tells whether the clock has been where it is for long enough to remove
+// anything by it.
+func (j *Job) steady(ctx context.Context) (steady bool, err error) {
+	ctx, cancel := postgres.Reading(ctx)
+	defer cancel()
+	if err := j.cfg.Pool.QueryRow(ctx, selectSteady).Scan(&steady); err != nil {
+		return false, postgres.Because(ctx, "look for runs of half a day ago", err)
+	}
+	if !steady && !j.postponed {
+		j.cfg.Logger.Info("prune postponed: no good run is between 12 and 36 hours old, so the clock may have jumped")
+	}
+	j.postponed = !steady
+	return steady, nil
 }
 
 // last reads when the last prune that removed everything ended, zero when there

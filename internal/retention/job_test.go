@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
 )
 
@@ -62,6 +64,7 @@ func TestTheJobPrunesOnceADayAndTellsWhat(t *testing.T) {
 	s.day(0)
 	s.exec("TRUNCATE prune_runs")
 	s.day(100)
+	s.run(noon.Add(-24*time.Hour), "success", 100) // the clock has been where it is for a day
 	registry := prometheus.NewRegistry()
 	job := func() *Job {
 		registry = prometheus.NewRegistry()
@@ -85,7 +88,7 @@ func TestTheJobPrunesOnceADayAndTellsWhat(t *testing.T) {
 	}
 	j := job()
 	first := float64(noon.Unix())
-	told := map[string]float64{"pruned_rows_total": 11, "pruned_snapshot_days_total": 1, "prune_failures_total": 0, "prune_last_success_timestamp_seconds": first}
+	told := map[string]float64{"pruned_rows_total": 12, "pruned_snapshot_days_total": 1, "prune_failures_total": 0, "prune_last_success_timestamp_seconds": first}
 	check("a first start, with a prune of long ago", j, time.Hour, 1, told)
 	check("again", j, time.Hour, 1, told)
 	quiet := map[string]float64{"pruned_rows_total": 0, "pruned_snapshot_days_total": 0, "prune_failures_total": 0, "prune_last_success_timestamp_seconds": first}
@@ -100,6 +103,7 @@ func TestTheJobPrunesOnceADayAndTellsWhat(t *testing.T) {
 	// A prune from the future does not stop the job, and a failed one is tried again.
 	s.exec("UPDATE prune_runs SET finished_at = '2030-01-01' WHERE pruned_by = 'the service'")
 	now(noon.Add(72 * time.Hour))
+	s.run(noon.Add(48*time.Hour), "success", 100)
 	s.exec("ALTER TABLE signals RENAME TO signals_away")
 	j = job()
 	quiet["prune_last_success_timestamp_seconds"], quiet["prune_failures_total"] = 0, 1
@@ -110,6 +114,95 @@ func TestTheJobPrunesOnceADayAndTellsWhat(t *testing.T) {
 	s.exec("ALTER TABLE signals_away RENAME TO signals")
 	quiet["prune_last_success_timestamp_seconds"] = first + 72*3600
 	check("after it", j, time.Hour, 4, quiet)
+}
+
+// A clock that was set ahead makes everything old at once: nothing is removed before
+// good runs have been stored by it for half a day.
+func TestTheJobWaitsForAClockThatHasBeenSteady(t *testing.T) {
+	s := stage(t)
+	s.day(0)
+	s.exec("TRUNCATE prune_runs")
+	s.day(100)
+	year := noon.AddDate(1, 0, 0)
+	for _, tt := range []struct {
+		name   string
+		now    time.Time
+		stored func()
+		prunes bool
+	}{
+		{"the clock has jumped ahead a year", year, func() {}, false},
+		{"and stored by it for less than half a day", year, func() { s.run(year.Add(-12*time.Hour+time.Minute), "success", 100) }, false},
+		{"failed runs show nothing", year, func() { s.runs(year.Add(-13*time.Hour), 30, "failed", 0) }, false},
+		{"nor do superseded ones", year, func() {
+			s.runs(year.Add(-14*time.Hour), 30, "success", 100)
+			s.exec("UPDATE ingest_runs SET superseded = true WHERE timestamp > $1", noon)
+		}, false},
+		{"it is right again, after a day and a half without a run", noon.Add(36*time.Hour + time.Second), func() {}, false},
+		{"it is right again, and the last run is not older", noon.Add(36 * time.Hour), func() {}, true},
+		{"a run of half a day ago", noon, func() { s.run(noon.Add(-12*time.Hour), "success", 100) }, true},
+		{"no good run at all", noon, func() { s.exec("DELETE FROM ingest_runs WHERE status <> 'failed'") }, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := *s
+			s.TB = t
+			tt.stored()
+			pgtest.SetClock(t, s.owner, tt.now.Format(time.RFC3339))
+			s.exec("TRUNCATE prune_runs")
+			before := s.everything()
+			registry := prometheus.NewRegistry()
+			var log strings.Builder
+			j := New(Config{Pool: s.writer, Logger: slog.New(slog.NewTextHandler(&log, nil)), Registerer: registry})
+			if wait := j.step(t.Context()); wait != time.Hour {
+				t.Errorf("the next look is in %s", wait)
+			}
+			if n := get[int](&s, "SELECT count(*) FROM prune_runs"); (n == 1) != tt.prunes {
+				t.Errorf("%d prunes", n)
+			}
+			if diff := cmp.Diff(before, s.everything()); diff != "" && !tt.prunes {
+				t.Errorf("removed: %s", diff)
+			}
+			if said := strings.Contains(log.String(), "prune postponed"); said == tt.prunes {
+				t.Errorf("the log says %q", log.String())
+			}
+			if failures := gathered(t, registry)["prune_failures_total"]; failures != 0 {
+				t.Errorf("%v failures", failures)
+			}
+		})
+	}
+}
+
+// everything counts the rows of each table that something is removed from.
+func (s *scene) everything() map[string]int {
+	s.Helper()
+	found := map[string]int{}
+	for table := range ages {
+		found[table] = get[int](s, "SELECT count(*) FROM "+table)
+	}
+	return found
+}
+
+// The job of a collector that does not lead any more removes nothing.
+func TestAPruneBehindTheFenceRemovesNothing(t *testing.T) {
+	s := stage(t)
+	for _, ago := range []int{0, 1, 100} {
+		s.day(ago)
+	}
+	s.exec("TRUNCATE prune_runs")
+	before := s.everything()
+	fence := &lead.Fence{}
+	for _, term := range []lead.Term{{}, {Epoch: pgtest.Epoch - 1, Holder: uuid.MustParse(pgtest.Holder)}, {Epoch: pgtest.Epoch, Holder: uuid.New()}} {
+		fence.Set(term)
+		registry := prometheus.NewRegistry()
+		New(Config{Pool: s.writer, Fence: fence, Logger: slog.New(slog.DiscardHandler), Registerer: registry}).step(t.Context())
+		if diff := cmp.Diff(before, s.everything()); diff != "" {
+			t.Errorf("removed in term %+v: %s", term, diff)
+		}
+	}
+	fence.Set(lead.Term{Epoch: pgtest.Epoch, Holder: uuid.MustParse(pgtest.Holder)})
+	New(Config{Pool: s.writer, Fence: fence, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()}).step(t.Context())
+	if cmp.Equal(before, s.everything()) || get[int](s, "SELECT count(*) FROM prune_runs WHERE status = 'success'") != 1 {
+		t.Error("whoever leads removes nothing either")
+	}
 }
 
 func TestTheJobEndsWithItsContext(t *testing.T) {

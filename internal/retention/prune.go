@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
@@ -19,6 +20,7 @@ var ErrRunning = errors.New("another prune is running: it does the same, wait un
 
 // Options say what to remove.
 type Options struct {
+	Fence     *lead.Fence   // of a collector; nil: whoever prunes may
 	OlderThan time.Duration // keep everything at least so long; 0: each table's own time
 	By        string        // who asks, for prune_runs
 	Progress  func(n int64) // told of rows and days as they go; may be nil
@@ -59,10 +61,10 @@ func Run(ctx context.Context, pool *pgxpool.Pool, o Options) (list []Removed, er
 		if conn.IsClosed() {
 			break // it was cut, or the caller ended it
 		}
-		found, rowsErr := removeRows(ctx, conn, r, r.removed(now, o.OlderThan), o.Progress)
+		found, rowsErr := removeRows(ctx, conn, r, r.removed(now, o.OlderThan), o)
 		list, err = append(list, found), errors.Join(err, rowsErr)
 	}
-	return list, errors.Join(err, keep(context.WithoutCancel(ctx), pool, now, o.By, list, err))
+	return list, errors.Join(err, keep(context.WithoutCancel(ctx), pool, now, o, list, err))
 }
 
 const key = "hashtext('whalegate.prune')"
@@ -94,7 +96,7 @@ func removeDays(ctx context.Context, conn *pgx.Conn, now time.Time, o Options) (
 		return found, err
 	}
 	for _, d := range days {
-		if err := dropDay(ctx, conn, d, o.patience); err != nil {
+		if err := dropDay(ctx, conn, d, o); err != nil {
 			return found, err // whoever holds this day's table holds the others'
 		}
 		found.Count++
@@ -107,10 +109,10 @@ func removeDays(ctx context.Context, conn *pgx.Conn, now time.Time, o Options) (
 // batch is how many rows go in one transaction: a fraction of a second of work.
 const batch = 5000
 
-func removeRows(ctx context.Context, conn *pgx.Conn, r rule, found Removed, progress func(int64)) (Removed, error) {
+func removeRows(ctx context.Context, conn *pgx.Conn, r rule, found Removed, o Options) (Removed, error) {
 	sql := "DELETE FROM " + r.table + " WHERE ctid = ANY (ARRAY(SELECT t.ctid FROM " + r.table + " t WHERE " + r.old + " LIMIT $2))"
 	for {
-		n, err := removeBatch(ctx, conn, sql, found.Before, cmp.Or(r.batch, batch))
+		n, err := removeBatch(ctx, conn, o.Fence, sql, found.Before, cmp.Or(r.batch, batch))
 		if err != nil {
 			return found, postgres.Because(ctx, "remove old rows of "+r.table, err)
 		}
@@ -118,12 +120,12 @@ func removeRows(ctx context.Context, conn *pgx.Conn, r rule, found Removed, prog
 			return found, nil
 		}
 		found.Count += n
-		progress(n)
+		o.Progress(n)
 	}
 }
 
-func removeBatch(ctx context.Context, conn *pgx.Conn, sql string, before time.Time, most int) (n int64, err error) {
-	err = briefly(ctx, conn, func(ctx context.Context, tx pgx.Tx) error {
+func removeBatch(ctx context.Context, conn *pgx.Conn, fence *lead.Fence, sql string, before time.Time, most int) (n int64, err error) {
+	err = briefly(ctx, conn, fence, func(ctx context.Context, tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, sql, before, most)
 		n = tag.RowsAffected()
 		return err
@@ -136,10 +138,10 @@ func removeBatch(ctx context.Context, conn *pgx.Conn, sql string, before time.Ti
 const lockTimeout = 100 * time.Millisecond
 
 // briefly runs a transaction that waits for no lock longer than lockTimeout.
-func briefly(ctx context.Context, conn *pgx.Conn, do func(context.Context, pgx.Tx) error) error {
+func briefly(ctx context.Context, conn *pgx.Conn, fence *lead.Fence, do func(context.Context, pgx.Tx) error) error {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+	return fence.InTx(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = '%dms'", lockTimeout.Milliseconds())); err != nil {
 			return err
 		}
@@ -148,7 +150,7 @@ func briefly(ctx context.Context, conn *pgx.Conn, do func(context.Context, pgx.T
 }
 
 // keep stores what became of a prune.
-func keep(ctx context.Context, pool *pgxpool.Pool, started time.Time, by string, list []Removed, failure error) error {
+func keep(ctx context.Context, pool *pgxpool.Pool, started time.Time, o Options, list []Removed, failure error) error {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
 	status, text := "success", ""
@@ -163,6 +165,6 @@ func keep(ctx context.Context, pool *pgxpool.Pool, started time.Time, by string,
 	if err != nil {
 		return postgres.Because(ctx, "keep the prune", err)
 	}
-	_, err = pool.Exec(ctx, "INSERT INTO prune_runs (started_at, status, pruned_by, removed, error) VALUES ($1, $2, $3, $4, nullif($5, ''))", started, status, by, removed, text)
+	err = o.Fence.Exec(ctx, pool, "INSERT INTO prune_runs (started_at, status, pruned_by, removed, error) VALUES ($1, $2, $3, $4, nullif($5, ''))", started, status, o.By, removed, text)
 	return postgres.Because(ctx, "keep the prune", err)
 }

@@ -30,15 +30,15 @@ func TestEverythingIsKeptItsTime(t *testing.T) {
 	}{
 		// From the longest to the shortest: what is gone does not come back.
 		{"120 days", 120 * Day, map[string]int{
-			"wallet_snapshots": 120, "ingest_runs": 123, "signals": 120, "signal_contributors": 120, "signal_positioning": 120, "signal_cycles": 120, "snapshot_anomalies": 120,
+			"wallet_snapshots": 120, "ingest_runs": 123, "signals": 120, "signal_contributors": 120, "signal_positioning": 120, "signal_cycles": 120, "superseded_boundaries": 120, "snapshot_anomalies": 120,
 			"wallet_universe_runs": 121, "wallet_universe_members": 121, "qa_events": 120, "health_transitions": 120, "alerts": 120, "alert_deliveries": 120, "prune_runs": 120,
 		}},
 		{"40 days", 40 * Day, map[string]int{
-			"wallet_snapshots": 40, "ingest_runs": 43, "signals": 40, "signal_contributors": 40, "signal_positioning": 40, "signal_cycles": 40, "snapshot_anomalies": 40,
+			"wallet_snapshots": 40, "ingest_runs": 43, "signals": 40, "signal_contributors": 40, "signal_positioning": 40, "signal_cycles": 40, "superseded_boundaries": 40, "snapshot_anomalies": 40,
 			"wallet_universe_runs": 41, "wallet_universe_members": 41, "qa_events": 40, "health_transitions": 90, "alerts": 90, "alert_deliveries": 90, "prune_runs": 90,
 		}},
 		{"their own times", 0, map[string]int{
-			"wallet_snapshots": 7, "ingest_runs": 33, "signals": 30, "signal_contributors": 30, "signal_positioning": 30, "signal_cycles": 30, "snapshot_anomalies": 30,
+			"wallet_snapshots": 7, "ingest_runs": 33, "signals": 30, "signal_contributors": 30, "signal_positioning": 30, "signal_cycles": 30, "superseded_boundaries": 30, "snapshot_anomalies": 30,
 			"wallet_universe_runs": 31, "wallet_universe_members": 31, "qa_events": 30, "health_transitions": 90, "alerts": 90, "alert_deliveries": 90, "prune_runs": 90,
 		}},
 	} {

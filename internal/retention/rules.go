@@ -42,11 +42,11 @@ const oldAlert = `
 const judgedBy = `
 	coalesce(
 		(SELECT b.timestamp FROM ingest_runs r JOIN ingest_runs b ON b.timestamp = r.timestamp - interval '1 minute'
-		WHERE r.is_clean AND b.is_clean AND greatest(r.finished_at, b.finished_at) <= r.timestamp + interval '2 minutes' AND null_share_reasons(r, 60) = '{}'
+		WHERE r.is_clean AND b.is_clean AND NOT r.superseded AND NOT b.superseded AND greatest(r.finished_at, b.finished_at) <= least(r.timestamp, r.finished_at) + interval '2 minutes' AND null_share_reasons(r, 60) = '{}'
 			AND r.timestamp < $1 AND greatest(r.finished_at, b.finished_at) < $1
 		ORDER BY r.timestamp DESC LIMIT 1),
-		(SELECT max(r.timestamp) FROM ingest_runs r WHERE r.timestamp < $1 AND r.finished_at < $1 AND r.status <> 'failed'),
-		(SELECT max(r.timestamp) FROM ingest_runs r WHERE r.timestamp < $1 AND r.finished_at < $1))`
+		(SELECT max(r.timestamp) FROM ingest_runs r WHERE r.timestamp < $1 AND r.finished_at < $1 AND r.status <> 'failed' AND NOT r.superseded),
+		(SELECT max(r.timestamp) FROM ingest_runs r WHERE r.timestamp < $1 AND r.finished_at < $1 AND NOT r.superseded))`
 
 // rules lists the tables whose rows go one by one, in this order: what refers to
 // other rows goes before them, so that every row is counted where it stands.
@@ -64,6 +64,7 @@ var rules = []rule{
 	{table: "signal_positioning", kept: 30 * Day, old: "t.timestamp < $1"},
 	{table: "signals", kept: 30 * Day, old: "t.timestamp < $1"},
 	{table: "signal_cycles", kept: 30 * Day, old: "t.timestamp < $1"},
+	{table: "superseded_boundaries", kept: 30 * Day, old: "greatest(t.timestamp, t.superseded_at) < $1"},
 	{table: "snapshot_anomalies", kept: 30 * Day, old: "t.snapshot_ts < $1"},
 	{table: "wallet_universe_members", kept: 30 * Day, old: "t.run_id IN (SELECT r.run_id FROM wallet_universe_runs r WHERE r.as_of_ts < " + oldUniverse + ")"},
 	// For each of these the server looks for members, among those that have just been removed.

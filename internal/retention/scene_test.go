@@ -84,6 +84,7 @@ func counts(list []Removed) map[string]int64 {
 var ages = map[string]string{
 	"wallet_snapshots": "timestamp", "ingest_runs": "timestamp", "signals": "timestamp", "signal_contributors": "timestamp", "signal_positioning": "timestamp",
 	"signal_cycles": "timestamp", "snapshot_anomalies": "snapshot_ts", "wallet_universe_runs": "as_of_ts", "qa_events": "last_ts", "health_transitions": "ts",
+	"superseded_boundaries":   "greatest(timestamp, superseded_at)",
 	"wallet_universe_members": "(SELECT as_of_ts FROM wallet_universe_runs r WHERE r.run_id = t.run_id)",
 	"alerts":                  "timestamp", "alert_deliveries": "created_at", "prune_runs": "finished_at",
 }
@@ -100,6 +101,7 @@ func (s *scene) day(ago int) {
 	s.exec("INSERT INTO signal_contributors VALUES ($1, 'BTC', 0, 0, 0, 100, 0, 0, 0, 1, 1)", at)
 	s.exec("INSERT INTO signal_positioning VALUES ($1, 'BTC', 0, 0, 0, 1, 0)", at)
 	s.exec("INSERT INTO signal_cycles (timestamp, outcome, judged_at, health_state) VALUES ($1, 'computed', $1, 'HEALTHY')", at)
+	s.exec("INSERT INTO superseded_boundaries (timestamp, superseded_at, signals) VALUES ($1, $1, '[]')", at)
 	s.exec("INSERT INTO snapshot_anomalies (snapshot_ts, wallet_id, asset, anomaly_type) VALUES ($1, '0x1', 'BTC', 'transient_collapse')", at)
 	s.refresh(at, "success")
 	s.exec("INSERT INTO qa_events (day, check_id, stage, severity, action_taken, first_ts, last_ts) VALUES ($1::timestamptz, 'S3', 'ingestion', 'warning', 'none', $1, $1)", at)

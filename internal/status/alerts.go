@@ -58,7 +58,7 @@ const (
 	selectNewest = `
 		SELECT a.timestamp, a.asset, a.alert_type, a.severity, a.message
 		FROM ingest_health h, alerts a
-		WHERE NOT a.suppressed AND (a.asset = 'SYSTEM' OR h.health_state <> 'STALE')
+		WHERE NOT a.suppressed AND NOT a.superseded AND (a.asset = 'SYSTEM' OR h.health_state <> 'STALE')
 		ORDER BY a.timestamp DESC, a.id DESC LIMIT 1`
 
 	countAlerts = `

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
@@ -23,7 +24,9 @@ import (
 type Report struct {
 	At time.Time `json:"at"`
 	health.Health
+	ReasonWords    []string     `json:"reason_words"`    // the reasons, each in words; empty: there is none, or nobody answered
 	TradingAllowed string       `json:"trading_allowed"` // what the state allows
+	Leader         *lead.Who    `json:"leader"`          // who leads and who waits; nil: nobody asked, or nobody answered
 	Universe       *Universe    `json:"universe"`        // nil: there is none yet
 	LastRun        *Run         `json:"last_run"`
 	LastCycle      *Cycle       `json:"last_signal_cycle"`
@@ -66,7 +69,7 @@ var allowed = map[health.State]string{
 
 // OfHealth is a report of health alone, and of why it could not be asked.
 func OfHealth(h health.Health, err error, now time.Time) Report {
-	r := Report{At: now.UTC(), Health: h, TradingAllowed: allowed[h.State], Signals: []Signal{}}
+	r := Report{At: now.UTC(), Health: h, ReasonWords: []string{}, TradingAllowed: allowed[h.State], Signals: []Signal{}}
 	if err != nil {
 		r.Error = err.Error()
 	}
@@ -78,6 +81,15 @@ func OfHealth(h health.Health, err error, now time.Time) Report {
 func Read(ctx context.Context, db health.Querier, now time.Time) (Report, error) {
 	h, err := health.Read(ctx, db)
 	report := OfHealth(h, err, now)
+	if err == nil {
+		report.ReasonWords, err = readWords(ctx, db, h.Reasons)
+	}
+	if err == nil {
+		var who lead.Who
+		if who, err = lead.Read(ctx, db); err == nil {
+			report.Leader = &who
+		}
+	}
 	if err == nil {
 		report.Halt, err = health.InForce(ctx, db)
 	}
@@ -105,12 +117,24 @@ func Read(ctx context.Context, db health.Querier, now time.Time) (Report, error)
 	return report, err
 }
 
+func readWords(ctx context.Context, db health.Querier, reasons []string) ([]string, error) {
+	rows, err := db.Query(ctx, "SELECT reason_words(r) FROM unnest($1::text[]) WITH ORDINALITY AS listed (r, n) ORDER BY n", reasons)
+	if err != nil {
+		return nil, fmt.Errorf("word the reasons: %w", postgres.Cause(err))
+	}
+	words, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("word the reasons: %w", postgres.Cause(err))
+	}
+	return words, nil
+}
+
 func readUniverse(ctx context.Context, db health.Querier) (*Universe, error) {
 	rows, err := db.Query(ctx, `
 		SELECT count(*), count(a.wallet_id), max(u.as_of_ts), r.status, r.churn_warning_count
 		FROM wallet_universe_current u
 		LEFT JOIN wallet_accounts a USING (wallet_id)
-		CROSS JOIN (SELECT status, churn_warning_count FROM wallet_universe_runs ORDER BY as_of_ts DESC, run_id DESC LIMIT 1) r
+		CROSS JOIN (SELECT status, churn_warning_count FROM wallet_universe_runs ORDER BY run_id DESC LIMIT 1) r
 		GROUP BY r.status, r.churn_warning_count`)
 	return one[Universe](rows, err, "read universe")
 }
@@ -118,7 +142,7 @@ func readUniverse(ctx context.Context, db health.Querier) (*Universe, error) {
 func readRun(ctx context.Context, db health.Querier) (*Run, error) {
 	rows, err := db.Query(ctx, `
 		SELECT timestamp, status, wallets_expected, wallet_success_count, wallet_fail_count, rows_written, coverage_pct, failures, duration_ms, error
-		FROM ingest_runs ORDER BY timestamp DESC LIMIT 1`)
+		FROM ingest_runs WHERE NOT superseded ORDER BY timestamp DESC LIMIT 1`)
 	return one[Run](rows, err, "read newest run")
 }
 
@@ -159,6 +183,9 @@ func (r Report) WriteText(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
 	line("health", "%s%s", r.State, parenthesis(strings.Join(r.Reasons, ", ")))
+	for _, words := range r.ReasonWords {
+		line("", "%s", words)
+	}
 	line("trading", "%s", r.TradingAllowed)
 	if r.Error != "" {
 		line("error", "%s", strings.Join(strings.Fields(r.Error), " ")) // a driver's errors have lines of their own
@@ -173,6 +200,9 @@ func (r Report) WriteText(w io.Writer) error {
 	if run := r.LastRun; run != nil {
 		line("newest run", "%s %s: %d of %d wallets (coverage %.1f %%), %d rows in %s%s", run.Timestamp.UTC().Format(time.RFC3339), run.Status,
 			run.Succeeded, run.Expected, run.CoveragePct, run.RowsWritten, time.Duration(run.DurationMS)*time.Millisecond, parenthesis(reasons(run)))
+	}
+	if r.Leader != nil {
+		line("leads", "%s", r.Leader.Text())
 	}
 	if u := r.Universe; u != nil {
 		line("universe", "%d wallets as of %s, accounts known of %d, last refresh %s, churn warnings %d",

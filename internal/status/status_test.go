@@ -58,6 +58,7 @@ func TestStatusShowsFiguresAndTheHalt(t *testing.T) {
 	for _, want := range []string{
 		"STALE (halted)", "NO", "2026-03-01T12:01:00Z (30s ago, 2 clean in a row)",
 		`partial: 186 of 200 wallets (coverage 93.0 %), 558 rows in 1.5s ({"timeout":14})`, "1 wallets as of 2026-03-01T11:00:00Z, accounts known of 0", "by ann: looks odd",
+		"test/0 since ",
 	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("text lacks %q:\n%s", want, text.String())
@@ -71,9 +72,46 @@ func TestStatusShowsFiguresAndTheHalt(t *testing.T) {
 	if err := json.Unmarshal(line.Bytes(), &object); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"health_state", "snapshot_status", "last_success_snapshot_ts", "snapshot_age_seconds", "coverage_pct", "clean_runs", "reasons", "universe", "last_run", "halt"} {
+	for _, key := range []string{"health_state", "snapshot_status", "last_success_snapshot_ts", "snapshot_age_seconds", "coverage_pct", "clean_runs", "reasons", "universe", "last_run", "halt", "leader"} {
 		if _, ok := object[key]; !ok {
 			t.Errorf("JSON lacks %s", key)
+		}
+	}
+}
+
+// A run of a clock that was ahead is not shown as the newest, and that nobody leads
+// is said with the last one who did.
+func TestStatusShowsNoSupersededRunAndWhoLeads(t *testing.T) {
+	db := pgtest.New(t)
+	pgtest.SetClock(t, db, now.Format(time.RFC3339))
+	_, err := db.Exec(t.Context(), `
+		INSERT INTO ingest_runs (timestamp, status, wallets_expected, wallet_success_count, wallet_fail_count, rows_expected, rows_written,
+			coverage_pct, hype_non_null_pct, btc_non_null_pct, eth_non_null_pct, duration_ms, finished_at, superseded)
+		SELECT m, 'success', 200, 200, 0, 600, 600, 100, 100, 100, 100, 1500, m + interval '5 s', m > '2026-03-01 12:01Z'
+		FROM unnest('{2026-03-01 12:00Z,2026-03-01 12:01Z,2026-03-01 13:00Z}'::timestamptz[]) m`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		sql   string
+		state health.State
+		leads bool
+		text  string
+	}{
+		{"SELECT", health.Healthy, true, "test/0 since "},
+		{"UPDATE collector_leader SET pid = NULL", health.Degraded, false, "nobody; the last was test/0 (epoch 1)"},
+		{"DELETE FROM collector_leader", health.Degraded, false, "nobody"},
+	} {
+		if _, err := db.Exec(t.Context(), tt.sql); err != nil {
+			t.Fatal(err)
+		}
+		report, err := Read(t.Context(), db, now)
+		if err != nil || report.State != tt.state || report.Leader == nil || report.Leader.Leads != tt.leads || report.LastRun == nil || !report.LastRun.Timestamp.Equal(now.Truncate(time.Minute)) {
+			t.Errorf("%s: %+v, %v", tt.sql, report, err)
+		}
+		var text bytes.Buffer
+		if err := report.WriteText(&text); err != nil || !strings.Contains(text.String(), tt.text) {
+			t.Errorf("%s: text lacks %q, %v:\n%s", tt.sql, tt.text, err, text.String())
 		}
 	}
 }

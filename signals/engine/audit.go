@@ -56,8 +56,9 @@ func Audit(ctx context.Context, pool *pgxpool.Pool, from, to time.Time, visit fu
 
 // recordedCycle is a boundary that something is stored of.
 type recordedCycle struct {
-	Boundary time.Time
-	JudgedAt *time.Time // nil: there are signals without the record of a cycle
+	Boundary   time.Time
+	JudgedAt   *time.Time // nil: there are signals without the record of a cycle
+	Superseded int        // signals whose runs were superseded after it was judged
 }
 
 // recorded lists the boundaries with signals, or with a cycle that computed.
@@ -65,11 +66,15 @@ func recorded(ctx context.Context, tx pgx.Tx, from, to time.Time) ([]recordedCyc
 	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
 	rows, err := tx.Query(ctx, `
-		SELECT timestamp, c.judged_at
+		SELECT timestamp, c.judged_at, 0
 		FROM (SELECT timestamp, judged_at FROM signal_cycles WHERE outcome = 'computed') c
 		FULL JOIN (SELECT DISTINCT timestamp FROM signals) s USING (timestamp)
 		WHERE timestamp >= $1 AND timestamp <= $2
-		ORDER BY timestamp`, from, to)
+		UNION ALL
+		SELECT timestamp, NULL, jsonb_array_length(signals)
+		FROM superseded_boundaries
+		WHERE timestamp >= $1 AND timestamp <= $2 AND signals <> '[]'
+		ORDER BY 1, 3`, from, to)
 	if err != nil {
 		return nil, postgres.Because(ctx, "read signal cycles", err)
 	}
@@ -80,6 +85,10 @@ func recorded(ctx context.Context, tx pgx.Tx, from, to time.Time) ([]recordedCyc
 func auditOne(ctx context.Context, tx pgx.Tx, memory *Memory, cycle recordedCycle) (Audited, error) {
 	t := cycle.Boundary.UTC()
 	result := Audited{Boundary: t}
+	if cycle.Superseded > 0 {
+		result.Rows, result.Unverifiable = cycle.Superseded, true
+		return result, nil
+	}
 	var stored []Row
 	err := List(ctx, tx, t, t, "", math.MaxInt32, func(r Row) error { stored = append(stored, r); return nil })
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/qa"
 	"github.com/whalegate/whalegate/signals"
@@ -36,6 +37,7 @@ func (r *Result) elapsed() time.Duration { return time.Since(r.started) }
 // Cycle computes and writes one boundary.
 type Cycle struct {
 	Pool   *pgxpool.Pool
+	Fence  *lead.Fence // nil: whoever computes may write
 	Memory *Memory
 	Judge  Judge
 }
@@ -132,7 +134,7 @@ const maxChanges = 5
 func (c *Cycle) commit(ctx context.Context, r *Result, list []computed, using health.Health) error {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	err := pgx.BeginFunc(ctx, c.Pool, func(tx pgx.Tx) error {
+	err := c.Fence.InTx(ctx, c.Pool, func(tx pgx.Tx) error {
 		rows := &pgx.Batch{}
 		for _, done := range list {
 			queueSignal(rows, done.signal, done.after)
@@ -141,6 +143,11 @@ func (c *Cycle) commit(ctx context.Context, r *Result, list []computed, using he
 			if err := tx.SendBatch(ctx, rows).Close(); err != nil {
 				return err
 			}
+		}
+		// A run that is being committed has ended, and is not seen yet: the audit would
+		// see it at this instant.
+		if err := c.Fence.Alone(ctx, tx); err != nil {
+			return err
 		}
 		if stop, err := c.judge(ctx, tx, r); stop {
 			return errors.Join(errStale, err)
@@ -205,5 +212,5 @@ func (c *Cycle) record(ctx context.Context, r Result) error {
 	defer cancel()
 	batch := &pgx.Batch{}
 	queueCycle(batch, r.Boundary, r.Outcome, r.Health, r.Reasons, nil)
-	return postgres.Because(ctx, "record cycle", c.Pool.SendBatch(ctx, batch).Close())
+	return postgres.Because(ctx, "record cycle", c.Fence.Send(ctx, c.Pool, batch))
 }

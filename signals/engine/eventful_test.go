@@ -78,7 +78,8 @@ func (s *scene) live(judge Judge, from, to int) (results []Result) {
 			s.Fatal(err)
 		}
 		s.clock(instant.Sub(noon))
-		r, err := c.Run(s.Context(), at(b))
+		var r Result
+		s.yetToCome(b, func() { r, err = c.Run(s.Context(), at(b)) })
 		if err != nil {
 			s.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/whalegate/whalegate/internal/clock"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/qa"
 	"github.com/whalegate/whalegate/signals"
@@ -19,6 +20,7 @@ import (
 // Config is what the job is told.
 type Config struct {
 	Pool       *pgxpool.Pool
+	Fence      *lead.Fence // nil: whoever computes may write
 	Clock      clock.Clock
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -44,7 +46,7 @@ type Job struct {
 func New(cfg Config) *Job {
 	return &Job{
 		cfg: cfg, metrics: newMetrics(cfg.Registerer), wake: make(chan struct{}, 1),
-		cycle: &Cycle{Pool: cfg.Pool, Memory: NewMemory(), Judge: cfg.Judge},
+		cycle: &Cycle{Pool: cfg.Pool, Fence: cfg.Fence, Memory: NewMemory(), Judge: cfg.Judge},
 	}
 }
 
@@ -105,7 +107,7 @@ type due struct {
 const selectDue = `
 	SELECT now, boundary,
 		EXISTS (SELECT FROM signal_cycles c WHERE c.timestamp = boundary),
-		EXISTS (SELECT FROM ingest_runs r WHERE r.timestamp = boundary)
+		EXISTS (SELECT FROM ingest_runs r WHERE r.timestamp = boundary AND NOT r.superseded)
 	FROM (SELECT whalegate_now() AS now) n, LATERAL (SELECT date_bin('5 minutes', now, 'epoch') AS boundary) b`
 
 // step does what is due and tells how long nothing else will be.
@@ -121,7 +123,7 @@ func (j *Job) step(ctx context.Context) (time.Duration, error) {
 	}
 	if !d.Done {
 		if !d.Arrived {
-			if err := j.settle(ctx, d.Boundary); err != nil {
+			if err := j.settle(ctx); err != nil {
 				return 0, err
 			}
 		}
@@ -147,12 +149,12 @@ func (j *Job) due(ctx context.Context) (due, error) {
 }
 
 // settle waits for a commit of the boundary's minute that is under way: it may
-// have ended its run before the deadline, and then the boundary must see it. The
-// collector holds the lock of the minute from before that end until its commit.
-func (j *Job) settle(ctx context.Context, boundary time.Time) error {
+// have ended its run before the deadline, and then the boundary must see it. Every
+// transaction of the leader holds its row from the beginning to the commit.
+func (j *Job) settle(ctx context.Context) error {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	_, err := j.cfg.Pool.Exec(ctx, "SELECT pg_advisory_xact_lock_shared(hashtext('whalegate.minute'), $1)", int32(boundary.Unix()/60))
+	_, err := j.cfg.Pool.Exec(ctx, "SELECT FROM collector_leader FOR UPDATE")
 	return postgres.Because(ctx, "wait for the minute's commit", err)
 }
 

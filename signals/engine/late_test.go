@@ -68,7 +68,9 @@ func TestAMinuteIsSeenByTheBoundariesItWasInTimeFor(t *testing.T) {
 			c := s.cycle(Now)
 			s.clock(50 * time.Second)
 			s.absorb(c.Memory, 4*time.Minute) // memory knows the late minute already
-			r, err := c.Run(t.Context(), noon)
+			var r Result
+			var err error
+			s.yetToCome(0, func() { r, err = c.Run(t.Context(), noon) })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -113,7 +115,10 @@ func TestTheCollapseMarkOfTheNextMinuteChangesNothing(t *testing.T) {
 	same(t, "audit", s.audit())
 	s.absorb(c.Memory, time.Minute+10*time.Second) // memory learns of the marks, and forgets them again
 	s.wipe()
-	s.run(c, 0)
+	s.clock(time.Minute + 10*time.Second)
+	if _, err := c.Run(t.Context(), noon); err != nil {
+		t.Fatal(err)
+	}
 	if diff := cmp.Diff(before, s.rows()); diff != "" {
 		t.Errorf("computed once more: %s", diff)
 	}
@@ -140,8 +145,10 @@ func TestTheCollapseMarkOfTheBoundarysMinuteCounts(t *testing.T) {
 		if late { // then the boundary sees neither the minute nor what it brought
 			s.tell(told{n: 0, finished: 50 * time.Second})
 		}
-		c := s.cycle(Now)
-		s.run(c, 0)
+		s.clock(51 * time.Second)
+		if _, err := s.cycle(Now).Run(t.Context(), noon); err != nil {
+			t.Fatal(err)
+		}
 		want := map[bool]int{false: 2, true: 0}[late]
 		for _, a := range asset.All {
 			if got := s.row(0, a); got.DirtyCount != want || got.WalletCount+got.MissingCount != 20 {

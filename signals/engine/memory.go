@@ -92,7 +92,7 @@ const (
 	selectRuns = `
 		SELECT timestamp, finished_at, rows_written, status <> 'failed'
 		FROM ingest_runs
-		WHERE timestamp > $1 AND timestamp <= $2 AND finished_at <= $3`
+		WHERE timestamp > $1 AND timestamp <= $2 AND finished_at <= $3 AND NOT superseded`
 	selectDirty = `
 		SELECT timestamp, wallet_id, asset, coalesce(dirty_reason = 'transient_collapse', false)
 		FROM wallet_snapshots

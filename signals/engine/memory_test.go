@@ -71,7 +71,7 @@ func TestMemoryEqualsTheDatabase(t *testing.T) {
 			}
 		}
 	})
-	require(t, happened, "missing minute", "failed minute", "late minute", "mark", "verdict", "mark taken back", "written again", "refresh", "absorb",
+	require(t, happened, "missing minute", "failed minute", "late minute", "mark", "verdict", "mark taken back", "written again", "superseded", "refresh", "absorb",
 		"boundary without a look", "dirty row", "fewer snapshots", "missing wallet", "no size before", "change", "wallet forgotten", "ε of a history")
 }
 

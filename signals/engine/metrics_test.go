@@ -174,7 +174,7 @@ func TestFailedChecksAreKept(t *testing.T) {
 			s.exec("INSERT INTO halts (halted_at, halted_by, reason) VALUES (whalegate_now(), 'op', 'why')")
 		}
 		s.clock(time.Duration(n)*time.Minute + 2*time.Second)
-		s.work(j, 2)
+		s.yetToCome(n, func() { s.work(j, 2) })
 	}
 	same(t, "cycles", s.cycles(), "12:00 computed HEALTHY {} {}", "12:05 computed HEALTHY {} {}", "12:10 computed HEALTHY {} {}",
 		"12:15 computed HEALTHY {} {HYPE,BTC,ETH}", "12:20 blocked STALE {halted} {}")

@@ -35,7 +35,7 @@ func (s *scene) readNaive() naive {
 	n := naive{map[int]time.Time{}, map[int]time.Time{}, map[place]naiveRow{}}
 	var ts, finished time.Time
 	var failed bool
-	rows, err := s.db.Query(s.Context(), "SELECT timestamp, finished_at, status = 'failed' FROM ingest_runs")
+	rows, err := s.db.Query(s.Context(), "SELECT timestamp, finished_at, status = 'failed' FROM ingest_runs WHERE NOT superseded")
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func TestRunWakesUpAndLeavesNothingBehind(t *testing.T) {
 		for range 3 { // a hint too many does no harm
 			j.Wake()
 		}
-		s.minutes(n, n+4)
+		s.minutes(n-4, n)
 		s.clock(time.Duration(n)*time.Minute + 2*time.Second)
 		j.Wake()
 		s.until(fmt.Sprintf("SELECT count(*) > %d FROM signal_cycles", n/5))

@@ -157,11 +157,25 @@ func (s *scene) cycle(judge Judge) *Cycle {
 	return &Cycle{Pool: s.db, Memory: NewMemory(), Judge: judge}
 }
 
+// yetToCome takes the runs that end after the deadline of a boundary out of the way
+// while do works at it. A scene tells all of its minutes at once; where the service
+// works they are not there yet, and one from the future means that a clock is wrong.
+func (s *scene) yetToCome(n int, do func()) {
+	s.Helper()
+	hidden := s.list("UPDATE ingest_runs SET superseded = true WHERE finished_at > $1 AND NOT superseded RETURNING run_id::text", at(n).Add(Deadline))
+	do()
+	if len(hidden) > 0 {
+		s.exec("UPDATE ingest_runs SET superseded = false WHERE run_id = ANY ($1::text[]::bigint[])", hidden)
+	}
+}
+
 // run runs a boundary two seconds after it, and holds every signal to G5 and G6.
 func (s *scene) run(c *Cycle, n int) Result {
 	s.Helper()
 	s.clock(time.Duration(n)*time.Minute + 2*time.Second)
-	r, err := c.Run(context.Background(), at(n))
+	var r Result
+	var err error
+	s.yetToCome(n, func() { r, err = c.Run(context.Background(), at(n)) })
 	if err != nil {
 		s.Fatal(err)
 	}

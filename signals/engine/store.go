@@ -73,7 +73,11 @@ const (
 		VALUES ($1, $2, $3, $4, $5, $6, $7)`
 	insertCycle = `
 		INSERT INTO signal_cycles (timestamp, outcome, judged_at, health_state, reasons, skipped)
-		VALUES ($1, $2, coalesce($3, whalegate_now()), $4, $5, $6)`
+		VALUES ($1, $2, greatest(coalesce($3, whalegate_now()), ` + ofNewestRun + `), $4, $5, $6)`
+
+	// Health is judged later by what had been stored by then: a clock that went back
+	// for less than it makes the state STALE must not hide the newest run.
+	ofNewestRun = "(SELECT r.finished_at FROM ingest_runs r WHERE NOT r.superseded AND r.finished_at <= $3 + interval '5 seconds' ORDER BY r.timestamp DESC LIMIT 1)"
 )
 
 // queueSignal adds the three rows of a signal to a batch.

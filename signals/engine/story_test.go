@@ -137,10 +137,11 @@ func (s *story) isTold(n int) bool {
 	return slices.ContainsFunc(s.told, func(m told) bool { return m.n == n })
 }
 
-// reach lets a hand, or the collapse check, change what is stored of a minute.
+// reach lets a hand, the collapse check, or a clock that was ahead change what is
+// stored of a minute.
 func (s *story) reach(n int) {
 	wallets := numbers(1, cast)[s.upto(cast-1, "first"):]
-	switch s.upto(5, "hand") {
+	switch s.upto(6, "hand") {
 	case 0, 1:
 		s.note("mark")
 		s.scene.mark(rapid.SampledFrom([]string{byHand, ""}).Draw(s.T, "reason"), n, wallets...)
@@ -156,6 +157,12 @@ func (s *story) reach(n int) {
 		if s.isTold(n) {
 			s.note("written again")
 			s.minute(n)
+		}
+	case 6:
+		if s.isTold(n) { // it was of a clock that was ahead
+			s.note("superseded")
+			s.scene.exec("UPDATE ingest_runs SET superseded = true WHERE timestamp = $1", at(n))
+			s.told = slices.DeleteFunc(s.told, func(before told) bool { return before.n == n })
 		}
 	}
 }

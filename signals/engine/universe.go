@@ -17,12 +17,14 @@ type universe struct {
 }
 
 // The universe at t is the newest one that a refresh had finished by then.
+// Of the refreshes that had ended by then the one that was written last: a clock that
+// was ahead dates an older one later.
 const (
 	selectUniverse = `
 		SELECT run_id
 		FROM wallet_universe_runs
 		WHERE status = 'success' AND as_of_ts + duration_ms * interval '1 millisecond' <= $1
-		ORDER BY as_of_ts DESC, run_id DESC
+		ORDER BY run_id DESC
 		LIMIT 1`
 	selectMembers = `SELECT wallet_id FROM wallet_universe_members WHERE run_id = $1`
 )

@@ -107,9 +107,8 @@ func TestTwoCyclesAtOnceLeaveOneSetOfRows(t *testing.T) {
 // The service's own role may do all of it.
 func TestTheServicesRoleIsEnough(t *testing.T) {
 	t.Parallel()
-	s := lifelike(t)
-	s.minutes(1, 5)
-	s.exec("DELETE FROM ingest_runs WHERE timestamp = $1", at(5))
+	s := stage(t, 20)
+	s.minutes(-14, -5)
 	owner := s.db
 	s.db = pgtest.As(t, owner, "whalegate_writer")
 	s.exec("INSERT INTO halts (halted_at, halted_by, reason) VALUES ('2026-03-01 11:00Z', 'op', 'why')")
@@ -123,12 +122,14 @@ func TestTheServicesRoleIsEnough(t *testing.T) {
 		{0, Computed, "SELECT"},
 	} {
 		pgtest.SetClock(t, owner, at(step.n).Add(2*time.Second).Format(time.RFC3339))
+		s.minutes(-4, step.n)
 		if r, err := c.Run(t.Context(), at(step.n)); err != nil || r.Outcome != step.want {
 			t.Errorf("minute %d: %s %v, want %s", step.n, r.Outcome, err, step.want)
 		}
 		s.exec(step.then)
 	}
 	pgtest.SetClock(t, owner, at(5).Add(Deadline).Format(time.RFC3339))
+	s.minutes(1, 4)
 	s.work(s.job(), 3) // waits for the lock, computes, absorbs
 	same(t, "cycles", s.cycles(), "11:55 blocked STALE {halted} {}", "12:00 computed HEALTHY {} {}", "12:05 computed HEALTHY {} {}")
 	if rows := s.rows(); len(rows) != 6 || rows[0].Asset != asset.HYPE.String() {

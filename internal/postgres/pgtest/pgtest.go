@@ -66,7 +66,38 @@ func startCluster() (*server.Server, error) {
 	if err := Prepare(ctx, s, template); err != nil {
 		return nil, err
 	}
+	if err := execute(ctx, s.URL(server.Superuser, template), standingBeat); err != nil {
+		return nil, err
+	}
 	return s, nil
+}
+
+// Epoch and Holder are of the collector that leads each test's database, so that a
+// state can be HEALTHY: a row, and a session that holds the lock.
+const (
+	Epoch  = 1
+	Holder = "00000000-0000-4000-8000-000000000001"
+)
+
+// The beat's clock stands at its only beat.
+const standingBeat = `
+	CREATE OR REPLACE FUNCTION beat_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$SELECT timestamptz '2026-01-01 00:00Z'$$;
+	INSERT INTO collector_beat (epoch, beats, beat_at, run_age_seconds) VALUES (1, 1, '2026-01-01 00:00Z', 0);
+	INSERT INTO collector_leader (epoch, holder, host) VALUES (1, '` + Holder + `', 'test')`
+
+// lead makes a session hold the lock of the database's leader until the test ends.
+func lead(t testing.TB, address string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), address)
+	for _, sql := range []string{"UPDATE collector_leader SET pid = pg_backend_pid()", "BEGIN", "LOCK TABLE leader_lock IN SHARE UPDATE EXCLUSIVE MODE"} {
+		if err == nil {
+			_, err = conn.Exec(t.Context(), sql)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) }) // the database goes with it
 }
 
 // Prepare makes a migrated database on s, with roles that may log in.
@@ -103,9 +134,17 @@ func execute(ctx context.Context, url, sql string) error {
 	return err
 }
 
-// URL makes a migrated database for the test and returns its address as the
-// superuser.
+// URL makes a migrated database for the test, in which a collector leads, and
+// returns its address as the superuser.
 func URL(t testing.TB) string {
+	t.Helper()
+	address := Leaderless(t)
+	lead(t, address)
+	return address
+}
+
+// Leaderless is as URL, but nobody holds the lock.
+func Leaderless(t testing.TB) string {
 	t.Helper()
 	s, err := cluster()
 	if err != nil {

@@ -1,0 +1,105 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/whalegate/whalegate/internal/lead"
+	"github.com/whalegate/whalegate/internal/qa"
+)
+
+// kept is a minute that was committed, as far as it may have to be written again: a
+// database can come back as another one, a promoted standby or a restored backup.
+type kept struct {
+	run      Run
+	finished time.Time
+	readings []Reading // nil: there was no room for them
+}
+
+const (
+	keptFor      = time.Hour
+	keptReadings = 20_000 // in all minutes together: 10 MB
+)
+
+// keep remembers a committed minute.
+func (c *Collector) keep(run Run, readings []Reading, finished time.Time) {
+	c.kept = append(c.kept, kept{run, finished, readings})
+	first, room := 0, keptReadings
+	for c.kept[first].run.Timestamp.Before(run.Timestamp.Add(-keptFor)) {
+		first++
+	}
+	c.kept = c.kept[first:]
+	for i := len(c.kept) - 1; i >= 0; i-- {
+		if room -= len(c.kept[i].readings); room < 0 {
+			c.kept[i].readings = nil
+		}
+	}
+}
+
+// Recheck asks for a comparison of what was committed with what the database has,
+// before the next minute is written. It is for whoever saw the connections go and
+// come back.
+func (c *Collector) Recheck() { c.recheck.Store(true) }
+
+// compare writes what the database has lost again: a minute with its rows where they
+// are still known and nothing later is stored, or else as failed. What was lost is
+// a failed check, so that no recovery is silent.
+func (c *Collector) compare(ctx context.Context) error {
+	if !c.recheck.Load() || len(c.kept) == 0 {
+		c.recheck.Store(false)
+		return nil
+	}
+	ended, err := c.store.Ended(ctx, c.kept[0].run.Timestamp)
+	if err != nil {
+		return err
+	}
+	newest, err := c.store.Newest(ctx)
+	if err != nil {
+		return err
+	}
+	var lost, rewritten []string
+	for _, k := range c.kept {
+		at := k.run.Timestamp
+		if _, there := ended[at]; there {
+			continue
+		}
+		lost = append(lost, at.Format(time.RFC3339))
+		if k.readings != nil && at.After(newest) {
+			if err := c.rewrite(ctx, k); err != nil {
+				return err
+			}
+			newest = at
+			rewritten = append(rewritten, at.Format(time.RFC3339))
+			continue
+		}
+		run := failedRun(at, k.run.Expected, qa.Lost, "lost: the database came back without this minute, which it had taken")
+		if err := c.store.KeepFailed(ctx, run); err != nil {
+			return err
+		}
+	}
+	c.recheck.Store(false)
+	if len(lost) > 0 {
+		c.recent, c.lastTime = nil, map[string]time.Time{}
+		c.cfg.Logger.Error("the database came back without minutes that it had taken", "lost", len(lost), "since", lost[0], "until", lost[len(lost)-1], "written_again", len(rewritten))
+		c.report(ctx, c.cfg.Clock.Now(), qa.Event{
+			Check: qa.Lost, Severity: "critical", Action: "written again where still known, else failed",
+			Details: map[string]any{"minutes": len(lost), "since": lost[0], "until": lost[len(lost)-1], "written_again": len(rewritten)},
+		})
+	}
+	return nil
+}
+
+// rewrite stores a minute as it was, with the time at which it ended. The days of its
+// partitions may be gone as well.
+func (c *Collector) rewrite(ctx context.Context, k kept) error {
+	day := k.run.Timestamp.Truncate(24 * time.Hour)
+	if err := c.store.EnsurePartitions(ctx, day, day); err != nil {
+		return err
+	}
+	_, err := c.store.Commit(ctx, Minute{Run: k.run, Readings: k.readings, Backfill: true, Finished: k.finished})
+	if err != nil && !errors.Is(err, lead.ErrNotLeading) {
+		c.cfg.Logger.Error("write a lost minute again", "timestamp", k.run.Timestamp, "error", err)
+	}
+	return err
+}

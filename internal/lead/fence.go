@@ -1,0 +1,120 @@
+package lead
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// ErrNotLeading is wrapped by the error of a transaction that the fence refused:
+// another collector leads, or none does.
+var ErrNotLeading = errors.New("this collector does not lead")
+
+// Term is one leadership. The zero Term leads nothing.
+type Term struct {
+	Epoch  int64
+	Holder uuid.UUID
+}
+
+// Fence refuses the writes of a process that does not lead. A nil Fence lets
+// everything through: it is for commands that a person runs. It is safe for
+// concurrent use.
+type Fence struct{ term atomic.Pointer[Term] }
+
+// Term is the leadership that the fence checks.
+func (f *Fence) Term() Term {
+	if t := f.term.Load(); t != nil {
+		return *t
+	}
+	return Term{}
+}
+
+// Set makes t the leadership that the fence checks.
+func (f *Fence) Set(t Term) { f.term.Store(&t) }
+
+// checkLead raises notLeading unless the term leads, and keeps it leading until
+// the transaction ends.
+const checkLead = "SELECT check_lead($1, $2)"
+
+// notLeading is the SQLSTATE that check_lead raises.
+const notLeading = "WG001"
+
+// Queue adds the check to a batch, before anything that it guards.
+func (f *Fence) Queue(batch *pgx.Batch) {
+	if f != nil {
+		t := f.Term()
+		batch.Queue(checkLead, t.Epoch, t.Holder)
+	}
+}
+
+// Len is how many statements Queue adds.
+func (f *Fence) Len() int {
+	if f == nil {
+		return 0
+	}
+	return 1
+}
+
+// Check is the check by itself, for the beginning of a transaction.
+func (f *Fence) Check(ctx context.Context, tx pgx.Tx) error {
+	if f == nil {
+		return nil
+	}
+	t := f.Term()
+	_, err := tx.Exec(ctx, checkLead, t.Epoch, t.Holder)
+	return Refused(err)
+}
+
+// Alone waits, within a transaction behind the check, until no other transaction of
+// the leader's jobs is under way, and keeps others from beginning until this one ends:
+// what is judged then is what will have been stored by then.
+func (f *Fence) Alone(ctx context.Context, tx pgx.Tx) error {
+	if f == nil {
+		return nil
+	}
+	_, err := tx.Exec(ctx, "SELECT FROM collector_leader FOR UPDATE")
+	return err
+}
+
+// Beginner begins transactions: a pool or a connection.
+type Beginner interface {
+	Begin(ctx context.Context) (pgx.Tx, error)
+}
+
+// InTx runs do in a transaction that begins with the check. The error wraps
+// ErrNotLeading when the fence refused it.
+func (f *Fence) InTx(ctx context.Context, db Beginner, do func(pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		if err := f.Check(ctx, tx); err != nil {
+			return err
+		}
+		return do(tx)
+	})
+}
+
+// Exec runs one statement behind the check.
+func (f *Fence) Exec(ctx context.Context, db Beginner, sql string, args ...any) error {
+	return f.InTx(ctx, db, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, sql, args...)
+		return err
+	})
+}
+
+// Send runs a batch behind the check.
+func (f *Fence) Send(ctx context.Context, db Beginner, batch *pgx.Batch) error {
+	return f.InTx(ctx, db, func(tx pgx.Tx) error { return tx.SendBatch(ctx, batch).Close() })
+}
+
+// Refused wraps err with ErrNotLeading when it is the fence's refusal.
+func Refused(err error) error {
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) && answer.Code == notLeading && !errors.Is(err, ErrNotLeading) {
+		return fmt.Errorf("%w: %w", ErrNotLeading, err)
+	}
+	return err
+}

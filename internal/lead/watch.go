@@ -1,0 +1,48 @@
+package lead
+
+import "time"
+
+// watch is what a waiting collector knows of the leader, by its own monotonic clock.
+type watch struct {
+	looks    int
+	last     seen
+	at       time.Time     // of the last look that was answered; zero: none, or one since was not
+	silent   time.Duration // without a beat, while our own looks were answered
+	moved    time.Time     // when a beat was last seen to move; zero: never
+	absentAt time.Time     // since when the leader's session has been seen to be gone; zero: it is there
+}
+
+// unanswered is a look without an answer. What happened until the next one is not
+// known: it counts neither as silence nor as absence.
+func (w *watch) unanswered() { w.at, w.absentAt = time.Time{}, time.Time{} }
+
+// look takes in what was seen, and tells whether the lead may be taken: nobody is
+// named, the lead was released, its session was gone twice, or its beat stood still
+// for long enough.
+func (w *watch) look(now time.Time, v seen, pace Pace) (vacant bool) {
+	w.looks++
+	same := w.looks > 1 && v.Term == w.last.Term && v.Named == w.last.Named
+	switch {
+	case !same:
+		w.silent, w.moved = 0, time.Time{}
+	case v.Beats != w.last.Beats:
+		w.silent, w.moved = 0, now
+	case !w.at.IsZero():
+		w.silent += now.Sub(w.at)
+	}
+	switch {
+	case v.Present:
+		w.absentAt = time.Time{}
+	case !same || w.absentAt.IsZero():
+		w.absentAt = now
+	}
+	w.last, w.at = v, now
+	switch {
+	case !v.Named || v.PID == 0:
+		return true
+	case !v.Present:
+		return now.Sub(w.absentAt) >= pace.Absence
+	default:
+		return w.silent >= pace.Silence
+	}
+}

@@ -1,0 +1,52 @@
+package lead
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// What a waiting collector concludes from its looks, look by look.
+func TestWatchFindsTheLeadVacant(t *testing.T) {
+	a, b := uuid.New(), uuid.New()
+	lives := func(beats int64) seen {
+		return seen{Term: Term{1, a}, Named: true, PID: 7, Present: true, Beats: beats}
+	}
+	gone := func(beats int64) seen { return seen{Term: Term{1, a}, Named: true, PID: 7, Beats: beats} }
+	type step struct {
+		after  time.Duration // since the look before
+		v      *seen         // nil: no answer
+		vacant bool
+	}
+	is := func(after time.Duration, v seen, vacant bool) step { return step{after, &v, vacant} }
+	const s = time.Second
+	for name, steps := range map[string][]step{
+		"nobody was ever named":               {is(0, seen{}, true)},
+		"the lead was released":               {is(0, seen{Term: Term{1, a}, Named: true}, true)},
+		"it beats":                            {is(0, lives(1), false), is(5*s, lives(2), false), is(9*s, lives(3), false), is(9*s, lives(4), false)},
+		"it is silent for ten seconds":        {is(0, lives(1), false), is(5*s, lives(1), false), is(4900*time.Millisecond, lives(1), false), is(100*time.Millisecond, lives(1), true)},
+		"silence counts from the last beat":   {is(0, lives(1), false), is(9*s, lives(1), false), is(s/2, lives(2), false), is(9*s, lives(2), false), is(s, lives(2), true)},
+		"what was not answered is no silence": {is(0, lives(1), false), is(5*s, lives(1), false), {2 * s, nil, false}, is(60*s, lives(1), false), is(4*s, lives(1), false), is(s, lives(1), true)},
+		"its session is gone twice":           {is(0, gone(1), false), is(s, gone(1), false), is(s, gone(1), true)},
+		"its session was gone for a moment":   {is(0, gone(1), false), is(s, lives(1), false), is(s, gone(1), false), is(s, gone(1), false), is(s, gone(1), true)},
+		"gone, with no answer in between":     {is(0, gone(1), false), {s, nil, false}, is(s, gone(1), false), is(2*s, gone(1), true)},
+		"another one took over":               {is(0, lives(1), false), is(9*s, lives(1), false), is(s, seen{Term: Term{2, b}, Named: true, PID: 8, Present: true, Beats: 1}, false), is(9*s, seen{Term: Term{2, b}, Named: true, PID: 8, Present: true, Beats: 1}, false)},
+		"another one took over, and is gone":  {is(0, gone(1), false), is(s, seen{Term: Term{2, b}, Named: true, PID: 8, Beats: 1}, false), is(s, seen{Term: Term{2, b}, Named: true, PID: 8, Beats: 1}, false), is(s, seen{Term: Term{2, b}, Named: true, PID: 8, Beats: 1}, true)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w watch
+			now := time.Now()
+			for i, step := range steps {
+				now = now.Add(step.after)
+				if step.v == nil {
+					w.unanswered()
+					continue
+				}
+				if got := w.look(now, *step.v, DefaultPace); got != step.vacant {
+					t.Fatalf("look %d: vacant %v, want %v", i, got, step.vacant)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,293 @@
+-- One collector leads, and no clock fools health.
+--
+-- Who leads is a row and a lock. The row is the fence: every transaction of the
+-- leader's jobs begins with check_lead(), so a process whose epoch is over writes
+-- nothing, wherever it wakes up. The lock shows that the leader lives: the server
+-- gives it back when the session ends, whatever any clock says.
+
+-- beat_now is the clock of beats: the machine's own, also under the accelerated
+-- clock of a test, because beats and take-over run on real time.
+CREATE FUNCTION beat_now() RETURNS timestamptz
+    LANGUAGE sql VOLATILE
+    AS 'SELECT clock_timestamp()';
+
+CREATE TABLE collector_leader (
+    one           boolean     PRIMARY KEY DEFAULT true CHECK (one),
+    epoch         bigint      NOT NULL CHECK (epoch >= 1),
+    holder        uuid        NOT NULL,  -- a random token, new with each take-over
+    pid           integer,               -- backend of the lock session; NULL once the lead was released
+    backend_start timestamptz,
+    host          text        NOT NULL DEFAULT '',
+    process       integer     NOT NULL DEFAULT 0, -- pid of the collector on its host
+    taken_at      timestamptz NOT NULL DEFAULT beat_now()
+);
+
+-- Written every three seconds by a session of its own, without waiting for the
+-- disk. Rows and one clock cannot tell a collector that died before the clock
+-- went back from one that lives; what is counted here needs no wall clock.
+CREATE TABLE collector_beat (
+    one             boolean     PRIMARY KEY DEFAULT true CHECK (one),
+    epoch           bigint      NOT NULL,
+    beats           bigint      NOT NULL,          -- what a waiting collector watches
+    beat_at         timestamptz NOT NULL,
+    -- How long ago the leader stored its newest good run, on its own monotonic
+    -- clock, in seconds of the data's clock. NULL: it stored none, and does not
+    -- know how long ago its predecessor did.
+    run_age_seconds double precision,
+    -- The machine's boot and the seconds since, so that a restart on the same
+    -- machine knows how long nobody led.
+    boot_id         text,
+    boot_seconds    double precision,
+    weight_left     double precision                -- of the upstream's budget, for the successor
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+-- What the leader's session locks. A view without tables: no vacuum, dump or
+-- reindex waits for the lock or stops it, and only who may write here can take it.
+CREATE VIEW leader_lock AS SELECT 1 AS one;
+
+-- check_lead is the fence. It raises WG001 unless the epoch and its holder lead,
+-- and keeps it so until the transaction ends.
+CREATE FUNCTION check_lead(my_epoch bigint, me uuid) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = public, pg_temp
+    AS $$
+BEGIN
+    PERFORM FROM collector_leader l WHERE l.one AND l.epoch = my_epoch AND l.holder = me FOR SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'epoch % does not lead any more', my_epoch USING ERRCODE = 'WG001';
+    END IF;
+END
+$$;
+
+-- collector_leads tells whether a collector leads: its session holds the lock,
+-- its beat is recent, and it stored a good run lately by its own count.
+CREATE FUNCTION collector_leads() RETURNS boolean
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
+    AS $$
+SELECT EXISTS (
+    SELECT
+    FROM collector_leader l
+    JOIN collector_beat b ON b.one AND b.epoch = l.epoch -- by the key the planner knows that these are single rows
+    JOIN pg_locks k ON k.pid = l.pid
+    WHERE l.one AND k.locktype = 'relation' AND k.relation = 'leader_lock'::regclass AND k.mode = 'ShareUpdateExclusiveLock' AND k.granted
+        AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND b.beat_at BETWEEN beat_now() - interval '30 seconds' AND beat_now() + interval '5 seconds'
+        AND b.run_age_seconds <= 180)
+$$;
+
+-- replica_lags tells whether a standby is too far behind, or too far from the
+-- primary's clock, to show what the primary would.
+CREATE FUNCTION replica_lags() RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
+    AS $$
+BEGIN
+    RETURN pg_is_wal_replay_paused() OR NOT EXISTS (
+        SELECT FROM collector_beat b WHERE b.beat_at BETWEEN beat_now() - interval '30 seconds' AND beat_now() + interval '5 seconds');
+END
+$$;
+
+-- Runs. Which check failed a run, and about what, are columns. A superseded run
+-- was written by a clock that was ahead, or covers minutes that the clock showed
+-- twice: it is kept, feeds nothing, and may be replaced.
+ALTER TABLE ingest_runs
+    ADD COLUMN failed_check   text,
+    ADD COLUMN failed_subject text,
+    ADD COLUMN superseded     boolean NOT NULL DEFAULT false,
+    ADD CONSTRAINT only_failed_runs_name_a_check CHECK (failed_check IS NULL OR status = 'failed'),
+    ADD CONSTRAINT a_subject_needs_a_check CHECK (failed_subject IS NULL OR failed_check IS NOT NULL);
+UPDATE ingest_runs SET failed_check = substring(error FROM '^(S[0-9]+):') WHERE status = 'failed';
+DROP INDEX ingest_runs_with_data;
+DROP INDEX ingest_runs_clean;
+CREATE INDEX ingest_runs_current ON ingest_runs (timestamp) WHERE NOT superseded;
+CREATE INDEX ingest_runs_with_data ON ingest_runs (timestamp) WHERE status <> 'failed' AND NOT superseded;
+CREATE INDEX ingest_runs_clean ON ingest_runs (timestamp) WHERE is_clean AND NOT superseded;
+CREATE INDEX ingest_runs_finished ON ingest_runs (finished_at) WHERE NOT superseded;
+
+-- A stretch of minutes that were refused because the clock had shown them before.
+-- While one is open the state is STALE (clock_back).
+CREATE TABLE clock_refusals (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    first_minute timestamptz NOT NULL, -- the earliest minute refused
+    last_minute  timestamptz NOT NULL, -- the last one refused
+    newest       timestamptz NOT NULL, -- the newest stored run when the first was refused
+    refused_at   timestamptz NOT NULL DEFAULT whalegate_now(),
+    times        bigint      NOT NULL DEFAULT 1,
+    settled_at   timestamptz,
+    settled_by   text,                 -- 'a later minute', or who accepted the clock
+    reason       text,                 -- why they did
+    runs         bigint,               -- that were superseded with it
+    CONSTRAINT settled_by_somebody CHECK ((settled_at IS NULL) = (settled_by IS NULL))
+);
+CREATE UNIQUE INDEX clock_refusals_one_open ON clock_refusals ((true)) WHERE settled_at IS NULL;
+
+-- Boundaries that were judged on runs which were superseded: kept as evidence,
+-- out of the way of the boundary that has their time.
+CREATE TABLE superseded_boundaries (
+    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    timestamp     timestamptz NOT NULL,
+    superseded_at timestamptz NOT NULL DEFAULT whalegate_now(),
+    cycle         jsonb,
+    signals       jsonb       NOT NULL
+);
+CREATE INDEX superseded_boundaries_timestamp ON superseded_boundaries (timestamp);
+
+-- An alert of such a boundary was told, and stays; the boundary that has its time
+-- may fire again.
+ALTER TABLE alerts ADD COLUMN superseded boolean NOT NULL DEFAULT false;
+DROP INDEX alerts_once;
+CREATE UNIQUE INDEX alerts_once ON alerts (timestamp, asset, alert_type) WHERE NOT superseded;
+
+-- supersede_minutes marks the runs after one instant and before another, and takes
+-- what was decided from them out of the way. It tells how many runs that were.
+CREATE FUNCTION supersede_minutes(after timestamptz, before timestamptz) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SET search_path = public, pg_temp
+    AS $$
+DECLARE
+    marked bigint;
+BEGIN
+    UPDATE ingest_runs SET superseded = true WHERE timestamp > after AND timestamp < before AND NOT superseded;
+    GET DIAGNOSTICS marked = ROW_COUNT;
+    IF marked = 0 THEN
+        RETURN 0;
+    END IF;
+    INSERT INTO superseded_boundaries (timestamp, cycle, signals)
+    SELECT coalesce(c.timestamp, s.timestamp), to_jsonb(c), coalesce(s.list, '[]')
+    FROM (SELECT * FROM signal_cycles WHERE timestamp > after AND timestamp < before) c
+    FULL JOIN (
+        SELECT timestamp, jsonb_agg(to_jsonb(signals)) AS list FROM signals WHERE timestamp > after AND timestamp < before GROUP BY timestamp
+    ) s USING (timestamp);
+    DELETE FROM signals WHERE timestamp > after AND timestamp < before;
+    DELETE FROM signal_cycles WHERE timestamp > after AND timestamp < before;
+    UPDATE alerts SET superseded = true WHERE timestamp > after AND timestamp < before AND asset <> 'SYSTEM' AND NOT superseded;
+    -- What is remembered of alerts must not reach beyond the present: no boundary
+    -- would be looked at until the clock came there again.
+    UPDATE alert_state
+    SET last_period = least(last_period, date_bin('5 minutes', after, 'epoch')),
+        pending_playbook = NULL, pending_periods = 0,
+        last_triggered = least(last_triggered, whalegate_now()),
+        cooldown_until = least(cooldown_until, whalegate_now() + interval '60 minutes')
+    WHERE asset <> 'SYSTEM' AND last_period > after;
+    RETURN marked;
+END
+$$;
+
+-- better_run tells whether one reading of a minute is better than another:
+-- status, then coverage, then fewer sizes that could not be read.
+CREATE FUNCTION better_run(status text, coverage numeric, non_null numeric, than ingest_runs) RETURNS boolean
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+    AS $$
+SELECT (array_position('{failed,partial,success}', status), coverage, non_null)
+    > (array_position('{failed,partial,success}', than.status), than.coverage_pct, than.hype_non_null_pct + than.btc_non_null_pct + than.eth_non_null_pct)
+$$;
+
+-- admit_minute decides whether a run of a minute may be stored, and raises when
+-- not: WG002 when its time is not of the database's present (S1), WG003 when the
+-- clock has shown the minute before (clock_back), WG004 when what is stored is as
+-- good, or a signal has judged it (worse). Whatever it finds stored for later
+-- minutes was written by a clock that was ahead: a good minute supersedes it.
+CREATE FUNCTION admit_minute(minute timestamptz, status text, coverage numeric, non_null numeric) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = public, pg_temp
+    AS $$
+DECLARE
+    newest ingest_runs;
+    stored ingest_runs;
+    good   timestamptz;
+    lead   interval := minute - whalegate_now();
+    marked bigint := 0;
+    open   clock_refusals;
+BEGIN
+    IF lead > interval '30 seconds' OR lead < interval '-3 minutes' THEN
+        RAISE EXCEPTION 'the snapshot''s timestamp is not of the database''s present' USING ERRCODE = 'WG002', DETAIL = extract(epoch FROM lead)::text;
+    END IF;
+    SELECT * INTO newest FROM ingest_runs r WHERE NOT r.superseded ORDER BY r.timestamp DESC LIMIT 1;
+    IF newest.timestamp < minute THEN -- as it is nearly always
+        SELECT * INTO open FROM clock_refusals c WHERE c.settled_at IS NULL FOR UPDATE;
+        IF FOUND THEN
+            marked := supersede_minutes(open.first_minute - interval '1 microsecond', minute);
+            UPDATE clock_refusals SET settled_at = whalegate_now(), settled_by = 'a later minute', runs = marked WHERE id = open.id;
+        END IF;
+        RETURN;
+    END IF;
+    IF newest.run_id IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT r.timestamp INTO good FROM ingest_runs r WHERE NOT r.superseded AND r.status <> 'failed' ORDER BY r.timestamp DESC LIMIT 1;
+    IF good > minute + interval '1 day' THEN
+        RAISE EXCEPTION 'the newest good run is of %, more than a day later', good USING ERRCODE = 'WG003', DETAIL = good::text;
+    END IF;
+    SELECT * INTO stored FROM ingest_runs r WHERE r.timestamp = minute AND NOT r.superseded;
+    IF stored.run_id IS NOT NULL THEN
+        IF newest.timestamp > minute THEN
+            RAISE EXCEPTION 'the minute is stored, and so are later ones, up to %', newest.timestamp USING ERRCODE = 'WG003', DETAIL = newest.timestamp::text;
+        END IF;
+        IF NOT better_run(status, coverage, non_null, stored) OR EXISTS (SELECT FROM signals s WHERE s.timestamp >= minute) THEN
+            RAISE EXCEPTION 'the minute is stored, and this reading is no better or comes after its signal' USING ERRCODE = 'WG004';
+        END IF;
+    END IF;
+    IF status <> 'failed' THEN
+        SELECT * INTO open FROM clock_refusals c WHERE c.settled_at IS NULL FOR UPDATE;
+        -- Where later runs are stored, that clock has judged this minute's boundary, too.
+        marked := supersede_minutes(least(CASE WHEN newest.timestamp > minute THEN minute - interval '1 microsecond' ELSE minute END,
+            open.first_minute - interval '1 microsecond'), 'infinity');
+        UPDATE clock_refusals SET settled_at = whalegate_now(), settled_by = 'an earlier minute', runs = marked WHERE id = open.id;
+    END IF;
+END
+$$;
+
+-- refuse_minute records that a minute was refused because the clock had shown it
+-- before.
+CREATE FUNCTION refuse_minute(minute timestamptz) RETURNS void
+    LANGUAGE sql VOLATILE SET search_path = public, pg_temp
+    AS $$
+INSERT INTO clock_refusals AS c (first_minute, last_minute, newest)
+SELECT minute, minute, r.timestamp FROM ingest_runs r WHERE NOT r.superseded ORDER BY r.timestamp DESC LIMIT 1
+ON CONFLICT ((true)) WHERE settled_at IS NULL DO UPDATE SET
+    first_minute = least(c.first_minute, excluded.first_minute), last_minute = excluded.last_minute, times = c.times + 1
+$$;
+
+-- accept_clock is a person's word that the present clock is right: later runs are
+-- not. It tells how many were superseded.
+CREATE FUNCTION accept_clock(who text, why text) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SET search_path = public, pg_temp
+    AS $$
+DECLARE
+    now    timestamptz := whalegate_now();
+    open   clock_refusals;
+    marked bigint;
+    ended  bigint; -- runs that ended later than that, whatever their minute
+BEGIN
+    SELECT * INTO open FROM clock_refusals c WHERE c.settled_at IS NULL FOR UPDATE;
+    marked := supersede_minutes(least(now, open.first_minute - interval '1 microsecond'), 'infinity');
+    UPDATE ingest_runs SET superseded = true WHERE finished_at > now AND NOT superseded;
+    GET DIAGNOSTICS ended = ROW_COUNT;
+    marked := marked + ended;
+    IF open.id IS NOT NULL THEN
+        UPDATE clock_refusals SET settled_at = now, settled_by = who, reason = why, runs = marked WHERE id = open.id;
+    ELSE
+        INSERT INTO clock_refusals (first_minute, last_minute, newest, refused_at, times, settled_at, settled_by, reason, runs)
+        VALUES (now, now, now, now, 0, now, who, why, marked);
+    END IF;
+    RETURN marked;
+END
+$$;
+
+-- collector_who tells who leads and who waits. Those that wait are told by the name
+-- of their session; only a role that may lead can wait.
+CREATE FUNCTION collector_who()
+    RETURNS TABLE (leads boolean, epoch bigint, host text, process integer, session integer, present boolean, taken_at timestamptz,
+        beat_seconds double precision, run_age_seconds double precision, waiting text[])
+    LANGUAGE sql VOLATILE SECURITY DEFINER ROWS 1 SET search_path = public, pg_temp
+    AS $$
+SELECT collector_leads(), l.epoch, l.host, l.process, l.pid,
+    EXISTS (
+        SELECT FROM pg_locks k
+        WHERE k.pid = l.pid AND k.locktype = 'relation' AND k.relation = 'leader_lock'::regclass AND k.mode = 'ShareUpdateExclusiveLock' AND k.granted
+            AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())),
+    l.taken_at, extract(epoch FROM beat_now() - b.beat_at)::double precision, b.run_age_seconds,
+    coalesce((
+        SELECT array_agg(substring(a.application_name FROM '^whalegate waits (.*)$') ORDER BY a.pid)
+        FROM pg_stat_activity a
+        WHERE a.datname = current_database() AND a.application_name LIKE 'whalegate waits %' AND has_table_privilege(a.usesysid, 'collector_leader', 'UPDATE')), '{}')
+FROM (VALUES (1)) one
+LEFT JOIN collector_leader l ON l.one
+LEFT JOIN collector_beat b ON b.one
+$$;

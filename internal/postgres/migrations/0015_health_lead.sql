@@ -1,0 +1,189 @@
+-- ingest_health_at as in 0006, with four rules about clocks that lie, and one about
+-- collectors that died:
+--
+-- - A stored run that finished more than five seconds after the clock that judges
+--   makes the state STALE (clock_skew). It is never hidden.
+-- - Superseded runs feed nothing.
+-- - While minutes are refused because the clock has shown them before, the state is
+--   STALE (clock_back).
+-- - Age is the greater of that since a run's minute and that since it finished.
+-- - HEALTHY needs a collector that leads (no_collector). On a standby, where nobody
+--   sees the primary's sessions, the replicated beat must be recent (replica_lag).
+--
+-- clock_back, replica_lag and no_collector are of the moment of reading: the past is
+-- judged by runs and halts alone.
+CREATE OR REPLACE FUNCTION ingest_health_at(at timestamptz DEFAULT NULL)
+    RETURNS TABLE (
+        health_state             text,
+        snapshot_status          text,
+        last_success_snapshot_ts timestamptz,
+        snapshot_age_seconds     double precision,
+        coverage_pct             numeric,
+        clean_runs               integer,
+        reasons                  text[])
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+    AS $$
+DECLARE
+    live          CONSTANT boolean     := at IS NULL;
+    standby       CONSTANT boolean     := pg_is_in_recovery();
+    judged_at     CONSTANT timestamptz := coalesce(at, whalegate_now());
+    -- Now, a run from the future is looked at too: it is never hidden. The past is
+    -- judged by what had been stored by then.
+    upto          CONSTANT timestamptz := CASE WHEN live THEN 'infinity' ELSE at END;
+    -- The minute of a run may be so far ahead of its end (S1).
+    latest        CONSTANT timestamptz := upto + interval '30 seconds';
+    newest        ingest_runs;
+    last_good     ingest_runs;
+    age           interval;
+    pair          ingest_runs; -- the newest run that completed two clean minutes in time
+    superseded_at timestamptz; -- when a newer run than the pair came, if one did
+    held_until    timestamptz; -- the end of the last time that recovery held
+    stale         text[] := '{}';
+    degraded      text[] := '{}';
+    clean         integer;
+BEGIN
+    SELECT * INTO newest
+    FROM ingest_runs r
+    WHERE NOT r.superseded AND r.timestamp <= latest AND r.finished_at <= upto
+    ORDER BY r.timestamp DESC LIMIT 1;
+
+    SELECT * INTO last_good
+    FROM ingest_runs r
+    WHERE NOT r.superseded AND r.timestamp <= latest AND r.finished_at <= upto AND r.status <> 'failed'
+    ORDER BY r.timestamp DESC LIMIT 1;
+    age := judged_at - least(last_good.timestamp, last_good.finished_at); -- the greater of both ages
+
+    -- The unbroken row of clean minutes up to the newest run, ten at most.
+    SELECT count(*) INTO clean
+    FROM (
+        SELECT bool_and(r.is_clean AND r.timestamp = newest.timestamp - (n - 1) * interval '1 minute')
+                   OVER (ORDER BY r.timestamp DESC) AS unbroken
+        FROM (
+            SELECT i.timestamp, i.is_clean, row_number() OVER (ORDER BY i.timestamp DESC) AS n
+            FROM ingest_runs i
+            WHERE NOT i.superseded AND i.timestamp <= latest AND i.finished_at <= upto
+            ORDER BY i.timestamp DESC LIMIT 10
+        ) r
+    ) streak
+    WHERE unbroken;
+
+    -- What makes it STALE by itself.
+    IF newest.run_id IS NULL THEN
+        stale := stale || 'no_runs'::text;
+    ELSE
+        IF age IS NULL OR age > interval '10 minutes' THEN
+            stale := stale || 'snapshot_age'::text;
+        END IF;
+        IF live AND (newest.timestamp > judged_at + interval '1 minute'
+            OR EXISTS (SELECT FROM ingest_runs r WHERE NOT r.superseded AND r.finished_at > judged_at + interval '5 seconds'))
+        THEN
+            stale := stale || 'clock_skew'::text;
+        END IF;
+        IF newest.status = 'failed' THEN
+            stale := stale || 'run_failed'::text;
+        END IF;
+        IF newest.coverage_pct < 80 THEN
+            stale := stale || 'coverage'::text;
+        END IF;
+        stale := stale || null_share_reasons(newest, 60);
+    END IF;
+    IF live AND EXISTS (SELECT FROM clock_refusals c WHERE c.settled_at IS NULL) THEN
+        stale := stale || 'clock_back'::text;
+    END IF;
+    IF live AND standby AND replica_lags() THEN
+        stale := stale || 'replica_lag'::text;
+    END IF;
+    IF live AND EXISTS (SELECT FROM alert_state s WHERE s.alert_type = 'system_stale' AND s.is_active) THEN
+        stale := stale || 'system_stale'::text;
+    END IF;
+    IF EXISTS (
+        SELECT FROM halts h
+        WHERE live AND h.resumed_at IS NULL
+            OR h.halted_at <= judged_at AND (h.resumed_at IS NULL OR h.resumed_at > judged_at))
+    THEN
+        stale := stale || 'halted'::text;
+    END IF;
+
+    -- Was it STALE after recovery last held?
+    IF stale = '{}' AND NOT (clean >= 2 AND age <= interval '2 minutes') THEN
+        SELECT r.* INTO pair
+        FROM ingest_runs r
+        JOIN ingest_runs before ON before.timestamp = r.timestamp - interval '1 minute'
+            AND before.is_clean AND NOT before.superseded AND before.finished_at <= upto
+            AND before.finished_at <= least(r.timestamp, r.finished_at) + interval '2 minutes'
+        WHERE r.is_clean AND NOT r.superseded AND r.timestamp <= latest AND r.finished_at <= upto
+            AND r.finished_at <= r.timestamp + interval '2 minutes'
+            AND cardinality(null_share_reasons(r, 60)) = 0
+        ORDER BY r.timestamp DESC LIMIT 1;
+
+        SELECT min(r.finished_at) INTO superseded_at
+        FROM ingest_runs r
+        WHERE NOT r.superseded AND r.timestamp > pair.timestamp AND r.timestamp <= latest AND r.finished_at <= upto;
+        held_until := least(least(pair.timestamp, pair.finished_at) + interval '2 minutes', superseded_at);
+
+        IF pair.run_id IS NULL
+            OR EXISTS (
+                SELECT FROM ingest_runs r
+                WHERE NOT r.superseded AND r.timestamp > pair.timestamp AND r.timestamp <= latest AND r.finished_at <= upto
+                    AND (r.status = 'failed' OR r.coverage_pct < 80 OR cardinality(null_share_reasons(r, 60)) > 0
+                        OR r.timestamp > r.finished_at + interval '1 minute'))
+            OR EXISTS (
+                SELECT
+                FROM (
+                    SELECT r.finished_at, lag(least(r.timestamp, r.finished_at)) OVER (ORDER BY r.timestamp) AS previous
+                    FROM ingest_runs r
+                    WHERE NOT r.superseded AND r.timestamp >= pair.timestamp AND r.timestamp <= latest
+                        AND r.finished_at <= upto AND r.status <> 'failed'
+                ) gap
+                WHERE gap.finished_at > gap.previous + interval '10 minutes')
+            OR EXISTS (
+                SELECT FROM halts h
+                WHERE h.halted_at <= judged_at AND (h.resumed_at IS NULL OR h.resumed_at > held_until OR h.resumed_at >= superseded_at))
+        THEN
+            stale := stale || 'recovering'::text;
+        END IF;
+    END IF;
+
+    IF stale = '{}' THEN
+        IF age > interval '2 minutes' THEN
+            degraded := degraded || 'snapshot_age'::text;
+        END IF;
+        IF newest.coverage_pct < 90 THEN
+            degraded := degraded || 'coverage'::text;
+        END IF;
+        degraded := degraded || null_share_reasons(newest, 80);
+        -- Nobody but the primary sees who leads.
+        IF live AND NOT standby AND NOT collector_leads() THEN
+            degraded := degraded || 'no_collector'::text;
+        END IF;
+    END IF;
+
+    RETURN QUERY SELECT
+        CASE WHEN stale <> '{}' THEN 'STALE' WHEN degraded <> '{}' THEN 'DEGRADED' ELSE 'HEALTHY' END,
+        newest.status,
+        last_good.timestamp,
+        extract(epoch FROM age)::double precision,
+        newest.coverage_pct,
+        clean,
+        stale || degraded;
+END
+$$;
+
+-- An alert of a superseded boundary is not shown beside the one that has its time.
+ALTER TABLE alerts ALTER COLUMN superseded SET STATISTICS 0;
+
+CREATE OR REPLACE VIEW board.alerts WITH (security_barrier) AS
+SELECT a.timestamp, a.asset, a.alert_type, a.severity, a.message, a.resolved_at
+FROM public.decision_surface() d
+CROSS JOIN public.alerts a
+WHERE NOT a.suppressed AND NOT a.superseded AND a.timestamp <= d.judged_at;
+
+CREATE OR REPLACE VIEW board.recent_alerts WITH (security_barrier) AS
+SELECT a.timestamp, a.asset, a.alert_type, a.severity, a.message
+FROM public.decision_surface() d
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM public.alerts a
+    WHERE NOT a.suppressed AND NOT a.superseded AND a.timestamp > d.judged_at - interval '24 hours' AND a.timestamp <= d.judged_at
+    ORDER BY a.timestamp DESC, a.id DESC LIMIT 5
+) a;
