@@ -5,7 +5,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.1.4
 VERSION       := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: run test gamedays build lint vuln bench fuzz prerequisites clean
+.PHONY: run test soak gamedays build lint vuln bench fuzz prerequisites clean
 
 run: prerequisites build ## everything, live, on this machine
 	bin/whalegate demo $(ARGS)
@@ -14,6 +14,10 @@ test: prerequisites ## every test, with the race detector; those that need a Gra
 	@scripts/install.sh --optional chromium prometheus prometheus-alertmanager
 	go vet ./...
 	go test -race -timeout 60m -parallel 3 ./... # three at a time: end to end they mostly wait
+
+soak: prerequisites ## the long properties with their full numbers: 10,000 histories of clocks, 100 schedules of processes; about an hour
+	go test -timeout 120m -v -run 'TestNoClockFoolsHealth$$' ./collector -args -clocks.histories=10000
+	go test -timeout 120m -v -parallel 4 -run TestSchedulesOfSeveralCollectors ./test -args -schedules=100
 
 gamedays: prerequisites ## the game days, COUNT times; writes docs/gamedays.md (one of them needs a Grafana server)
 	go test -timeout 180m -parallel 4 -count=$(or $(COUNT),1) -run 'TestGameDays$$' ./test -args -gamedays.report=$(CURDIR)/docs/gamedays.md

@@ -100,6 +100,10 @@ func (c *Client) checkOperators(ctx context.Context, add adder) {
 		rows, err := c.Query(ctx, OpsSource, "SELECT value FROM ops."+r.view+" WHERE place = 0")
 		add(fmt.Sprintf("the incident board answers for runbook %d-%s", r.number, r.slug), err == nil && len(rows) == 1, "%s", told(rows, err))
 	}
+	for _, view := range []string{"clock", "collector"} { // they stand in the rows of 7 and 9
+		rows, err := c.Query(ctx, OpsSource, "SELECT value FROM ops."+view+" WHERE place = 0")
+		add("the incident board answers for the "+view, err == nil && len(rows) == 1, "%s", told(rows, err))
+	}
 	rows, err := c.Query(ctx, OpsSource, "SELECT table_name || '.' || column_name FROM information_schema.columns WHERE table_schema = 'ops' AND column_name ~ '"+signalNames+"'")
 	add("no view of the incident board holds a signal", err == nil && len(rows) == 0, "%s", told(rows, err))
 	series, err := c.Series(ctx, `{__name__=~"whalegate_.*(`+signalNames+`).*"}`)

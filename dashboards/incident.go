@@ -7,6 +7,7 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/cog"
 	"github.com/grafana/grafana-foundation-sdk/go/common"
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
+	"github.com/grafana/grafana-foundation-sdk/go/table"
 	"github.com/grafana/grafana-foundation-sdk/go/text"
 )
 
@@ -32,9 +33,9 @@ func runbooks() []runbook {
 		{4, "dirty-spike", "dirty_spike", "Dirty spike", "Did many positions vanish for a minute?", 6, dirtyPanels()},
 		{5, "alert-spam", "alert_spam", "Alert spam", "Do alerts keep their rules, and arrive?", 10, alertPanels()},
 		{6, "board-truth", "board_truth", "Board truth", "Does everybody tell the same state?", 6, truthPanels()},
-		{7, "database", "database", "Database", "Is it full, crowded, locked or slow?", 10, databasePanels()},
+		{7, "database", "database", "Database", "Full, locked, slow? Is its clock right?", 10, databasePanels()},
 		{8, "halt", "halt", "Halt", "Who stopped the system, and why?", 8, haltPanels()},
-		{9, "crash", "crash", "Crash", "Does the process live, and since when?", 8, crashPanels()},
+		{9, "crash", "crash", "Crash", "Who runs, who leads, and since when?", 8, crashPanels()},
 	}
 }
 
@@ -69,6 +70,7 @@ func incident() board {
 		header.panels = append(header.panels, panel{"symptom-" + r.slug, r.number + 1, at(x, 2, width, 3), symptom(r)})
 		x += width
 	}
+	header.panels = append(header.panels, panel{"reasons", 12, at(0, 5, 24, 2), overallReasons()})
 	b.sections = append(b.sections, header)
 	for _, r := range runbooks() {
 		first := 100 * r.number
@@ -91,7 +93,15 @@ func overallState() cog.Builder[dashboard.Panel] {
 }
 
 func overallFacts() cog.Builder[dashboard.Panel] {
-	return operator.tiles("", "SELECT label, value FROM ops.header_lines WHERE place > 2 ORDER BY place").
+	return operator.tiles("", "SELECT label, value FROM ops.header_lines WHERE place BETWEEN 3 AND 7 ORDER BY place").
+		JustifyMode(common.BigValueJustifyModeAuto).
+		Text(common.NewVizTextDisplayOptionsBuilder().TitleSize(12).ValueSize(15))
+}
+
+// overallReasons has the whole width: every reason is there, in words.
+func overallReasons() cog.Builder[dashboard.Panel] {
+	return operator.tiles("", "SELECT label, value FROM ops.header_lines WHERE place = 8").
+		Description("Every reason that keeps the state from HEALTHY, in words.").
 		JustifyMode(common.BigValueJustifyModeAuto).
 		Text(common.NewVizTextDisplayOptionsBuilder().TitleSize(12).ValueSize(15))
 }
@@ -103,7 +113,7 @@ func symptom(r runbook) cog.Builder[dashboard.Panel] {
 		Text(common.NewVizTextDisplayOptionsBuilder().ValueSize(15)).
 		Mappings(operator.paint(
 			[2]string{"/^ok$/", calm},
-			[2]string{"/^(runs fail|stopped|no run yet|coverage|MASK OPEN|RULE BROKEN|HALTED|nobody runs|locks|connections|above 20 %)$/", haltRed},
+			[2]string{"/^(runs fail|stopped|no run yet|coverage|MASK OPEN|RULE BROKEN|HALTED|nobody runs|locks|connections|above 20 %|CLOCK BACK|CLOCK SKEW|replica lag)$/", haltRed},
 			[2]string{"/./", orange},
 		)).
 		DataLinks([]cog.Builder[dashboard.DashboardLink]{
@@ -123,7 +133,21 @@ func page(r runbook) cog.Builder[dashboard.Panel] {
 
 // rowFacts are the figures of a row as they are now.
 func rowFacts(r runbook) cog.Builder[dashboard.Panel] {
-	return operator.rows("", "SELECT label, value FROM ops."+r.view+" WHERE place > 0 ORDER BY place").
+	return labelled(operator.rows("", "SELECT label, value FROM ops."+r.view+" WHERE place > 0 ORDER BY place"))
+}
+
+// moreFacts are the figures of a view that shares the row of another one, with its
+// symptom as the first of them.
+func moreFacts(title, view, description string) *table.PanelBuilder {
+	return labelled(operator.rows(title, "SELECT label, value FROM ops."+view+" ORDER BY place")).
+		Description(description).
+		Mappings(operator.paint([2]string{"/^(nobody leads|no recent beat|clock refused|no good run yet|no good run|CLOCK BACK|CLOCK SKEW|replica lag|unknown)$/", haltRed})).
+		OverrideByName("value", []dashboard.DynamicConfigValue{{Id: "custom.cellOptions", Value: cell("color-text")}, color("text")})
+}
+
+// labelled is a table of facts: what each is stands before it, in grey.
+func labelled(p *table.PanelBuilder) *table.PanelBuilder {
+	return p.
 		ShowHeader(false).
 		OverrideByName("label", []dashboard.DynamicConfigValue{{Id: "custom.width", Value: 130}, {Id: "custom.cellOptions", Value: cell("color-text")}, color(lineGrey)})
 }

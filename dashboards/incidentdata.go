@@ -25,22 +25,22 @@ func ingestionPanels() []panel {
 	return []panel{
 		{"run-status", 110, at(5, 0, 7, 5), timeline("Runs by status", spans("from_ts", "status", "ops.run_spans"), operator.paint(stateColors...)[1:])},
 		{"coverage", 111, at(12, 0, 6, 5), limits(minutes(lines("Coverage and readable sizes, %", "percent", stored(`SELECT timestamp AS "time", coverage_pct::float8 AS "coverage", hype_non_null_pct::float8 AS "HYPE", btc_non_null_pct::float8 AS "BTC", eth_non_null_pct::float8 AS "ETH"
-FROM ops.runs WHERE $__timeFilter(timestamp) ORDER BY 1`))), 80, 90).Max(100)},
+FROM ops.runs WHERE $__timeFilter(timestamp) AND NOT superseded ORDER BY 1`))), 80, 90).Max(100)},
 		{"wallet-failures", 112, at(18, 0, 6, 5), bars(lines("Wallets that failed, by reason", "short", stored(`SELECT timestamp AS "time", reason AS metric, wallets FROM ops.run_failures WHERE $__timeFilter(timestamp) ORDER BY 1, 2`)))},
 		{"requests", 113, at(5, 5, 5, 5), lines("Requests a minute, by outcome", "short", measured(
 			[2]string{`sum by (outcome) (rate(whalegate_upstream_requests_total[$__rate_interval])) * 60 > 0`, "{{outcome}}"}, [2]string{`sum(rate(whalegate_upstream_requests_total[$__rate_interval])) * 60`, "all"})).
 			OverrideByName("all", []dashboard.DynamicConfigValue{color(lineGrey)})},
 		{"rate-limit", 114, at(10, 5, 5, 5), lines("Answers of 429, and weight left", "short", measured(
-			[2]string{`sum(increase(whalegate_rate_limited_total[$__rate_interval]))`, "429"}, [2]string{`max(whalegate_rate_limit_tokens)`, "weight left"})).
+			[2]string{`sum(increase(whalegate_rate_limited_total[$__rate_interval]))`, "429"}, [2]string{`min(whalegate_rate_limit_tokens)`, "weight left"})).
 			OverrideByName("weight left", []dashboard.DynamicConfigValue{{Id: "custom.axisPlacement", Value: "right"}, color(lineGrey)}).
 			OverrideByName("429", []dashboard.DynamicConfigValue{color(haltRed)})},
 		{"cycle-duration", 115, at(15, 5, 5, 5), tint(lines("Cycle against its budget", "s", measured(
 			[2]string{`histogram_quantile(0.95, sum by (le) (rate(whalegate_cycle_duration_seconds_bucket[5m])))`, "p95 of 5 min"}, [2]string{`max(whalegate_cycle_budget_seconds)`, "budget"})),
 			[2]string{"budget", haltRed})},
-		{"snapshot-age", 116, at(20, 5, 4, 5), limits(lines("Snapshot age", "s", measured([2]string{`max(whalegate_snapshot_age_seconds) < Inf`, "age"})), 120, 600)},
+		{"snapshot-age", 116, at(20, 5, 4, 5), limits(lines("Snapshot age", "s", measured([2]string{`max(whalegate_snapshot_age_seconds < Inf)`, "age"})), 120, 600)},
 		{"checks-ingestion", 117, at(0, 10, 12, 5), checks("Failed checks of ingestion (S)", "S", true)},
-		{"failed-runs", 118, at(12, 10, 12, 5), operator.list("Newest runs that were not clean", "none", "ops.runs WHERE NOT is_clean", "timestamp DESC", 20,
-			column{when("timestamp"), "Minute (UTC)", 110}, column{"status", "Status", 70}, column{"coverage_pct || ' %'", "Coverage", 90}, column{"error", "Error", 0})},
+		{"failed-runs", 118, at(12, 10, 12, 5), operator.list("Newest runs that were not clean", "none", "ops.runs WHERE NOT is_clean AND NOT superseded", "timestamp DESC", 20,
+			column{when("timestamp"), "Minute (UTC)", 110}, column{"status", "Status", 70}, column{"coverage_pct || ' %'", "Coverage", 90}, column{"failed_check", "Check", 80}, column{"error", "Error", 0})},
 	}
 }
 
@@ -72,7 +72,7 @@ func signalPanels() []panel {
 		{"cycles", 310, at(5, 0, 10, 5), timeline("Signal cycles by what became of them", sqlQuery{Source: OpsSource, RefID: "A", Format: tableFormat,
 			RawSQL: `SELECT timestamp AS "time", outcome FROM ops.signal_cycles WHERE $__timeFilter(timestamp) ORDER BY 1`}, operator.paint(stateColors...)[1:])},
 		{"blocked", 311, at(15, 0, 9, 5), bars(lines("Cycles without signals, an hour, by each reason", "short", stored(`SELECT hour AS "time", reason AS metric, count(*) AS cycles FROM ops.blocked_cycles WHERE $__timeFilter(timestamp) GROUP BY 1, 2 ORDER BY 1, 2`)))},
-		{"signal-age", 312, at(5, 5, 10, 5), limits(lines("Age of the newest signal", "s", measured([2]string{`max by (asset) (whalegate_signal_age_seconds) < Inf`, "{{asset}}"})), 600)},
+		{"signal-age", 312, at(5, 5, 10, 5), limits(lines("Age of the newest signal", "s", measured([2]string{`max by (asset) (whalegate_signal_age_seconds < Inf)`, "{{asset}}"})), 600)},
 		{"checks-signals", 313, at(15, 5, 9, 5), checks("Failed checks of the signals (G)", "G", false)},
 	}
 }

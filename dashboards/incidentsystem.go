@@ -31,14 +31,16 @@ func truthPanels() []panel {
 		"2": {Text: new("DEGRADED"), Color: new(yellow), Index: new(int32(1))},
 		"3": {Text: new("STALE"), Color: new(haltRed), Index: new(int32(2))},
 	}
-	const state = `max(whalegate_health_state{state="HEALTHY"}) + 2 * max(whalegate_health_state{state="DEGRADED"}) + 3 * max(whalegate_health_state{state="STALE"})`
+	// The worst of an instance's states, and of all: one that cannot ask the database
+	// says STALE while the others say what it is.
+	const states = `(1 * whalegate_health_state{state="HEALTHY"} or 2 * whalegate_health_state{state="DEGRADED"} or 3 * whalegate_health_state{state="STALE"})`
 	return []panel{
 		{"state-database", 610, at(5, 0, 15, 4), timeline("State by the database, as the service stored it", spans("ts", `to_state AS "state"`, "ops.health_transitions"), operator.paint(stateColors...)[1:])},
 		{"state-now", 611, at(20, 0, 4, 4), operator.tiles("Now by the database", "SELECT label, value FROM ops.board_truth WHERE place = 1").
 			TextMode(common.BigValueTextModeValue).
 			Mappings(operator.paint([2]string{"/^HEALTHY$/", calm}, [2]string{"/^DEGRADED$/", orange}, [2]string{"/^STALE$/", haltRed}))},
-		{"state-metrics", 612, at(5, 4, 15, 4), timeline("State by the metrics, as Prometheus scraped it", metrics("A", state, "state"), codes(names)).NoValue(nothingMeasured)},
-		{"state-scraped", 613, at(20, 4, 4, 4), number("Now by the metrics", "short", state, "state").
+		{"state-metrics", 612, at(5, 4, 15, 4), timeline("State by the metrics, as Prometheus scraped it", metrics("A", "max by (instance) "+states, "{{instance}}"), codes(names)).NoValue(nothingMeasured)},
+		{"state-scraped", 613, at(20, 4, 4, 4), number("Now by the metrics", "short", "max "+states, "state").
 			ColorMode(common.BigValueColorModeBackgroundSolid).
 			TextMode(common.BigValueTextModeValue).
 			Mappings(codes(names))},
@@ -61,6 +63,16 @@ func databasePanels() []panel {
 		{"pool-waits", 715, at(11, 7, 6, 5), lines("Waiting for a connection, seconds a minute", "s", measured([2]string{`sum(rate(whalegate_database_connection_wait_seconds_total[$__rate_interval])) * 60`, "waited"}))},
 		{"disk", 716, at(17, 7, 7, 5), number("Disk of the database, free", "bytes", `whalegate_database_disk_free_bytes`, "{{instance}}").
 			NoValue("NOT MEASURED: no --database-disk is given, or NO ANSWER from Prometheus")},
+		{"clock-facts", 717, at(0, 17, 8, 11), moreFacts("Clock", "clock", "Whether the database's clock and the stored runs agree, which minutes were refused because the clock had shown them before, and who settled it. On a standby, how old the primary's beat is.")},
+		{"clock-reasons", 718, at(8, 17, 16, 5), timeline("A clock is wrong, or a standby lags, as Prometheus scraped it",
+			metrics("A", `max by (reason) (whalegate_health_reason{job="whalegate", reason=~"clock_skew|clock_back|replica_lag"})`, "{{reason}}"), codes(map[string]dashboard.ValueMappingResult{
+				"0": {Text: new("no"), Color: new(calm), Index: new(int32(0))},
+				"1": {Text: new("STALE"), Color: new(haltRed), Index: new(int32(1))},
+			})).
+			Description("Each of these makes the state STALE until the clocks agree: clock_skew, a stored run is later than the clock; clock_back, minutes are refused; replica_lag, the server is a standby that does not know the present.").
+			NoValue(nothingMeasured)},
+		{"refused", 719, at(8, 22, 16, 6), bars(tint(lines("Minutes refused, an hour", "short", measured([2]string{`sum by (reason) (increase(whalegate_runs_refused_total{job="whalegate"}[1h]))`, "{{reason}}"})), [2]string{"clock_back", haltRed})).
+			Description("Minutes that were not stored, because what is stored must stay: clock_back, the clock has shown them before; worse, what is stored is at least as good, or a signal has judged it.")},
 	}
 }
 
@@ -86,5 +98,15 @@ func crashPanels() []panel {
 		{"goroutines", 913, at(20, 0, 4, 5), lines("Goroutines", "short", measured([2]string{`max by (instance) (go_goroutines` + service + `)`, "{{instance}}"}))},
 		{"transitions", 914, at(5, 5, 19, 5), operator.list("Changes of state that the service saw; UNKNOWN is a start", "none yet", "ops.health_transitions", "ts DESC", 30,
 			column{when("ts"), "At (UTC)", 110}, column{"from_state", "From", 100}, column{"to_state", "To", 100}, column{"array_to_string(reasons, ', ')", "Reasons", 0})},
+		{"collector-facts", 915, at(0, 10, 8, 8), moreFacts("Who leads", "collector", "Which collector leads, by its row and its lock: host and process, since when, how old its beat and its newest good run are, and which others wait.")},
+		{"leader", 916, at(8, 10, 10, 8), timeline("Leads or waits, as Prometheus scraped it", metrics("A", `whalegate_leader`+service, "{{instance}}"), codes(map[string]dashboard.ValueMappingResult{
+			"0": {Text: new("waits"), Color: new(grey), Index: new(int32(0))},
+			"1": {Text: new("leads"), Color: new(calm), Index: new(int32(1))},
+		})).
+			Description("One collector leads and writes; the others wait, ask the exchange for nothing, and take over when it is gone.").
+			NoValue(nothingMeasured)},
+		{"take-overs", 917, at(18, 10, 6, 8), bars(lines("Lead taken and lost, an hour", "short", measured(
+			[2]string{`sum by (instance) (increase(whalegate_leader_takeovers_total` + service + `[1h]))`, "taken {{instance}}"}, [2]string{`sum by (instance) (increase(whalegate_leader_losses_total` + service + `[1h]))`, "lost {{instance}}"}))).
+			Description("A restart or an upgrade is one take-over. More than a few in an hour: a collector hangs at times, or its way to the database does.")},
 	}
 }

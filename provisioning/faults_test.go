@@ -5,7 +5,7 @@ type scene struct {
 	name    string
 	changes map[string]string // what is not as in healthy
 	at      string            // when it is looked at
-	fires   []string          // every alert that fires then
+	fires   []string          // every alert that fires then, as often as it does
 }
 
 var scenes = []scene{
@@ -26,6 +26,42 @@ var scenes = []scene{
 	{"memory grows towards its limit", map[string]string{`go_gc_gomemlimit_bytes{service}`: "100000000x700", `process_resident_memory_bytes{service}`: "60000000x29 95000000x700"}, "40m", []string{"WhalegateMemoryHigh"}},
 	{"memory below its limit", map[string]string{`go_gc_gomemlimit_bytes{service}`: "100000000x700", `process_resident_memory_bytes{service}`: "60000000x29 85000000x700"}, "40m", nil},
 	{"a peak of memory", map[string]string{`process_resident_memory_bytes{service}`: "60000000x29 1500000000x3 60000000x700"}, "33m", nil},
+
+	// A second instance.
+	{"another instance waits", waiting(nil), "90m", nil},
+	{"another instance waits for hours", waiting(nil), "9h", nil},
+	{"the instance that waits is down", ending(nil), "36m", []string{"WhalegateSpareDown"}},
+	{"the instance that waits is restarted", ending(map[string]string{`up{other}`: "1x29 0x2 1x700"}), "36m", nil},
+	{"the instance that waits cannot ask the database", waiting(map[string]string{`whalegate_health_state{other,state="STALE"}`: "0x29 1x700", `whalegate_health_state{other,state="HEALTHY"}`: "1x29 0x700",
+		`whalegate_health_reason{other,reason="database"}`: "0x29 1x700", `whalegate_signal_age_seconds{other,asset="BTC"}`: "240x29 1e9x700"}), "45m", []string{"WhalegateSpareDown"}},
+	{"the other one takes over", withEverythingOf("{service", takenOver(map[string]string{`up{service}`: "1x29 0x700"})), "33m", nil},
+	{"the other one took over", withEverythingOf("{service", takenOver(map[string]string{`up{service}`: "1x29 0x700"})), "60m", []string{"WhalegateSpareDown"}},
+	{"the other one took over hours ago", withEverythingOf("{service", takenOver(map[string]string{`up{service}`: "1x29 0x700"})), "9h", []string{"WhalegateSpareDown"}},
+	{"the leader was cut off, and believes that it leads", takenOver(map[string]string{`whalegate_cycles_total{service,status="success"}`: "0+1x29 29x700", `whalegate_health_state{service,state="STALE"}`: "0x29 1x700",
+		`whalegate_health_reason{service,reason="database"}`: "0x29 1x700", `whalegate_runs_unsaved{service,reason="database"}`: "0x29 1+1x700", `whalegate_signal_age_seconds{service,asset="BTC"}`: "240x29 1e9x700"}), "45m", []string{"WhalegateSpareDown"}},
+	{"one waits that led before a restart of the other", takenOver(map[string]string{`whalegate_leader{service}`: "1x29 0x700", `whalegate_cycles_total{service,status="success"}`: "0+1x29 29x700",
+		`whalegate_universe_churn_ratio{service}`: "0.31x700", `whalegate_runs_unsaved{service,reason="database"}`: "0x28 1x700"}), "45m", nil},
+	{"both are down", withEverythingOf("{service", ending(map[string]string{`up{service}`: "1x29 0x700", `up{other}`: "1x29 0x700"})), "33m",
+		[]string{"WhalegateDown", "WhalegateDown", "WhalegateNoCycle", "WhalegateSignalsOverdue"}},
+	{"nobody leads", waiting(map[string]string{`whalegate_leader{service}`: "1x29 0x700", `whalegate_cycles_total{service,status="success"}`: "0+1x29 29x700",
+		`whalegate_health_reason{service,reason="no_collector"}`: "0x29 1x700", `whalegate_health_reason{other,reason="no_collector"}`: "0x29 1x700", `whalegate_health_reason{watchdog,reason="no_collector"}`: "0x29 1x700"}), "37m",
+		[]string{"WhalegateNoCollector", "WhalegateNoCycle", "WhalegateNoCycle"}},
+	{"nobody leads, says the watchdog", map[string]string{`whalegate_health_reason{watchdog,reason="no_collector"}`: "0x29 1x700"}, "33m", []string{"WhalegateNoCollector"}},
+	{"nobody leads for a minute", map[string]string{`whalegate_health_reason{service,reason="no_collector"}`: "0x29 1x1 0x700"}, "31m", nil},
+	{"the lead flaps", map[string]string{`whalegate_leader_epoch{service}`: "7x29 8x1 9x1 10x1 11x700"}, "38m", []string{"WhalegateLeadFlaps"}},
+	{"the lead flaps between two", waiting(map[string]string{`whalegate_leader{service}`: "1x29 0x1 1x1 0x1 1x1 0x700", `whalegate_leader_epoch{service}`: "7x31 9x3 11x700",
+		`whalegate_leader{other}`: "0x29 1x1 0x1 1x1 0x1 1x700", `whalegate_leader_epoch{other}`: "0x29 8x3 10x3 12x700"}), "40m", []string{"WhalegateLeadFlaps"}},
+	{"an upgrade of two", map[string]string{`whalegate_leader_epoch{service}`: "7x29 8x1 9x1 10x700"}, "38m", nil},
+	{"a halt, and another instance waits", waiting(map[string]string{`whalegate_health_state{service,state="STALE"}`: "0x29 1x700", `whalegate_health_reason{service,reason="halted"}`: "0x29 1x700",
+		`whalegate_health_state{other,state="STALE"}`: "0x29 1x700", `whalegate_health_reason{other,reason="halted"}`: "0x29 1x700"}), "50m", []string{"WhalegateHalted"}},
+	{"degraded, and another instance waits", waiting(map[string]string{`whalegate_health_state{service,state="DEGRADED"}`: "0x29 1x700", `whalegate_health_state{other,state="DEGRADED"}`: "0x29 1x700"}), "41m", []string{"WhalegateDegraded"}},
+	{"no signals, and another instance waits", waiting(map[string]string{`whalegate_signal_age_seconds{service,asset="ETH"}`: "240x29 300+60x700", `whalegate_signal_age_seconds{other,asset="ETH"}`: "240x29 300+60x700"}), "40m", []string{"WhalegateSignalsOverdue"}},
+	{"the database is slow for the one that waits", waiting(map[string]string{`whalegate_database_round_trip_seconds_bucket{other,le="0.5"}`: "0+100x29 2990+50x700"}), "60m", nil},
+	{"every connection of the one that waits is in use", waiting(map[string]string{`whalegate_database_connections{other,state="in_use"}`: "2x29 8x700"}), "40m", nil},
+	{"the clock went back, and another instance waits", waiting(map[string]string{`whalegate_health_state{service,state="STALE"}`: "0x29 1x700", `whalegate_health_reason{service,reason="clock_back"}`: "0x29 1x700",
+		`whalegate_health_state{other,state="STALE"}`: "0x29 1x700", `whalegate_health_reason{other,reason="clock_back"}`: "0x29 1x700"}), "33m", []string{"WhalegateClockBack"}},
+	{"clocks are wrong, and another instance waits", waiting(map[string]string{`whalegate_health_state{service,state="STALE"}`: "0x29 1x700", `whalegate_health_reason{service,reason="clock_skew"}`: "0x29 1x700",
+		`whalegate_health_state{other,state="STALE"}`: "0x29 1x700", `whalegate_health_reason{other,reason="clock_skew"}`: "0x29 1x700"}), "36m", []string{"WhalegateClockSkew", "WhalegateStale"}},
 
 	// A halt.
 	{"a halt", map[string]string{`whalegate_health_state{service,state="STALE"}`: "0x29 1x700", `whalegate_health_reason{service,reason="halted"}`: "0x29 1x700",
@@ -122,6 +158,15 @@ var scenes = []scene{
 	{"failed checks are lost", map[string]string{`whalegate_qa_events_unsaved_total{service}`: "0x29 1x700"}, "31m", []string{"WhalegateChecksUnsaved"}},
 	{"a run from the future", map[string]string{`whalegate_health_state{service,state="STALE"}`: "0x29 1x700", `whalegate_health_reason{service,reason="clock_skew"}`: "0x29 1x700"}, "33m", []string{"WhalegateClockSkew"}},
 	{"a run from the future, of one minute", map[string]string{`whalegate_health_state{service,state="STALE"}`: "0x29 1x1 0x700", `whalegate_health_reason{service,reason="clock_skew"}`: "0x29 1x1 0x700"}, "31m", nil},
+	{"the clock went back", map[string]string{`whalegate_health_state{service,state="STALE"}`: "0x29 1x700", `whalegate_health_reason{service,reason="clock_back"}`: "0x29 1x700",
+		`whalegate_cycles_total{service,status="success"}`: "0+1x29 29x700", `whalegate_cycles_total{service,status="failed"}`: "0x29 1+1x700", `whalegate_runs_refused_total{service,reason="clock_back"}`: "0x29 1+1x700"}, "33m",
+		[]string{"WhalegateClockBack", "WhalegateIngestionFailing", "WhalegateMinutesRefused"}},
+	{"the clock went back by a minute", map[string]string{`whalegate_health_state{service,state="STALE"}`: "0x29 1x1 0x700", `whalegate_health_reason{service,reason="clock_back"}`: "0x29 1x1 0x700",
+		`whalegate_runs_refused_total{service,reason="clock_back"}`: "0x29 1x700"}, "32m", []string{"WhalegateMinutesRefused"}},
+	{"a worse reading was refused", map[string]string{`whalegate_runs_refused_total{service,reason="worse"}`: "0x29 1x700"}, "31m", []string{"WhalegateMinutesRefused"}},
+	{"a minute was refused before", map[string]string{`whalegate_runs_refused_total{service,reason="worse"}`: "0x29 1x700"}, "46m", nil},
+	{"a standby lags", map[string]string{`whalegate_health_state{service,state="STALE"}`: "0x29 1x700", `whalegate_health_reason{service,reason="replica_lag"}`: "0x29 1x700"}, "33m", []string{"WhalegateReplicaLag"}},
+	{"a standby lagged for a minute", map[string]string{`whalegate_health_state{service,state="STALE"}`: "0x29 1x1 0x700", `whalegate_health_reason{service,reason="replica_lag"}`: "0x29 1x1 0x700"}, "31m", nil},
 	{"the disk fills", map[string]string{`whalegate_database_disk_free_bytes{service}`: "50000000000x29 14000000000x700"}, "38m", []string{"WhalegateDatabaseDiskFilling"}},
 	{"the disk is full", map[string]string{`whalegate_database_disk_free_bytes{service}`: "50000000000x29 4000000000x700"}, "38m", []string{"WhalegateDatabaseDiskFilling", "WhalegateDatabaseDiskFull"}},
 	{"a moment without room", map[string]string{`whalegate_database_disk_free_bytes{service}`: "50000000000x29 4000000000x1 50000000000x700"}, "31m", nil},

@@ -37,6 +37,9 @@ func TestCausesSilenceTheirConsequences(t *testing.T) {
 			[]string{"WhalegateRunsUnsaved", "WhalegateSignalErrors", "WhalegateStale", "WhalegateWatchdogBlind"}},
 		{"a halt", []string{"WhalegateHalted", "WhalegateSignalsBlocked", "WhalegateIngestionFailing"}, []string{"WhalegateSignalsBlocked"}},
 		{"consequences without their causes", []string{"WhalegateRunsUnsaved", "WhalegateStale", "WhalegateSignalErrors", "regime_change", "WhalegateDatabaseDiskFull", "WhalegateDatabaseDiskFilling"}, []string{"WhalegateDatabaseDiskFilling"}},
+		{"the clock went back", []string{"WhalegateClockBack", "WhalegateStale", "WhalegateIngestionFailing", "WhalegateMinutesRefused", "WhalegateSignalsBlocked", "WhalegateDatabaseSlow", "system_stale"},
+			[]string{"WhalegateIngestionFailing", "WhalegateMinutesRefused", "WhalegateSignalsBlocked", "WhalegateStale"}},
+		{"nobody leads", []string{"WhalegateNoCollector", "WhalegateDegraded", "WhalegateSpareDown", "regime_change"}, []string{"WhalegateDegraded"}},
 		{"the disk is full", []string{"WhalegateDatabaseDiskFull", "WhalegateDatabaseDiskFilling", "WhalegateDatabaseGrowing"}, []string{"WhalegateDatabaseDiskFilling", "WhalegateDatabaseGrowing"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

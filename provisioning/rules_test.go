@@ -26,7 +26,13 @@ type rule struct {
 
 var ruleFiles = []string{"prometheus/rules/service.yml", "prometheus/rules/watchdog.yml"}
 
-func shippedRules(t *testing.T) (all []rule) {
+// group is a group of rules.
+type group struct {
+	Name  string `yaml:"name"`
+	Rules []rule `yaml:"rules"`
+}
+
+func shippedGroups(t *testing.T) (all []group) {
 	t.Helper()
 	found, err := fs.Glob(provisioning.Files, "prometheus/rules/*")
 	if err != nil || !slices.Equal(found, ruleFiles) {
@@ -38,16 +44,20 @@ func shippedRules(t *testing.T) (all []rule) {
 			t.Fatal(err)
 		}
 		var file struct {
-			Groups []struct {
-				Rules []rule `yaml:"rules"`
-			} `yaml:"groups"`
+			Groups []group `yaml:"groups"`
 		}
 		if err := yaml.Unmarshal(body, &file); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		for _, g := range file.Groups {
-			all = append(all, g.Rules...)
-		}
+		all = append(all, file.Groups...)
+	}
+	return all
+}
+
+func shippedRules(t *testing.T) (all []rule) {
+	t.Helper()
+	for _, g := range shippedGroups(t) {
+		all = append(all, g.Rules...)
 	}
 	return all
 }

@@ -34,6 +34,14 @@ var healthy = map[string]string{
 	`whalegate_health_reason{service,reason="clock_skew"}`:       "0x700",
 	`whalegate_health_reason{service,reason="database"}`:         "0x700",
 	`whalegate_health_reason{service,reason="halted"}`:           "0x700",
+	`whalegate_health_reason{service,reason="clock_back"}`:       "0x700",
+	`whalegate_health_reason{service,reason="replica_lag"}`:      "0x700",
+	`whalegate_health_reason{service,reason="no_collector"}`:     "0x700",
+	`whalegate_health_reason{watchdog,reason="no_collector"}`:    "0x700",
+	`whalegate_leader{service}`:                                  "1x700",
+	`whalegate_leader_epoch{service}`:                            "7x700",
+	`whalegate_runs_refused_total{service,reason="clock_back"}`:  "0x700",
+	`whalegate_runs_refused_total{service,reason="worse"}`:       "0x700",
 	`whalegate_cycle_budget_seconds{service}`:                    "55x700",
 	`whalegate_cycles_total{service,status="success"}`:           "0+1x700",
 	`whalegate_cycles_total{service,status="partial"}`:           "0x700",
@@ -93,6 +101,55 @@ var healthy = map[string]string{
 	`whalegate_watchdog_database_answered_timestamp_seconds{watchdog}`: "0+60x700",
 }
 
+// waiting is what a scene changes when a second instance waits for the lead from its
+// start: what the database tells it is the same, and it does nothing.
+func waiting(changes map[string]string) map[string]string {
+	all := map[string]string{}
+	for series, values := range healthy {
+		name, _, _ := strings.Cut(series, "{")
+		if strings.HasSuffix(name, "_total") || strings.Contains(name, "_cycle_duration_") || strings.Contains(name, "_universe_") {
+			values = "0x700"
+		}
+		if strings.Contains(series, "{service") {
+			all[strings.Replace(series, "{service", "{other", 1)] = values
+		}
+	}
+	all[`whalegate_leader{other}`], all[`whalegate_leader_epoch{other}`] = "0x700", "0x700"
+	all[`whalegate_prune_last_success_timestamp_seconds{other}`] = "-1e9x700" // 0, when time() is not about 0
+	maps.Copy(all, changes)
+	return all
+}
+
+// ending is waiting until minute 30, when that instance ends.
+func ending(changes map[string]string) map[string]string {
+	all := waiting(nil)
+	for series, values := range all {
+		if until, _, _ := strings.Cut(values, "x"); strings.Contains(series, "{other") {
+			all[series] = until + "x29 stale"
+		}
+	}
+	all[`up{other}`] = "1x29 0x700"
+	maps.Copy(all, changes)
+	return all
+}
+
+// takenOver is waiting until minute 30, when that instance takes the lead.
+func takenOver(changes map[string]string) map[string]string {
+	all := waiting(map[string]string{
+		`whalegate_leader{other}`: "0x29 1x700", `whalegate_leader_epoch{other}`: "0x29 8x700", `whalegate_prune_last_success_timestamp_seconds{other}`: "-1e9x29 0x700",
+		`whalegate_universe_refreshes_total{other,status="success"}`:   "0x359 1x359",
+		`whalegate_universe_refreshes_total{service,status="success"}`: "1x700",
+	})
+	for series, values := range healthy {
+		name, _, _ := strings.Cut(series, "{")
+		if strings.Contains(series, "{service") && strings.HasPrefix(values, "0+") && (strings.HasSuffix(name, "_total") || strings.Contains(name, "_cycle_duration_")) {
+			all[strings.Replace(series, "{service", "{other", 1)] = "0x29 " + values
+		}
+	}
+	maps.Copy(all, changes)
+	return all
+}
+
 // gone is a series that is not exported any more from minute 30 on.
 const gone = "gone"
 
@@ -118,7 +175,12 @@ func (s scene) values(series string) string {
 		until, _, _ := strings.Cut(healthy[series], "x")
 		return until + "x29 stale"
 	}
-	return strings.ReplaceAll(v, "x700", fmt.Sprintf("x%d", int(s.length().Minutes())))
+	return s.cut(v)
+}
+
+// cut makes values no longer than the scene.
+func (s scene) cut(values string) string {
+	return strings.ReplaceAll(values, "x700", fmt.Sprintf("x%d", int(s.length().Minutes())))
 }
 
 func (s scene) length() time.Duration {
@@ -155,25 +217,42 @@ type scenario struct {
 
 var names = strings.NewReplacer(
 	"{service", `{job="whalegate",instance="127.0.0.1:9464"`,
+	"{other", `{job="whalegate",instance="127.0.0.2:9464"`,
 	"{watchdog", `{job="whalegate-watchdog",instance="127.0.0.1:9466"`,
 )
 
 func (s scene) scenario(t *testing.T) scenario {
 	t.Helper()
 	for name := range s.changes {
-		if _, known := healthy[name]; !known {
+		if _, known := healthy[strings.Replace(name, "{other", "{service", 1)]; !known {
 			t.Errorf("%s: changes %s, which is no series of a healthy service", s.name, name)
 		}
 	}
 	q := question{Expr: `count by (alertname) (ALERTS{alertstate="firing"})`, At: s.at}
-	for _, alert := range s.fires {
-		q.Samples = append(q.Samples, sample{fmt.Sprintf(`{alertname=%q}`, alert), 1})
+	for i, alert := range s.fires {
+		if !slices.Contains(s.fires[:i], alert) {
+			q.Samples = append(q.Samples, sample{fmt.Sprintf(`{alertname=%q}`, alert), float64(count(s.fires, alert))})
+		}
 	}
 	made := scenario{Name: s.name, Interval: "1m", Questions: []question{q}}
 	for _, name := range slices.Sorted(maps.Keys(healthy)) {
 		made.Input = append(made.Input, series{names.Replace(name), s.values(name)})
 	}
+	for _, name := range slices.Sorted(maps.Keys(s.changes)) {
+		if strings.Contains(name, "{other") { // there is a second instance
+			made.Input = append(made.Input, series{names.Replace(name), s.cut(s.changes[name])})
+		}
+	}
 	return made
+}
+
+func count(list []string, wanted string) (n int) {
+	for _, s := range list {
+		if s == wanted {
+			n++
+		}
+	}
+	return n
 }
 
 // TestEveryAlertFiresInItsFaultAndInNoOther holds the whole set of firing alerts
@@ -215,7 +294,11 @@ func TestEveryAlertFiresInItsFaultAndInNoOther(t *testing.T) {
 func askPromtool(t *testing.T, every string, list []scenario) {
 	t.Helper()
 	dir := layOut(t, "prometheus")
-	body, err := yaml.Marshal(map[string]any{"rule_files": []string{"rules/service.yml", "rules/watchdog.yml"}, "evaluation_interval": every, "tests": list})
+	var order []string // as in the files: what is recorded comes before what asks for it
+	for _, g := range shippedGroups(t) {
+		order = append(order, g.Name)
+	}
+	body, err := yaml.Marshal(map[string]any{"rule_files": []string{"rules/service.yml", "rules/watchdog.yml"}, "evaluation_interval": every, "group_eval_order": order, "tests": list})
 	if err != nil {
 		t.Fatal(err)
 	}
