@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/qa"
 )
 
 // cause is what broke the row of clean minutes last.
@@ -16,31 +19,34 @@ const (
 	stopped     cause = "stopped"  // no run comes any longer
 	gap         cause = "gap"      // minutes without a run, not even a failed one
 	ofDatabase  cause = "database" // what was fetched could not be written, or there was no room to
-	ofClock     cause = "clock"    // the snapshot's time is not of the database's present
+	ofClock     cause = "clock"    // the snapshot's time is not of the database's present, or runs do not count for a clock
 	ofUniverse  cause = "universe" // there is no universe to ask for
 	ofExchange  cause = "exchange" // what the exchange answered, or did not
+	behind      cause = "standby"  // what is stored is not all here
 	lookBack          = 15 * time.Minute
 	stoppedFrom       = 150 * time.Second // a run is stored within two minutes of its own
 )
 
 // cause of a run that is not clean.
 func (r Run) cause() cause {
-	switch {
-	case r.Failures["database"] > 0 || r.noRoom() || strings.HasPrefix(r.Error, "not written"):
+	switch r.Check {
+	case "database", "S4", "S8", qa.Lost:
 		return ofDatabase
-	case r.Failures["S1"] > 0 || strings.HasPrefix(r.Error, "S1:"):
+	case "S1":
 		return ofClock
-	case strings.HasPrefix(r.Error, "S2:"):
+	case "S2":
 		return ofUniverse
+	case "skipped":
+		return gap
 	default:
 		return ofExchange
 	}
 }
 
 // noRoom tells that the database had no room for the run.
-func (r Run) noRoom() bool { return r.Failures[noRoomFor] > 0 || strings.HasPrefix(r.Error, "S8:") }
+func (r Run) noRoom() bool { return r.Check == "S8" }
 
-const noRoomFor = "disk_full" // as the collector names it
+const noRoomFor = "disk_full" // as the collector names it in its metrics
 
 // broke is what broke the row of clean minutes last, within a quarter of an hour;
 // at is the run, or the minute after which runs are missing.
@@ -50,6 +56,12 @@ func (f *Facts) broke() (c cause, at Run) {
 	}
 	if _, unreadable := f.Database.Unreadable[partRuns]; unreadable {
 		return nothing, Run{}
+	}
+	switch {
+	case f.because(health.ReasonClockSkew, health.ReasonClockBack):
+		return ofClock, Run{}
+	case f.because(health.ReasonReplicaLag):
+		return behind, Run{}
 	}
 	runs, now := f.Stored.Runs, f.at()
 	if len(runs) == 0 {
@@ -62,10 +74,13 @@ func (f *Facts) broke() (c cause, at Run) {
 		if now.Sub(r.Timestamp) > lookBack {
 			break
 		}
-		if !r.Clean {
+		if !r.Clean && (r.Check != "skipped" || !f.over()) {
 			return r.cause(), r
 		}
 		if i+1 < len(runs) && r.Timestamp.Sub(runs[i+1].Timestamp) > time.Minute {
+			if f.refusedIn(runs[i+1].Timestamp.Add(time.Minute), r.Timestamp.Add(-time.Minute)) {
+				return ofClock, runs[i+1]
+			}
 			return gap, runs[i+1]
 		}
 	}
@@ -75,6 +90,20 @@ func (f *Facts) broke() (c cause, at Run) {
 // over tells that what broke a run is past: the newest is clean, and the state not
 // STALE for it any longer.
 func (f *Facts) over() bool { return f.Stored.Runs[0].Clean && !f.stale() }
+
+// skipped counts the minutes within d that went without a cycle and have a failed
+// run for it.
+func (f *Facts) skipped(d time.Duration) (n int) {
+	if f.Stored == nil {
+		return 0
+	}
+	for _, r := range f.Stored.Runs {
+		if r.Check == "skipped" && f.at().Sub(r.Timestamp) <= d {
+			n++
+		}
+	}
+	return n
+}
 
 // missing counts the minutes without a run between the newest run and the oldest
 // one within d.

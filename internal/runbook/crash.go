@@ -1,8 +1,10 @@
 package runbook
 
 import (
-	"slices"
+	"fmt"
 	"time"
+
+	"github.com/whalegate/whalegate/internal/health"
 )
 
 const longEnough = 10 * time.Minute // a process that has lived so long has not crashed at once
@@ -12,32 +14,45 @@ func judgeCrash(f *Facts) *Finding {
 	dead := f.Service.Trouble == Refused
 	var found *Finding
 	switch {
-	case dead && (c == stopped || f.runsUnknown()):
+	case dead && f.runsUnknown() && !f.vacant():
+		found = crash.found(P2, "nobody answers at %s: the process is gone; whether runs come cannot be read", f.Service.URL)
+	case dead && (c == stopped || c == behind):
 		found = crash.found(f.worst(P2), "nobody answers at %s, and no run comes: the process is gone", f.Service.URL)
-		if f.runsUnknown() {
-			found = crash.found(P2, "nobody answers at %s: the process is gone; whether runs come cannot be read", f.Service.URL)
-		}
+	case dead && f.vacant():
+		found = crash.found(f.worst(P2), "nobody answers at %s, and no collector leads: the process is gone", f.Service.URL)
+	case dead && f.led():
+		found = crash.found(P3, "nobody answers at %s, and a collector leads: the process there ended and another one goes on, or that one listens elsewhere (--service-url)", f.Service.URL)
 	case dead:
 		found = crash.found(P3, "nobody answers at %s, though runs came until a moment ago: it died just now, or listens elsewhere (--service-url)", f.Service.URL)
+	case f.replaced():
+		return f.replacement()
+	case f.Service.URL == "" && f.vacant():
+		found = crash.found(f.worst(P2), "no collector leads, and the service was not asked: the process may be gone")
 	case f.Service.URL == "" && c == stopped:
 		found = crash.found(f.worst(P2), "no run comes, and the service was not asked: the process may be gone")
+	case f.Service.Trouble == Answered && f.vacant():
+		found = crash.found(f.worst(P2), "no collector leads, and something else answers at %s: the process may be gone", f.Service.URL)
 	case f.Service.Trouble == Answered && c == stopped:
 		found = crash.found(f.worst(P2), "no run comes, and something else answers at %s: the process may be gone", f.Service.URL)
 	case c == gap && !f.outlived(at):
 		found = crash.found(f.worst(P3), "the process was away: minutes are missing from the runs")
-		found.figure("missing", "%d minutes within the last hour", f.missing(time.Hour))
+		found.figure("missing", "%d minutes within the last hour", f.missing(time.Hour)+f.skipped(time.Hour))
 		if up := f.Service.Up; up > 0 {
 			found.figure("process up for", "%s", ago(up))
 		}
+		found.whoLeads(f)
 		found.do("find out why it ended: its last lines, and whether the kernel killed it", endOfLog)
 		found.do("wait until it has lived for ten minutes", "whalegate runbook verify crash --watch")
 		return found
+	case f.led() && f.because(health.ReasonNoCollector):
+		return f.unproven()
 	default:
 		return nil
 	}
 	if f.Service.Error != "" {
 		found.figure("service", "%s", oneLine(f.Service.Error))
 	}
+	found.whoLeads(f)
 	found.lastRun(f)
 	found.do("see whether it is there", "pgrep -ax whalegate")
 	found.do("keep the end of its log, and see whether the kernel killed it", endOfLog)
@@ -46,20 +61,57 @@ func judgeCrash(f *Facts) *Finding {
 	return found
 }
 
-// restarted is the finding for a process that has not lived for long and took over
-// from another one; nil when it has, or is the first. It is looked for last: what
-// else applies says more.
-func (f *Facts) restarted() *Finding {
-	s := f.Service
-	if !s.answers() || s.Up <= 0 || s.Up >= longEnough || f.Stored == nil {
-		return nil
+// replaced tells that the process that was asked hangs, while another one took the
+// lead not long ago and beats, as far as can be known: the one that hangs cannot say
+// who it is.
+func (f *Facts) replaced() bool {
+	if f.Service.Trouble != Hanging || f.Stored == nil || !f.led() {
+		return false
 	}
-	began := f.at().Add(-s.Up)
-	if !slices.ContainsFunc(f.Stored.Runs, func(r Run) bool { return began.Sub(r.Timestamp) > stoppedFrom/2 }) {
+	c, _ := f.broke()
+	return c != stopped && f.Stored.Led < time.Hour && f.Stored.Later > f.Stored.Beats
+}
+
+func (f *Facts) replacement() *Finding {
+	found := crash.found(P3, "the process at %s is there and does not answer, and a collector took the lead %s ago: it replaced the one that hangs, which writes nothing more", f.Service.URL, ago(f.Stored.Led))
+	found.figure("service", "%s: %s", f.Service.URL, f.Service.Error)
+	found.whoLeads(f)
+	found.lastRun(f)
+	found.do("see whether it was paused (state T), or waits for a disk (D)", "ps -o pid,stat,etime,args -C whalegate")
+	found.do("let a paused one go on, by its pid, which is not the pid of the one that leads: it notices that it does not lead any more, and waits", "kill -CONT <pid>")
+	found.do("if it still hangs after two minutes, keep the end of its log and restart it", "sudo systemctl restart whalegate")
+	found.do("wait until it has recovered", "whalegate runbook verify crash --watch")
+	return found
+}
+
+// unproven is the finding for a collector that leads and has stored no good minute of
+// its own lately, by its own count, though the runs look recent.
+func (f *Facts) unproven() *Finding {
+	found := crash.found(P2, "a collector leads, and has stored no good minute of its own yet: it took over, and how long nobody led is not known")
+	if own := seconds(f.leader().RunAgeSeconds); own != nil && *own > oldestOwnRun {
+		found.Summary = fmt.Sprintf("a collector leads, and has stored no good minute for %s by its own count, though the runs look younger: it is stuck, or a clock went back", ago(*own))
+	}
+	found.whoLeads(f)
+	found.lastRun(f)
+	found.do("wait for its first minute", "whalegate runbook verify crash --watch")
+	found.do("if none comes: read why", "journalctl -u whalegate -n 100")
+	return found
+}
+
+// restarted is the finding for a process that has not been at work for long and took
+// over from another one; nil when it has, or is the first. It is looked for last:
+// what else applies says more.
+func (f *Facts) restarted() *Finding {
+	s, up := f.Service, f.working()
+	if up <= 0 || up >= longEnough || f.Stored == nil || !f.begun(up) {
 		return nil
 	}
 	found := crash.found(P3, "the process was started %s ago: as it should be if somebody did that, else it died before", ago(s.Up))
+	if s.waits() || s.Up-up > 2*time.Minute {
+		found = crash.found(P3, "a collector took the lead from another one %s ago: as it should be if somebody ended that, else it died or hung", ago(up))
+	}
 	found.figure("process up for", "%s", ago(s.Up))
+	found.whoLeads(f)
 	found.do("if nobody restarted it: find out why it ended", endOfLog)
 	found.do("wait until it has lived for ten minutes", "whalegate runbook verify crash --watch")
 	return found

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/qa"
 )
 
 const (
@@ -61,7 +62,7 @@ const (
 
 const twoCleanMinutes = "whalegate runbook verify ingestion --watch"
 
-const showSessions = `psql "$DATABASE_URL" -c "SELECT pid, usename, state, wait_event_type, pg_blocking_pids(pid) AS blocked_by, now() - xact_start AS since, left(query, 60) AS query FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle' ORDER BY xact_start"`
+const showSessions = `psql "$DATABASE_URL" -c "SELECT pid, usename, state, wait_event_type, pg_blocking_pids(pid) AS blocked_by, now() - xact_start AS since, left(query, 60) AS query FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle' AND pid IS DISTINCT FROM (SELECT pid FROM collector_leader) ORDER BY xact_start"`
 
 func judgeDatabase(f *Facts) *Finding {
 	d := f.Database
@@ -93,13 +94,10 @@ func (f *Facts) ailing() *Finding {
 	var found *Finding
 	c, at := f.broke()
 	switch {
-	case d.ClockAhead.Abs() > maxSkew || f.because("clock_skew") || c == ofClock && !f.over():
-		found = database.found(f.worst(P2), "a clock is wrong: the database's and this machine's, or the service's, disagree")
-		if c == ofClock {
-			found.rows("run", []string{at.text()})
-		}
-		found.do("compare the clocks of every machine, and put the wrong one right", `timedatectl; psql "$DATABASE_URL" -c "SELECT now(), (SELECT max(timestamp) FROM ingest_runs) AS newest_run"`)
-		found.do("wait for two clean minutes: a run from the future has to pass first", twoCleanMinutes)
+	case f.wrongClock() != nil:
+		found = f.wrongClock()
+	case f.lagging() != nil:
+		found = f.lagging()
 	case f.locked() != nil:
 		found = f.locked()
 	case f.full() != nil:
@@ -118,13 +116,20 @@ func (f *Facts) ailing() *Finding {
 		found.do("see who locks what", showSessions)
 	case c == ofDatabase && !f.over():
 		found = database.found(f.worst(P2), "minutes could not be written")
+		if at.Check == qa.Lost {
+			found.Summary = "minutes were lost: the database came back as another one"
+		}
 		found.rows("run", []string{at.text()})
 		found.do("if it is over: wait for two clean minutes", twoCleanMinutes)
 		found.do("if not: see who locks what, and the disk", showSessions)
+	case f.leaderless() != nil:
+		found = f.leaderless()
+	case f.strained() != nil:
+		found = f.strained()
+	case f.lost() != nil:
+		found = f.lost()
 	default:
-		if found = f.strained(); found == nil {
-			return nil
-		}
+		return nil
 	}
 	found.measured(f)
 	return found
@@ -306,6 +311,11 @@ func (f *Finding) measured(facts *Facts) {
 		rows = append(rows, w.text())
 	}
 	f.rows("sessions", rows)
+	rows = nil
+	for _, l := range s.Lost {
+		rows = append(rows, l.text())
+	}
+	f.rows("minutes that the database came back without, within a day", rows)
 }
 
 func (s Session) text() string {
@@ -321,6 +331,7 @@ func (s Session) text() string {
 
 func databaseRecovery(f *Facts) []Criterion {
 	const open, quick, writes, clocks, disk = "it accepts connections, and its schema is current", "it answers within 2 s, and nobody waits for a lock", "it takes writes", "its clock agrees with this machine's within 30 s", "disk more than 20 % free"
+	const refusals, leads = "no minute is refused for a clock", "a collector leads"
 	d := f.Database
 	if f.Stored == nil || d.Trouble != "" && d.Trouble != Denied {
 		why := string(d.Trouble) + ": " + d.Error
@@ -328,7 +339,7 @@ func databaseRecovery(f *Facts) []Criterion {
 		if d.Trouble.asksWrongly() {
 			first = unsure(open, why)
 		}
-		return []Criterion{first, unsure(quick, why), unsure(writes, why), unsure(clocks, why), unsure(disk, why)}
+		return []Criterion{first, unsure(quick, why), unsure(writes, why), unsure(clocks, why), unsure(disk, why), unsure(refusals, why), unsure(leads, why)}
 	}
 	waiting := 0
 	for _, s := range f.Stored.Sessions {
@@ -340,7 +351,7 @@ func databaseRecovery(f *Facts) []Criterion {
 		f.opens(open),
 		holds(quick, d.RoundTrip <= slowAnswer && waiting == 0, "%s, %d wait", d.RoundTrip.Round(time.Millisecond), waiting),
 		f.writes(writes),
-		holds(clocks, d.ClockAhead.Abs() <= maxSkew && !f.because("clock_skew"), "%s ahead", d.ClockAhead.Round(time.Second)),
+		f.clocksAgree(clocks),
 	}
 	if why := f.dark(parts.names()...); why != "" {
 		list[1] = unsure(quick, why)
@@ -348,13 +359,13 @@ func databaseRecovery(f *Facts) []Criterion {
 			list[1] = holds(quick, false, "locked: %s", oneLine(why))
 		}
 	}
-	free := f.Stored.Storage.FreePct
-	if free == nil {
-		// Only the database's own machine can tell, and not every role may ask where
-		// its files are.
-		return append(list, holds(disk, true, "cannot be known from here: look at df -h on the database's machine"))
+	// Only the database's own machine can tell, and not every role may ask where its
+	// files are.
+	room := holds(disk, true, "cannot be known from here: look at df -h on the database's machine")
+	if free := f.Stored.Storage.FreePct; free != nil {
+		room = holds(disk, math.Floor(*free) > minFreePct, "%.0f %%", *free)
 	}
-	return append(list, holds(disk, math.Floor(*free) > minFreePct, "%.0f %%", *free))
+	return append(list, room, f.refusals(refusals), f.leads(leads))
 }
 
 // opens is told by our own connection, and by what the service says of its own.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/status"
 )
 
@@ -64,6 +65,8 @@ type Service struct {
 	Metrics  map[string]float64 // by series as in the exposition; nil: no answer
 	Named    []string           // metrics and labels, for what must not be one
 	Up       time.Duration      // since its start; 0: not known
+
+	ClockAhead *time.Duration // of its clock over this machine's, beyond what the question explains; nil: not known
 }
 
 // ServiceTrouble is why the service does not answer.
@@ -78,8 +81,12 @@ const (
 
 // unsaved counts the failed minutes that the database did not take and that wait in
 // the service for it, and those of them that it had no room for. A minute that was
-// skipped waits for the next one, and not for the database.
+// skipped waits for the next one, and not for the database; who does not lead writes
+// none.
 func (s Service) unsaved() (all, noRoom float64) {
+	if s.waits() {
+		return 0, 0
+	}
 	for series, n := range s.Metrics {
 		if strings.HasPrefix(series, unsavedRuns+"{") && !strings.Contains(series, `"skipped"`) {
 			all += n
@@ -99,7 +106,7 @@ type Stored struct {
 	Health   *health.Health // nil: it could not be read
 	Again    *health.Health // the same at the end of the asking
 	Halt     *health.Halt
-	Runs     []Run // the last 70
+	Runs     []Run // the last 70 that count
 	Universe Universe
 	Cycles   []Cycle // of signals: the last 12
 	Newest   []SignalTime
@@ -109,7 +116,14 @@ type Stored struct {
 	Board    Board
 	Sessions []Session
 	Storage  Storage
-	Checks   []Check // failed checks of the last hour
+	Checks   []Check       // failed checks of the last hour
+	Leader   *lead.Who     // nil: it could not be read
+	Led      time.Duration // since the lead was taken, as the clock of a test makes it
+	Beats    int64         // of whoever leads
+	Later    int64         // the same at the end of the asking
+	Standby  *Standby      // nil: this is the primary
+	Clocks   Clocks
+	Lost     []Loss // within a day
 }
 
 // Run is a row of ingest_runs.
@@ -123,6 +137,7 @@ type Run struct {
 	Error       string
 	Clean       bool
 	Finished    time.Time // when it was stored
+	Check       string    // that failed it; "": none did
 }
 
 // Universe is how the tracked wallets stand.

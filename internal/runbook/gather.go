@@ -27,8 +27,8 @@ const (
 	connectTimeout   = 5 * time.Second
 	statementTimeout = "5s"
 	lockWait         = "1s"
-	lockTimeout      = "lock timeout"
-	answersWithin    = 7 * time.Second // longer than the server lets a statement run
+	lockTimeout      = "SQLSTATE 55P03" // as the server says it, in whatever language
+	answersWithin    = 7 * time.Second  // longer than the server lets a statement run
 )
 
 // Gather asks the database and the service. It has no error: what could not be
@@ -58,8 +58,12 @@ func Gather(ctx context.Context, from Source) Facts {
 			f.Database.read(ctx, conn, p.name, func(ctx context.Context) error { return p.read(ctx, conn, f.Stored) })
 		}
 	}
+	f.Stored.Led = from.Clock.Elapsed(f.Stored.Led)
 	f.tryWrite(ctx, conn)
 	f.Service = <-asked
+	if f.Stored.Beats > 0 {
+		f.Database.read(ctx, conn, partLeader, func(ctx context.Context) error { return readBeats(ctx, conn, f.Stored) })
+	}
 	if f.Stored.Health != nil {
 		f.Database.read(ctx, conn, partHealth, func(ctx context.Context) error {
 			h, err := health.Read(ctx, conn)
@@ -129,15 +133,22 @@ func (f *Facts) askHealth(ctx context.Context, conn *pgx.Conn, c clock.Clock) er
 		return errors.Unwrap(err) // what the server said is enough
 	}
 	f.Database.RoundTrip = time.Since(started)
-	after := c.Now()
-	switch {
-	case h.At.After(after):
-		f.Database.ClockAhead = h.At.Sub(after)
-	case h.At.Before(before):
-		f.Database.ClockAhead = h.At.Sub(before)
-	}
+	f.Database.ClockAhead = outside(h.At, before, c.Now())
 	f.Stored.Health, f.Stored.At = &h, h.At
 	return nil
+}
+
+// outside is how far a clock that was read between two of our own lies ahead of
+// both, or, negative, behind.
+func outside(at, before, after time.Time) time.Duration {
+	switch {
+	case at.After(after):
+		return at.Sub(after)
+	case at.Before(before):
+		return at.Sub(before)
+	default:
+		return 0
+	}
 }
 
 // checkSchema tells a schema that is older, newer or half applied.
@@ -176,9 +187,9 @@ func (f *Facts) checkSchema(ctx context.Context, conn *pgx.Conn) {
 }
 
 // tryWrite writes a row and takes it back. A role that may not is no evidence of
-// anything.
+// anything, nor is a standby, which takes none.
 func (f *Facts) tryWrite(ctx context.Context, conn *pgx.Conn) {
-	if conn.IsClosed() || f.Database.Trouble != "" && f.Database.Trouble != Denied {
+	if conn.IsClosed() || f.Stored.Standby != nil || f.Database.Trouble != "" && f.Database.Trouble != Denied {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, answersWithin)

@@ -257,6 +257,11 @@ func TestWhatIsStoredIsFound(t *testing.T) {
 		{"no boundary since", "DELETE FROM signal_cycles WHERE timestamp > now() - interval '12 minutes'", "signal-lock"},
 		{"a hole in the mask", "CREATE VIEW board.extra AS SELECT * FROM public.signals; GRANT SELECT ON board.extra TO whalegate_board; INSERT INTO halts (halted_at, halted_by, reason) VALUES (now(), 'ann', 'odd')", "board-truth"},
 		{"a right too many", "GRANT SELECT (allowed_playbook) ON signals TO whalegate_ops", "board-truth"},
+		{"a run that was stored later than now", "UPDATE ingest_runs SET finished_at = now() + interval '1 hour' WHERE timestamp = (SELECT max(timestamp) FROM ingest_runs)", "database"},
+		{"minutes that are refused", "SELECT refuse_minute(pg_temp.minute() - interval '5 minutes')", "database"},
+		{"minutes that were lost", `INSERT INTO qa_events (day, check_id, stage, severity, details, action_taken, first_ts, last_ts)
+			VALUES (now(), 'lost', 'ingestion', 'critical', '{"minutes": 3, "since": "2026-03-01T11:00:00Z", "until": "2026-03-01T11:02:00Z", "written_again": 2}', 'written again where still known, else failed', now(), now())`, "database"},
+		{"nobody who leads", "UPDATE collector_leader SET pid = NULL", "crash"},
 		{"minutes without a run", "DELETE FROM ingest_runs WHERE timestamp BETWEEN now() - interval '6 minutes' AND now() - interval '3 minutes'", "crash"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -268,6 +273,38 @@ func TestWhatIsStoredIsFound(t *testing.T) {
 				t.Errorf("%v (%q)", r.Matching, r.Unknown)
 			}
 		})
+	}
+}
+
+// What is known of clocks, of who leads and of what was lost is read as it is stored.
+func TestClocksLeadersAndLossesAreRead(t *testing.T) {
+	db := pgtest.New(t)
+	must(t, db, wholeHour)
+	f := ask(t, db, "")
+	if s := f.Stored; s.Leader == nil || !s.Leader.Leads || *s.Leader.Host != "test" || s.Standby != nil || s.Clocks.Refused != nil || s.Clocks.Settled != nil || s.Clocks.Newest == nil || s.Clocks.Ahead > 0 || len(s.Lost) != 0 || !f.led() {
+		t.Errorf("%+v %+v", s.Leader, s.Clocks)
+	}
+	if slices.ContainsFunc(f.Stored.Sessions, func(s Session) bool { return s.PID == *f.Stored.Leader.Session }) {
+		t.Errorf("the leader's session is a long transaction: %+v", f.Stored.Sessions)
+	}
+
+	must(t, db, `
+		UPDATE ingest_runs SET superseded = true WHERE timestamp BETWEEN pg_temp.minute() - interval '20 minutes' AND pg_temp.minute() - interval '18 minutes';
+		UPDATE ingest_runs SET finished_at = now() + interval '1 hour', status = 'failed', failed_check = 'S8', error = 'no room' WHERE timestamp = pg_temp.minute();
+		SELECT refuse_minute(pg_temp.minute() - interval '5 minutes');
+		SELECT refuse_minute(pg_temp.minute() - interval '4 minutes');
+		INSERT INTO clock_refusals (first_minute, last_minute, newest, times, settled_at, settled_by, reason, runs)
+		VALUES (now(), now(), now(), 3, now(), 'ann', 'compared', 3)`)
+	f = ask(t, db, "")
+	c := f.Stored.Clocks
+	if len(f.Stored.Runs) != 58 || f.Stored.Runs[0].Check != "S8" || len(c.Superseded) != 3 || c.Ahead.Round(time.Minute) != time.Hour {
+		t.Errorf("%d runs, %+v", len(f.Stored.Runs), c)
+	}
+	if r := c.Refused; r == nil || r.Times != 2 || r.Last.Sub(r.First) != time.Minute || r.SettledAt != nil || !r.Newest.Equal(*c.Newest) {
+		t.Errorf("refused: %+v", r)
+	}
+	if r := c.Settled; r == nil || r.SettledBy != "ann" || r.Reason != "compared" || r.Runs != 3 {
+		t.Errorf("settled: %+v", r)
 	}
 }
 
@@ -283,7 +320,8 @@ func TestTheServiceIsAsked(t *testing.T) {
 		case "/-/ready":
 			http.Error(w, "schema not current", http.StatusServiceUnavailable)
 		case "/api/v1/status":
-			_, _ = w.Write([]byte(`{"health_state":"STALE","reasons":["halted"],"halt":{"halted_by":"ann"}}`))
+			at := time.Now().UTC().Add(-time.Hour).Format(time.RFC3339Nano)
+			_, _ = w.Write([]byte(`{"at":"` + at + `","health_state":"STALE","reasons":["halted"],"halt":{"halted_by":"ann"}}`))
 		case "/metrics":
 			fmt.Fprintf(w, "# TYPE whalegate_runs_unsaved gauge\nwhalegate_runs_unsaved{reason=\"database\"} 0\n# TYPE whalegate_health_state gauge\nwhalegate_health_state{state=\"STALE\"} 1\n# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %d\n", time.Now().Unix()-60)
 		}
@@ -326,7 +364,7 @@ func TestTheServiceIsAsked(t *testing.T) {
 				return
 			}
 			if s.Ready || s.NotReady != "schema not current" || s.Status == nil || s.Status.Halt.HaltedBy != "ann" || s.Metrics[`whalegate_health_state{state="STALE"}`] != 1 ||
-				!slices.Contains(s.Named, "state") || s.Up < time.Hour {
+				!slices.Contains(s.Named, "state") || s.Up < time.Hour || s.waits() || s.ClockAhead == nil || *s.ClockAhead > -30*time.Minute {
 				t.Errorf("%+v", s)
 			}
 		})

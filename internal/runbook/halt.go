@@ -37,6 +37,9 @@ func judgeHalt(f *Facts) *Finding {
 	if f.Stored != nil {
 		found.figure("clean minutes in a row, stored since", "%d; a resume needs 2, and a snapshot that is at most 2 minutes old", f.cleanSince(*h))
 	}
+	if h := f.health(); h != nil && h.ClockIsWrong() {
+		found.figure("a clock is wrong", "a resume is refused until it is right (%s; runbook 7)", strings.Join(h.Reasons, ", "))
+	}
 	found.do("ask whoever halted, and find the cause", "whalegate runbook diagnose")
 	found.do("see what is missing for a resume", "whalegate runbook verify halt")
 	found.do("once the cause is found and mended, write both down", `whalegate resume --cause "…" --actions "…"`)

@@ -19,11 +19,12 @@ const haltForForm = `whalegate halt --reason "the exchange changed the form of i
 func judgeIngestion(f *Facts) *Finding {
 	c, at := f.broke()
 	switch {
-	case f.Service.Trouble == Hanging:
+	case f.Service.Trouble == Hanging && !f.replaced():
 		return f.hangs(c == stopped)
-	case c == stopped && f.Service.answers() && f.Service.Ready && f.serviceCannot() == "":
+	case c == stopped && f.Service.answers() && f.Service.Ready && f.serviceCannot() == "" && !f.vacant():
 		found := ingestion.found(f.worst(P2), "the process answers, and no run comes")
 		found.lastRun(f)
+		found.whoLeads(f)
 		if up := f.Service.Up; up > 0 {
 			found.figure("process up for", "%s", ago(up))
 		}
@@ -38,8 +39,8 @@ func judgeIngestion(f *Facts) *Finding {
 		return found
 	case c == gap && f.outlived(at):
 		found := ingestion.found(f.worst(P3), "minutes are missing while the process lived: it was held up or paused")
-		found.figure("missing", "%d minutes within the last hour", f.missing(time.Hour))
-		found.figure("process up for", "%s", ago(f.Service.Up))
+		found.figure("missing", "%d minutes within the last hour", f.missing(time.Hour)+f.skipped(time.Hour))
+		found.figure("at work for", "%s", ago(f.working()))
 		found.do("wait for two clean minutes", "whalegate runbook verify ingestion --watch")
 		return found
 	case c == ofExchange:
@@ -74,10 +75,13 @@ func (f *Facts) hangs(stopped bool) *Finding {
 		severity, runs = f.worst(P2), "and whether runs come cannot be read"
 	case stopped:
 		severity, runs = f.worst(P2), "and no run comes"
+	case f.vacant():
+		severity, runs = f.worst(P2), "and no collector leads"
 	}
 	found := ingestion.found(severity, "the process is there and does not answer, %s", runs)
 	found.figure("service", "%s: %s", f.Service.URL, f.Service.Error)
 	found.lastRun(f)
+	found.whoLeads(f)
 	found.do("see whether it was paused (state T), or waits for a disk (D)", "ps -o pid,stat,etime,args -C whalegate")
 	found.do("let a paused one go on, by its pid", "kill -CONT <pid>")
 	found.do("if it still hangs after two minutes, keep the end of its log and restart it", "sudo systemctl restart whalegate")
@@ -89,10 +93,11 @@ func (f *Facts) runsUnknown() bool {
 	return f.Stored == nil || f.Database.Unreadable[partRuns] != ""
 }
 
-// outlived tells that the process is older than the gap that began after run: it
-// did not die in it.
+// outlived tells that whoever leads has been at work for longer than since the gap
+// that began after run: it did not die in it.
 func (f *Facts) outlived(run Run) bool {
-	return f.Service.answers() && f.Service.Up > 0 && f.at().Sub(run.Timestamp) < f.Service.Up
+	working := f.working()
+	return working > 0 && f.at().Sub(run.Timestamp) < working
 }
 
 // failing is the finding for runs that come and are not good enough.

@@ -23,6 +23,9 @@ const (
 	partSessions = "sessions"
 	partStorage  = "storage"
 	partBoard    = "board"
+	partLeader   = "leader"
+	partClocks   = "clocks"
+	partLost     = "lost minutes"
 )
 
 type part struct {
@@ -44,6 +47,8 @@ func (l partList) names() (names []string) {
 var parts = partList{
 	{partHealth, nil}, // asked by itself, twice
 	{partSessions, readSessions},
+	{partLeader, readLeader},
+	{partClocks, readClocks},
 	{partHalt, readHalt},
 	{partRuns, readRuns},
 	{partUniverse, readUniverse},
@@ -51,6 +56,7 @@ var parts = partList{
 	{partDirty, readDirty},
 	{partAlerts, readAlerts},
 	{partChecks, readChecks},
+	{partLost, readLost},
 	{partStorage, readStorage},
 	{partBoard, readBoard},
 }
@@ -71,8 +77,8 @@ func readHalt(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 
 func readRuns(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 	s.Runs, err = list[Run](ctx, conn, `
-		SELECT timestamp, status, wallets_expected, wallet_fail_count, coverage_pct, failures, coalesce(error, ''), is_clean, finished_at
-		FROM ingest_runs ORDER BY timestamp DESC LIMIT 70`)
+		SELECT timestamp, status, wallets_expected, wallet_fail_count, coverage_pct, failures, coalesce(error, ''), is_clean, finished_at, coalesce(failed_check, '')
+		FROM ingest_runs WHERE NOT superseded ORDER BY timestamp DESC LIMIT 70`)
 	return err
 }
 
@@ -82,7 +88,7 @@ func readUniverse(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 	}
 	s.Universe.Refreshes, err = list[Refresh](ctx, conn, `
 		SELECT as_of_ts, status, n_requested, n_received, entered_count, exited_count, churn_warning_count, coalesce(error, '')
-		FROM wallet_universe_runs ORDER BY as_of_ts DESC, run_id DESC LIMIT 10`)
+		FROM wallet_universe_runs ORDER BY run_id DESC LIMIT 10`)
 	return err
 }
 
@@ -103,7 +109,7 @@ func readDirty(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 		SELECT s.timestamp, count(DISTINCT s.wallet_id), coalesce(max(r.wallet_success_count), 0)
 		FROM wallet_snapshots s
 		LEFT JOIN ingest_runs r ON r.timestamp = s.timestamp
-		WHERE s.is_dirty AND s.timestamp > whalegate_now() - interval '30 minutes'
+		WHERE s.is_dirty AND r.superseded IS NOT TRUE AND s.timestamp > whalegate_now() - interval '30 minutes'
 		GROUP BY s.timestamp HAVING count(DISTINCT s.wallet_id) > 1
 		ORDER BY s.timestamp DESC`)
 	if err != nil {
@@ -111,7 +117,8 @@ func readDirty(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 	}
 	s.Rates, err = list[DirtyRate](ctx, conn, `
 		SELECT asset, count(*) FILTER (WHERE is_dirty), count(*)
-		FROM wallet_snapshots WHERE timestamp > whalegate_now() - interval '15 minutes'
+		FROM wallet_snapshots s
+		WHERE timestamp > whalegate_now() - interval '15 minutes' AND NOT EXISTS (SELECT FROM ingest_runs r WHERE r.timestamp = s.timestamp AND r.superseded)
 		GROUP BY asset ORDER BY asset`)
 	return err
 }
@@ -138,7 +145,7 @@ func readAlerts(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 		SELECT format('%s %s at %s, within the cooldown of that of %s', b.asset, b.alert_type, b.timestamp, a.timestamp)
 		FROM alerts a
 		JOIN alerts b ON b.asset = a.asset AND b.alert_type = a.alert_type AND b.timestamp > a.timestamp AND b.timestamp < a.cooldown_until
-		WHERE NOT a.suppressed AND NOT b.suppressed AND a.timestamp > whalegate_now() - interval '24 hours'
+		WHERE NOT a.suppressed AND NOT b.suppressed AND NOT a.superseded AND NOT b.superseded AND a.timestamp > whalegate_now() - interval '24 hours'
 		ORDER BY b.timestamp DESC`)
 	if err == nil {
 		a.Broken, err = pgx.CollectRows(rows, pgx.RowTo[string])

@@ -10,7 +10,8 @@ import (
 )
 
 // readSessions reads who has been at work for more than a second, by the
-// machine's clock: no test moves that of a session.
+// machine's clock: no test moves that of a session. The leader's session, which
+// stays in its transaction on purpose, is known by the lock that it holds.
 func readSessions(ctx context.Context, conn *pgx.Conn, s *Stored) error {
 	rows, err := conn.Query(ctx, `
 		SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(a.state, ''), extract(epoch FROM age.since)::double precision,
@@ -24,6 +25,11 @@ func readSessions(ctx context.Context, conn *pgx.Conn, s *Stored) error {
 			WHERE l.pid = a.pid AND l.granted AND l.mode = 'AccessExclusiveLock'
 		) alone
 		WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid() AND a.state <> 'idle' AND age.since > interval '1 second'
+			AND NOT EXISTS (
+				SELECT
+				FROM pg_locks l
+				JOIN pg_class c ON c.oid = l.relation AND c.relname = 'leader_lock' AND c.relnamespace = 'public'::regnamespace
+				WHERE l.pid = a.pid AND l.granted AND l.mode = 'ShareUpdateExclusiveLock')
 		ORDER BY age.since DESC LIMIT 20`)
 	if err != nil {
 		return err

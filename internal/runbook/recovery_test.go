@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/lead"
 )
 
 // Each criterion fails by its own figure, and only by that.
@@ -46,8 +47,8 @@ func TestEachRecoveryCriterionIsHeldByItsFigure(t *testing.T) {
 		}, []int{1}},
 		{boardTruth, "metrics that do not come", func(f *Facts) { f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"} }, []int{1}},
 		{boardTruth, "a role may read signals", func(f *Facts) { f.Stored.Board.Open = []string{"whalegate_ops may read signals"} }, []int{2}},
-		{database, "gone", func(f *Facts) { f.unreached(Unreachable, "refused") }, []int{0, 1, 2, 3, 4}},
-		{database, "an old schema", func(f *Facts) { f.Database.Trouble = SchemaPending }, []int{0, 1, 2, 3, 4}},
+		{database, "gone", func(f *Facts) { f.unreached(Unreachable, "refused") }, []int{0, 1, 2, 3, 4, 5, 6}},
+		{database, "an old schema", func(f *Facts) { f.Database.Trouble = SchemaPending }, []int{0, 1, 2, 3, 4, 5, 6}},
 		{database, "the service is not let in", func(f *Facts) {
 			f.Service.Ready, f.Service.NotReady = false, "too many connections for role (SQLSTATE 53300)"
 		}, []int{0}},
@@ -61,6 +62,19 @@ func TestEachRecoveryCriterionIsHeldByItsFigure(t *testing.T) {
 		{database, "an hour ahead", func(f *Facts) { f.Database.ClockAhead = time.Hour }, []int{3}},
 		{database, "an hour behind", func(f *Facts) { f.Database.ClockAhead = -time.Hour }, []int{3}},
 		{database, "20 % free", func(f *Facts) { *f.Stored.Storage.FreePct = 20 }, []int{4}},
+		{database, "stored runs are later than now", func(f *Facts) { f.Stored.Health.Reasons = []string{"clock_skew"} }, []int{3}},
+		{database, "minutes are refused", func(f *Facts) { f.Stored.Clocks.Refused = &Refusal{Times: 1} }, []int{5}},
+		{database, "minutes are refused, by health", func(f *Facts) { f.Stored.Health.Reasons = []string{"clock_back"} }, []int{5}},
+		{database, "refusals that cannot be read", func(f *Facts) { f.Database.Unreadable[partClocks] = "permission denied" }, []int{1, 5}},
+		{database, "no collector leads", func(f *Facts) { f.gone(time.Minute) }, []int{6}},
+		{database, "a beat that stands still", func(f *Facts) { *f.Stored.Leader.BeatSeconds = 31 }, []int{6}},
+		{database, "a leader without a minute of its own", func(f *Facts) { f.Stored.Health.Reasons = []string{"no_collector"} }, []int{6}},
+		{database, "nobody ever led", func(f *Facts) { f.Stored.Leader = &lead.Who{} }, []int{6}},
+		{database, "a leader that cannot be read", func(f *Facts) { f.Stored.Leader, f.Database.Unreadable[partLeader] = nil, "permission denied" }, []int{1, 6}},
+		{database, "a standby that is behind", func(f *Facts) {
+			f.Stored.Standby = &Standby{Beat: new(time.Minute)}
+			f.Stored.Health.Reasons = []string{"replica_lag"}
+		}, []int{6}},
 		{halt, "worse at the second look", func(f *Facts) { f.Stored.Again.State = health.Stale }, []int{1}},
 		{halt, "in force", func(f *Facts) { f.Stored.Halt = &health.Halt{} }, []int{0}},
 		{halt, "DEGRADED", func(f *Facts) { f.Stored.Health.State = health.Degraded }, []int{1}},

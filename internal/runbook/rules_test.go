@@ -77,18 +77,18 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.refresh("failed", 0, 0, "U1: the leaderboard gave no wallet")
 			f.Stored.Universe.Wallets = 0
 			for i := range 5 {
-				f.Stored.Runs[i] = Run{Timestamp: minute(i), Status: "failed", Error: "S2: the expected rows cannot be determined: there is no universe yet"}
+				f.Stored.Runs[i] = Run{Timestamp: minute(i), Status: "failed", Check: "S2", Error: "S2: the expected rows cannot be determined: there is no universe yet"}
 			}
 			f.state(health.Stale, "run_failed", "coverage")
 		}, "universe", P1, "signal-lock", 2},
 		{"2: none yet, at the minute of a first start", func(f *Facts) {
 			f.Stored.Universe.Refreshes[0].AsOf = noon
-			f.Stored.Runs = []Run{{Timestamp: minute(0), Status: "failed", Error: "S2: the expected rows cannot be determined: there is no universe yet"}}
+			f.Stored.Runs = []Run{{Timestamp: minute(0), Status: "failed", Check: "S2", Error: "S2: the expected rows cannot be determined: there is no universe yet"}}
 			f.state(health.Stale, "run_failed", "coverage")
 		}, "universe", P1, "signal-lock", 2},
 		{"2: none yet, and no refresh", func(f *Facts) {
 			f.Stored.Universe = Universe{}
-			f.Stored.Runs = []Run{{Timestamp: minute(0), Status: "failed", Error: "S2: the expected rows cannot be determined: there is no universe yet"}}
+			f.Stored.Runs = []Run{{Timestamp: minute(0), Status: "failed", Check: "S2", Error: "S2: the expected rows cannot be determined: there is no universe yet"}}
 			f.state(health.Stale, "run_failed", "coverage")
 		}, "universe", P1, "signal-lock", 2},
 		{"2: overdue", func(f *Facts) { f.Stored.Universe.Refreshes[0].AsOf = noon.Add(-8 * time.Hour) }, "universe", P3, "", 1},
@@ -146,7 +146,7 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.Service.Metrics[`whalegate_runs_unsaved{reason="skipped"}`] = 11
 		}, "ingestion", P1, "signal-lock", 2},
 		{"1: a moment after a pause", func(f *Facts) {
-			f.Stored.Runs[1] = Run{Timestamp: minute(1), Status: "failed", Failures: map[string]int{}, Error: "no cycle in this minute: the one before ran over, or the process was held up"}
+			f.Stored.Runs[1] = Run{Timestamp: minute(1), Status: "failed", Failures: map[string]int{}, Check: "skipped", Error: "no cycle in this minute: the one before ran over, or the process was held up"}
 			f.state(health.Stale, "recovering")
 		}, "ingestion", P1, "signal-lock", 2},
 		{"1: paused a moment ago", func(f *Facts) { f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"} }, "ingestion", P3, "", 1},
@@ -173,7 +173,7 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.died()
 		}, "database", P1, "crash", 2},
 		{"7: restarted", func(f *Facts) {
-			f.Stored.Runs[1] = Run{Timestamp: minute(1), Status: "failed", Expected: 200, Failed: 200, Failures: map[string]int{"database": 200}, Error: "not written: database unreachable"}
+			f.Stored.Runs[1] = Run{Timestamp: minute(1), Status: "failed", Expected: 200, Failed: 200, Failures: map[string]int{"database": 200}, Check: "database", Error: "not written: database unreachable"}
 			f.state(health.Stale, "recovering")
 		}, "database", P1, "signal-lock", 2},
 		{"7: out of disk", func(f *Facts) {
@@ -204,8 +204,64 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		{"7: the disk fills up", func(f *Facts) { *f.Stored.Storage.FreePct = 12 }, "database", P2, "", 1},
 		{"7: a clock an hour off", func(f *Facts) { f.Database.ClockAhead = time.Hour }, "database", P2, "", 1},
 		{"7: a run from the future", func(f *Facts) { f.state(health.Stale, "clock_skew") }, "database", P1, "signal-lock", 2},
+		{"7: the clocks went back twenty minutes", func(f *Facts) { f.back(20 * time.Minute) }, "database", P1, "", 2},
+		{"7: the same, for so long that the alert fired", func(f *Facts) {
+			f.back(20 * time.Minute)
+			f.state(health.Stale, "clock_skew", "clock_back", "system_stale")
+			f.Stored.Health.CleanRuns, f.Stored.Again.CleanRuns = 10, 10
+		}, "database", P1, "", 2},
+		{"7: the database's clock went back", func(f *Facts) {
+			f.back(20 * time.Minute)
+			f.Database.ClockAhead = -20 * time.Minute
+			*f.Service.ClockAhead = 0
+		}, "database", P1, "", 2},
+		{"7: the clocks were ahead for a while", func(f *Facts) {
+			f.back(time.Hour)
+			f.Stored.Clocks.Refused = nil
+			f.state(health.Stale, "clock_skew")
+		}, "database", P1, "signal-lock", 2},
+		{"7: the clock is right again, and the next minute not in yet", func(f *Facts) {
+			f.back(20 * time.Minute)
+			f.Stored.Clocks.Ahead = -10 * time.Second
+			f.state(health.Stale, "clock_back")
+		}, "database", P1, "signal-lock", 2},
+		{"7: the clock is right again, and two clean minutes not in yet", func(f *Facts) {
+			f.settled(20)
+			f.state(health.Stale, "recovering")
+		}, "database", P1, "signal-lock", 2},
+		{"7: the clock is right again, and all is well", func(f *Facts) { f.settled(10) }, "", "", "", 0},
+		{"7: the same, and the newest boundary was superseded with its runs", func(f *Facts) {
+			f.settled(6)
+			f.Stored.Cycles = f.Stored.Cycles[1:]
+		}, "signal-lock", P3, "", 1},
+		{"7: a standby whose replay is paused", func(f *Facts) { f.standby(Standby{Paused: true, Beat: new(10 * time.Minute)}) }, "database", P1, "", 2},
+		{"7: a standby that hears nothing", func(f *Facts) { f.standby(Standby{Beat: new(time.Minute)}) }, "database", P1, "", 2},
+		{"7: a standby whose primary has no collector", func(f *Facts) {
+			f.standby(Standby{Beat: new(time.Minute), Received: new(time.Second)})
+			f.Service = Service{URL: f.Service.URL, Trouble: Refused, Error: "connection refused"}
+		}, "database", P1, "crash", 2},
+		{"7: a standby whose clock is behind", func(f *Facts) { f.standby(Standby{Beat: new(-time.Minute), Received: new(time.Second)}) }, "database", P1, "", 2},
+		{"7: a standby of a primary that has never been led", func(f *Facts) { f.standby(Standby{Received: new(time.Second)}) }, "database", P1, "", 2},
+		{"7: a standby that follows", func(f *Facts) {
+			f.Stored.Standby, f.Database.WriteTried = &Standby{Beat: new(time.Second), Received: new(time.Second)}, false
+			f.Stored.Leader.Present, f.Stored.Leader.Leads = false, false // nobody sees that there
+		}, "", "", "", 0},
+		{"7: it waits, and cannot take the lead", func(f *Facts) { f.waiting(); f.gone(20 * time.Second) }, "database", P2, "", 1},
+		{"7: it cannot keep the lead, and nothing is fresh any more", func(f *Facts) { f.silent(12); f.gone(12 * time.Minute) }, "database", P1, "signal-lock", 2},
+		{"7: it leads, and its beat stands still", func(f *Facts) { f.gone(40 * time.Second); f.Stored.Leader.Present = true }, "database", P2, "", 1},
+		{"7: minutes were lost an hour ago and more", func(f *Facts) {
+			f.Stored.Lost = []Loss{{At: noon.Add(-3 * time.Hour), Minutes: 3, Since: "2026-03-01T08:58:00Z", Until: "2026-03-01T09:00:00Z", WrittenAgain: 2}}
+		}, "database", P3, "", 1},
+		{"7: minutes were lost, and all of them written again, a while ago", func(f *Facts) {
+			f.Stored.Lost = []Loss{{At: noon.Add(-3 * time.Hour), Minutes: 3, WrittenAgain: 3}}
+		}, "", "", "", 0},
+		{"7: minutes were lost just now", func(f *Facts) {
+			f.Stored.Runs[1] = Run{Timestamp: minute(1), Status: "failed", Expected: 200, Failures: map[string]int{"lost": 200}, Check: "lost", Error: "lost: the database came back without this minute"}
+			f.Stored.Lost = []Loss{{At: noon, Minutes: 1, Since: "2026-03-01T12:02:00Z", Until: "2026-03-01T12:02:00Z"}}
+			f.state(health.Stale, "recovering")
+		}, "database", P1, "signal-lock", 2},
 		{"7: S1 refuses the minutes", func(f *Facts) {
-			f.Stored.Runs[0] = Run{Timestamp: minute(0), Status: "failed", Error: "S1: the snapshot's timestamp is 1h0m0s ahead of the database's clock"}
+			f.Stored.Runs[0] = Run{Timestamp: minute(0), Status: "failed", Check: "S1", Error: "S1: the snapshot's timestamp is 1h0m0s ahead of the database's clock"}
 			f.state(health.Stale, "run_failed", "coverage")
 		}, "database", P1, "signal-lock", 2},
 		{"7: an old program, and no room", func(f *Facts) {
@@ -213,7 +269,7 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.Database.Trouble, f.Database.Error = SchemaNewer, "migration 99"
 		}, "database", P1, "signal-lock", 2},
 		{"7: a clock that is right again", func(f *Facts) {
-			f.Stored.Runs[4] = Run{Timestamp: minute(4), Status: "failed", Failures: map[string]int{"S1": 200}, Error: "S1: the snapshot's timestamp is 1h0m0s ahead of the database's clock"}
+			f.Stored.Runs[4] = Run{Timestamp: minute(4), Status: "failed", Failures: map[string]int{"S1": 200}, Check: "S1", Error: "S1: the snapshot's timestamp is 1h0m0s ahead of the database's clock"}
 		}, "", "", "", 0},
 		{"7: wrong password, the service lives", func(f *Facts) { f.unreached(LoginRefused, "password authentication failed") }, "database", P3, "", 3},
 		{"7: nobody is let in, nor is the service", func(f *Facts) {
@@ -244,7 +300,52 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.state(health.Stale, "a_new_reason")
 		}, "halt", P1, "signal-lock", 2},
 
-		{"9: killed a moment ago", func(f *Facts) { f.died() }, "crash", P3, "", 1},
+		{"9: killed a moment ago", func(f *Facts) { f.died() }, "crash", P2, "", 1},
+		{"9: gone, and another one leads", func(f *Facts) { f.died(); f.taken("db2", time.Minute); f.state(health.Healthy) }, "crash", P3, "", 1},
+		{"9: gone, nobody leads, and nobody was asked", func(f *Facts) { f.died(); f.Service = Service{} }, "crash", P2, "", 1},
+		{"9: nobody leads, and something else has its address", func(f *Facts) {
+			f.died()
+			f.Service = Service{URL: f.Service.URL, Trouble: Answered, Error: "/-/healthy answers 404"}
+		}, "crash", P2, "", 3},
+		{"9: frozen, and another one took over", func(f *Facts) {
+			f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"}
+			f.taken("db2", 2*time.Minute)
+			f.Stored.Later++
+		}, "crash", P3, "", 1},
+		{"1: frozen just now, not long after it took the lead", func(f *Facts) {
+			f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"}
+			f.taken("db1", 2*time.Minute)
+		}, "ingestion", P3, "", 1},
+		{"1: its port hangs, long after it took the lead", func(f *Facts) {
+			f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"}
+			f.Stored.Later++
+		}, "ingestion", P3, "", 1},
+		{"1: frozen, and none has taken over yet", func(f *Facts) {
+			f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"}
+			f.gone(40 * time.Second)
+		}, "ingestion", P2, "", 1},
+		{"9: one waits, and another one leads", func(f *Facts) { f.waiting() }, "", "", "", 0},
+		{"9: one waits that was started just now", func(f *Facts) { f.waiting(); f.Service.Up = time.Minute }, "", "", "", 0},
+		{"9: one waits that had minutes to write when it lost the lead", func(f *Facts) {
+			f.waiting()
+			f.Service.Metrics[`whalegate_runs_unsaved{reason="database"}`] = 3
+		}, "", "", "", 0},
+		{"9: the one that waited leads since a minute", func(f *Facts) { f.taken("db2", time.Minute) }, "crash", P3, "", 1},
+		{"9: the same after ten minutes", func(f *Facts) { f.taken("db2", 10*time.Minute) }, "", "", "", 0},
+		{"9: it leads since a minute, and the minutes before it are missing", func(f *Facts) {
+			f.Stored.Runs = slices.Delete(f.Stored.Runs, 2, 4)
+			f.taken("db2", time.Minute)
+		}, "crash", P3, "", 1},
+		{"9: it took over too late for a minute", func(f *Facts) {
+			f.Stored.Runs[1] = Run{Timestamp: minute(1), Status: "failed", Failures: map[string]int{}, Check: "skipped", Error: "no cycle in this minute: the collector that led was gone"}
+			f.taken("db2", time.Minute)
+			f.state(health.Stale, "recovering")
+		}, "crash", P1, "signal-lock", 2},
+		{"9: it took over, and has no minute of its own yet", func(f *Facts) {
+			f.taken("db2", 20*time.Second)
+			f.Stored.Leader.Leads, f.Stored.Leader.RunAgeSeconds = false, nil
+			f.state(health.Degraded, "no_collector")
+		}, "crash", P2, "", 1},
 		{"9: killed five minutes ago", func(f *Facts) { f.silent(5); f.died() }, "crash", P2, "", 1},
 		{"9: killed before ten minutes", func(f *Facts) { f.silent(12); f.died() }, "crash", P1, "signal-lock", 2},
 		{"9: gone, and nobody asked", func(f *Facts) { f.silent(12); f.Service = Service{} }, "crash", P1, "signal-lock", 2},
@@ -389,7 +490,8 @@ func TestAFullDiskIsNamed(t *testing.T) {
 		},
 		"refused at a time when no wallet was known yet": func(f *Facts) {
 			f.storm(1, 0, "disk_full")
-			f.Stored.Runs[0].Failures, f.Stored.Runs[0].Error = map[string]int{}, "S8: not written: disk_full: could not extend file"
+			r := &f.Stored.Runs[0]
+			r.Status, r.Check, r.Failures, r.Error = "failed", "S8", map[string]int{}, "S8: not written: disk_full: could not extend file"
 		},
 		"both, late": func(f *Facts) {
 			f.storm(3, 200, "disk_full")

@@ -2,9 +2,12 @@ package runbook
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/lead"
+	"github.com/whalegate/whalegate/internal/status"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 3, 10, 0, time.UTC)
@@ -24,6 +27,7 @@ func calm() Facts {
 		Storage:  Storage{Database: 1 << 30, FreePct: &free, Connections: 5, Most: 100},
 		Board:    Board{HeaderState: "HEALTHY", Rows: map[string]int{"board.gate": 3, "board.signals": 6}, AsRole: true},
 		Alerts:   Alerts{Assets: []AlertCount{{Asset: "BTC", Sent: 1}}},
+		Leader:   leading("db1", 4711), Led: 48 * time.Hour,
 	}
 	for n := range 60 {
 		s.Runs = append(s.Runs, good(n))
@@ -40,7 +44,8 @@ func calm() Facts {
 		Database: Database{Address: "postgres://db/hyperliquid", Unreadable: map[string]string{}, RoundTrip: 5 * time.Millisecond, WriteTried: true},
 		Service: Service{
 			URL: "http://127.0.0.1:9464", Ready: true, Up: 48 * time.Hour,
-			Metrics: map[string]float64{`whalegate_health_state{state="HEALTHY"}`: 1, `whalegate_runs_unsaved{reason="database"}`: 0}, Named: []string{"whalegate_health_state", "state"},
+			Metrics: map[string]float64{`whalegate_health_state{state="HEALTHY"}`: 1, `whalegate_runs_unsaved{reason="database"}`: 0, "whalegate_leader": 1}, Named: []string{"whalegate_health_state", "state"},
+			Status: &status.Report{Health: h}, ClockAhead: new(time.Duration(0)),
 		},
 	}
 }
@@ -49,13 +54,85 @@ func good(n int) Run {
 	return Run{Timestamp: minute(n), Status: "success", Expected: 200, CoveragePct: 100, Failures: map[string]int{}, Clean: true, Finished: minute(n).Add(5 * time.Second)}
 }
 
+// leading is a collector that leads as it should.
+func leading(host string, process int) *lead.Who {
+	epoch, session, taken, beat, own := int64(7), 99, noon.Add(-48*time.Hour), 1.0, 10.0
+	return &lead.Who{Leads: true, Epoch: &epoch, Host: &host, Process: &process, Session: &session, Present: true, TakenAt: &taken, BeatSeconds: &beat, RunAgeSeconds: &own, Waiting: []string{}}
+}
+
+// gone leaves nobody in the lead, as the server knows it at once.
+func (f *Facts) gone(silent time.Duration) {
+	w := f.Stored.Leader
+	*w.BeatSeconds = silent.Seconds()
+	w.Leads, w.Present = false, false
+	if h := f.Stored.Health; h.State != health.Stale {
+		f.state(health.Degraded, append(slices.Clone(h.Reasons), health.ReasonNoCollector)...)
+	}
+}
+
+// taken makes another collector lead for a while.
+func (f *Facts) taken(host string, led time.Duration) {
+	f.Stored.Leader, f.Stored.Led = leading(host, 12), led
+}
+
+// waiting makes the service one that waits while another one leads.
+func (f *Facts) waiting() {
+	f.Service.Metrics["whalegate_leader"] = 0
+	f.Stored.Leader.Waiting = []string{"db2/12"}
+}
+
+// back sets the clocks of the database and of the service back from a time at which
+// all was well. Minutes are refused since five minutes ago.
+func (f *Facts) back(by time.Duration) {
+	newest := minute(0).Add(by - 5*time.Minute)
+	f.Stored.Runs = nil
+	for n := range 60 {
+		r := good(n)
+		r.Timestamp = newest.Add(-time.Duration(n) * time.Minute)
+		f.Stored.Runs = append(f.Stored.Runs, r)
+	}
+	f.Stored.Clocks = Clocks{
+		Refused: &Refusal{First: minute(5), Last: minute(1), Newest: newest, At: minute(5).Add(5 * time.Second), Times: 5},
+		Newest:  &newest, Ahead: newest.Add(5 * time.Second).Sub(noon),
+	}
+	for i := range f.Stored.Cycles {
+		f.Stored.Cycles[i].Timestamp = newest.Truncate(period).Add(-time.Duration(i) * period)
+	}
+	f.state(health.Stale, "clock_skew", "clock_back")
+	f.Stored.Cycles[0].Outcome, f.Stored.Cycles[0].Reasons = "computed", nil
+}
+
+// settled leaves n minutes, up to the last but one, whose runs were superseded.
+func (f *Facts) settled(n int) {
+	first, last := minute(n+1), minute(2)
+	for i := 2; i <= n+1; i++ {
+		f.Stored.Clocks.Superseded = append(f.Stored.Clocks.Superseded, minute(i))
+	}
+	f.Stored.Runs = slices.Delete(f.Stored.Runs, 2, n+2)
+	f.Stored.Clocks.Settled = &Refusal{First: first, Last: last, Newest: last, At: first, Times: 3, SettledAt: new(minute(1)), SettledBy: "a later minute", Runs: n}
+}
+
+// standby is a server that follows another one, too far behind.
+func (f *Facts) standby(s Standby) {
+	f.Stored.Standby, f.Stored.Leader.Present, f.Stored.Leader.Leads = &s, false, false
+	f.Stored.Runs = f.Stored.Runs[12:]
+	f.Database.WriteTried = false
+	f.state(health.Stale, "snapshot_age", "replica_lag")
+}
+
 // bad is a run in which so many wallets failed for a reason.
 func bad(n, failed int, reason string) Run {
 	r := Run{Timestamp: minute(n), Status: "failed", Expected: 200, Failed: failed, CoveragePct: percent(200-failed, 200), Failures: map[string]int{reason: failed}}
 	if r.CoveragePct >= 80 {
 		r.Status = "partial"
 	} else {
-		r.Error = fmt.Sprintf("S3: coverage %.1f %% is below 80 %%", r.CoveragePct)
+		r.Error, r.Check = fmt.Sprintf("S3: coverage %.1f %% is below 80 %%", r.CoveragePct), "S3"
+		switch reason {
+		case "database":
+			r.Check = reason
+		case "disk_full":
+			r.Check = "S8"
+		}
 	}
 	return r
 }
@@ -66,7 +143,12 @@ func (f *Facts) state(to health.State, reasons ...string) {
 		h.State, h.Reasons, h.CleanRuns = to, reasons, 0
 	}
 	f.Stored.Board.HeaderState = string(to)
-	f.Service.Metrics = map[string]float64{fmt.Sprintf(`whalegate_health_state{state=%q}`, to): 1}
+	for _, s := range health.States {
+		delete(f.Service.Metrics, fmt.Sprintf(`whalegate_health_state{state=%q}`, s))
+	}
+	if f.Service.Metrics != nil {
+		f.Service.Metrics[fmt.Sprintf(`whalegate_health_state{state=%q}`, to)] = 1
+	}
 	if to == health.Stale {
 		f.Stored.Board.Rows = map[string]int{"board.gate": 0, "board.signals": 0}
 		f.Stored.Cycles[0].Outcome, f.Stored.Cycles[0].Reasons = "blocked", reasons
@@ -104,7 +186,10 @@ func (f *Facts) unreached(t Trouble, said string) {
 	f.Stored, f.Database.Trouble, f.Database.Error = nil, t, said
 }
 
-// died is a process that is gone.
+// died is a process that is gone, the only one.
 func (f *Facts) died() {
+	if f.Stored != nil {
+		f.gone(time.Minute)
+	}
 	f.Service = Service{URL: f.Service.URL, Trouble: Refused, Error: "connection refused"}
 }

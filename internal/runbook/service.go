@@ -63,10 +63,14 @@ func askService(ctx context.Context, from Source) Service {
 			s.NotReady = said(err)
 		}
 	}
+	before := from.Clock.Now()
 	if _, body, err = get(ctx, base+"/api/v1/status", toldWithin); err == nil {
 		var report status.Report
 		if err = json.Unmarshal(body, &report); err == nil {
 			s.Status = &report
+			if !report.At.IsZero() {
+				s.ClockAhead = new(outside(report.At, before, from.Clock.Now()))
+			}
 		}
 	}
 	if err != nil {

@@ -33,7 +33,9 @@ func judgeSignalLock(f *Facts) *Finding {
 	switch c := f.Stored.Cycles[0]; {
 	case c.Timestamp.Before(due) && f.stale():
 		return f.heldBack(due, "the newest boundary was never computed, and the state is STALE")
-	case c.Timestamp.Before(due) && f.Service.answers() && f.Service.Up > 0 && f.Service.Up < f.at().Sub(due):
+	case c.Timestamp.Before(due) && f.refusedIn(due.Add(-period), due):
+		return f.heldBack(due, "the newest boundary fell into the time of a wrong clock")
+	case c.Timestamp.Before(due) && f.working() > 0 && f.working() < f.at().Sub(due):
 		return f.heldBack(due, "the newest boundary fell into the time without a process")
 	case c.Timestamp.Before(due):
 		return f.dead(due, "the newest boundary was not computed, and the state allows it")

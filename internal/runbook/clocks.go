@@ -1,0 +1,247 @@
+package runbook
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/whalegate/whalegate/internal/health"
+)
+
+// agreeWithin is how far two clocks may be apart and still agree, and how late a run
+// may have been stored by the clock that judges.
+const agreeWithin = 5 * time.Second
+
+// Clocks is what is stored of clocks that were wrong.
+type Clocks struct {
+	Refused    *Refusal      // minutes are refused; nil: none is
+	Settled    *Refusal      // the last stretch that is over; nil: there was none
+	Newest     *time.Time    // minute of the newest run that counts
+	Ahead      time.Duration // by how much the last of them, or its end, is later than the database's present; negative: earlier
+	Superseded []time.Time   // minutes of the last hour whose run does not count
+}
+
+// Refusal is a row of clock_refusals: minutes that the clock had shown before.
+type Refusal struct {
+	First, Last time.Time // minutes
+	Newest      time.Time // the newest run when the first was refused
+	At          time.Time // when that was
+	Times       int
+	SettledAt   *time.Time
+	SettledBy   string
+	Reason      string
+	Runs        int // that were superseded
+}
+
+func readClocks(ctx context.Context, conn *pgx.Conn, s *Stored) error {
+	const columns = "SELECT first_minute, last_minute, newest, refused_at, times, settled_at, coalesce(settled_by, ''), coalesce(reason, ''), coalesce(runs, 0) FROM clock_refusals"
+	for _, q := range []struct {
+		sql  string
+		into **Refusal
+	}{
+		{columns + " WHERE settled_at IS NULL", &s.Clocks.Refused},
+		{columns + " WHERE settled_at IS NOT NULL ORDER BY id DESC LIMIT 1", &s.Clocks.Settled},
+	} {
+		found, err := list[Refusal](ctx, conn, q.sql)
+		if err != nil {
+			return err
+		}
+		if len(found) > 0 {
+			*q.into = &found[0]
+		}
+	}
+	var ahead *float64
+	err := conn.QueryRow(ctx, `
+		SELECT newest, extract(epoch FROM greatest(newest, ended) - whalegate_now())::double precision,
+			coalesce((SELECT array_agg(timestamp ORDER BY timestamp) FROM ingest_runs WHERE superseded AND timestamp > whalegate_now() - interval '70 minutes' AND timestamp <= whalegate_now()), '{}')
+		FROM (SELECT max(timestamp) AS newest, max(finished_at) AS ended FROM ingest_runs WHERE NOT superseded) r`).
+		Scan(&s.Clocks.Newest, &ahead, &s.Clocks.Superseded)
+	if ahead != nil {
+		s.Clocks.Ahead = *seconds(ahead)
+	}
+	return err
+}
+
+// ahead is by how much stored runs are later than the database's present; 0 when
+// none is.
+func (f *Facts) ahead() time.Duration {
+	if f.Stored.Clocks.Ahead <= agreeWithin {
+		return 0
+	}
+	return f.Stored.Clocks.Ahead
+}
+
+// refusedIn tells that a clock was wrong about the minutes from one time to another:
+// their runs do not count, or were refused.
+func (f *Facts) refusedIn(from, to time.Time) bool {
+	c := f.Stored.Clocks
+	for _, m := range c.Superseded {
+		if !m.Before(from) && !m.After(to) {
+			return true
+		}
+	}
+	for _, r := range []*Refusal{c.Refused, c.Settled} {
+		if r != nil && r.Times > 0 && !r.First.After(to) && !r.Last.Before(from) {
+			return true
+		}
+	}
+	return false
+}
+
+// wrongClock is the finding for a clock that is wrong, or was until just now.
+func (f *Facts) wrongClock() *Finding {
+	c, at := f.broke()
+	dark := f.because(health.ReasonClockSkew, health.ReasonClockBack)
+	apart := f.Database.ClockAhead.Abs() > maxSkew
+	if !dark && !apart && (c != ofClock || f.over()) {
+		return nil
+	}
+	which, ahead := f.apart(), f.ahead()
+	var found *Finding
+	switch {
+	case which != "":
+		found = database.found(f.worst(P2), "a clock is wrong: %s", which)
+		found.do(which+": put the wrong one right", showClocks)
+		found.do("to see which that is, compare them with one that is surely right", rightTime)
+		if ahead > 0 {
+			found.do("if the database's present clock is right: say so; the later runs are superseded", acceptClock)
+		}
+	case ahead > 0:
+		by := f.setBack(ahead)
+		found = database.found(f.worst(P2), "every clock that could be asked agrees, and stored runs are up to %s later than now: either the clock was ahead when they were stored, or it was set back since, by about %s", ago(ahead), ago(by))
+		found.do("compare the present clock with one that is surely right", rightTime)
+		found.do(fmt.Sprintf("if the present clock (%s) is wrong: put it right, %s forward; nothing else has to be done", stamp(f.at()), ago(by)), showClocks)
+		found.do("if the present clock is right: say so; the later runs are superseded, and its minutes are taken again", acceptClock)
+	case dark:
+		found = database.found(f.worst(P2), "a clock was wrong; it is right again, and the next minute that is taken ends it")
+	case at.Check == "S1" && !f.Stored.Runs[0].Clean:
+		found = database.found(f.worst(P2), "a clock is wrong: the collector's is not the database's, and minutes are refused for it; which one it is cannot be told from here")
+		found.do("compare the clocks of every machine, and put the wrong one right", showClocks)
+		found.do("a clock that is surely right, to compare with", rightTime)
+	default:
+		found = database.found(f.worst(P2), "a clock was wrong; that is over, and two clean minutes are not in yet")
+	}
+	if c == ofClock && at.Check != "" {
+		found.rows("run", []string{at.text()})
+	}
+	found.clocks(f)
+	if ahead > 0 {
+		found.do("or wait: minutes are taken again once the database's clock shows "+stamp(f.at().Add(ahead)), "whalegate runbook verify database --watch && "+twoCleanMinutes)
+	} else {
+		found.do("wait for two clean minutes", twoCleanMinutes)
+	}
+	return found
+}
+
+const (
+	showClocks  = `timedatectl; psql "$DATABASE_URL" -c "SELECT now(), (SELECT max(timestamp) FROM ingest_runs WHERE NOT superseded) AS newest_run"`
+	rightTime   = `date -u; psql "$DATABASE_URL" -c "SELECT now()"; curl -sSI "${WHALEGATE_API_URL:-https://api.hyperliquid.xyz}" | grep -i '^date:'`
+	acceptClock = `whalegate clock accept --reason "…"`
+)
+
+// setBack is how far the clock went back if it did: as when the first minute was
+// refused, or at least as far as stored runs are ahead.
+func (f *Facts) setBack(ahead time.Duration) time.Duration {
+	if r := f.Stored.Clocks.Refused; r != nil {
+		return max(ahead, r.Newest.Sub(r.First))
+	}
+	return ahead
+}
+
+// apart says which clocks differ, and by how much; "" when none does. All are held
+// against this machine's.
+func (f *Facts) apart() string {
+	db, service := f.Database.ClockAhead, f.Service.ClockAhead
+	differ := func(a, b time.Duration) bool { return (a - b).Abs() > agreeWithin }
+	switch {
+	case service == nil || f.Service.Status == nil:
+		if differ(db, 0) {
+			return "the database's is " + beside(db) + " this machine's"
+		}
+	case differ(*service, db) && !differ(db, 0):
+		return "the service's is " + beside(*service-db) + " the database's and this machine's"
+	case differ(*service, db) && !differ(*service, 0):
+		return "the database's is " + beside(db) + " the service's and this machine's"
+	case differ(*service, db):
+		return "the database's is " + beside(db) + " this machine's, and the service's is " + beside(*service) + " it"
+	case differ(db, 0):
+		return "the database's and the service's agree, and are " + beside(db) + " this machine's"
+	}
+	return ""
+}
+
+// beside says how a clock stands beside another one.
+func beside(d time.Duration) string {
+	if d < 0 {
+		return ago(-d) + " behind"
+	}
+	return ago(d) + " ahead of"
+}
+
+// clocks adds what is known of each clock, and what came of it.
+func (f *Finding) clocks(facts *Facts) {
+	stored := facts.Stored.Clocks
+	f.figure("the database's clock", "%s", stamp(facts.at()))
+	f.figure("beside this machine's", "%s", agrees(facts.Database.ClockAhead))
+	if ahead := facts.Service.ClockAhead; ahead != nil {
+		f.figure("the service's, beside this machine's", "%s", agrees(*ahead))
+	}
+	if stored.Newest != nil {
+		f.figure("newest run", "of %s; stored runs are up to %s", stamp(*stored.Newest), laterOrEarlier(stored.Ahead))
+	}
+	if r := stored.Refused; r != nil {
+		f.figure("minutes refused", "%d, from %s to %s, since the database's clock showed %s; the newest run was of %s then", r.Times, stamp(r.First), stamp(r.Last), stamp(r.At), stamp(r.Newest))
+	}
+	if r := stored.Settled; r != nil {
+		f.figure("settled last", "%s", r.settled())
+	}
+}
+
+func (r Refusal) settled() string {
+	text := fmt.Sprintf("%s by %s, %d runs superseded", stamp(*r.SettledAt), oneLine(r.SettledBy), r.Runs)
+	if r.Reason != "" {
+		text += ": " + oneLine(r.Reason)
+	}
+	return text
+}
+
+func agrees(d time.Duration) string {
+	if d.Abs() <= agreeWithin {
+		return "it agrees"
+	}
+	if d < 0 {
+		return ago(-d) + " behind"
+	}
+	return ago(d) + " ahead"
+}
+
+func laterOrEarlier(d time.Duration) string {
+	if d > 0 {
+		return ago(d) + " later than now"
+	}
+	return ago(-d) + " ago"
+}
+
+// clocksAgree is the criterion that the database's clock is right, as far as this
+// machine's and the stored runs tell.
+func (f *Facts) clocksAgree(name string) Criterion {
+	c := holds(name, f.Database.ClockAhead.Abs() <= maxSkew, "%s", agrees(f.Database.ClockAhead))
+	if f.because(health.ReasonClockSkew) {
+		c.Holds = false
+		c.Figure += ", and stored runs are up to " + laterOrEarlier(f.Stored.Clocks.Ahead)
+	}
+	return c
+}
+
+// refusals is the criterion that no minute is refused for a clock.
+func (f *Facts) refusals(name string) Criterion {
+	if why := f.dark(partClocks); why != "" {
+		return unsure(name, why)
+	}
+	if r := f.Stored.Clocks.Refused; r != nil {
+		return holds(name, false, "%d minutes, from %s to %s", r.Times, stamp(r.First), stamp(r.Last))
+	}
+	return holds(name, !f.because(health.ReasonClockBack), "none is")
+}

@@ -1,0 +1,223 @@
+package runbook
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/lead"
+)
+
+// What health asks of the leader's beat and of its newest good run (docs/health.md).
+const (
+	oldestBeat   = 30 * time.Second
+	earliestBeat = -5 * time.Second // ahead of the clock of beats
+	oldestOwnRun = 3 * time.Minute
+)
+
+// Standby is how a server that only follows another one stands.
+type Standby struct {
+	Paused   bool           // its replay is paused
+	Beat     *time.Duration // age of the replicated beat, in real time; nil: none was ever replicated
+	Received *time.Duration // since the primary last sent anything; nil: nothing is received, or this role may not know
+}
+
+// readLeader reads who leads, or how the standby that was asked follows.
+func readLeader(ctx context.Context, conn *pgx.Conn, s *Stored) error {
+	who, err := lead.Read(ctx, conn)
+	if err != nil {
+		return err
+	}
+	s.Leader = &who
+	var standby bool
+	var found Standby
+	var beat, received, led *float64
+	var beats *int64
+	err = conn.QueryRow(ctx, `
+		SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END,
+			(SELECT extract(epoch FROM beat_now() - beat_at) FROM collector_beat)::double precision,
+			(SELECT extract(epoch FROM clock_timestamp() - last_msg_receipt_time) FROM pg_stat_wal_receiver)::double precision,
+			(SELECT extract(epoch FROM beat_now() - taken_at) FROM collector_leader)::double precision, (SELECT beats FROM collector_beat)`).
+		Scan(&standby, &found.Paused, &beat, &received, &led, &beats)
+	if led != nil {
+		s.Led = *seconds(led)
+	}
+	if beats != nil {
+		s.Beats = *beats
+	}
+	if err == nil && standby {
+		found.Beat, found.Received = seconds(beat), seconds(received)
+		s.Standby = &found
+	}
+	return err
+}
+
+// readBeats reads the beats again: whether they moved tells a leader that lives from
+// one that froze a moment ago.
+func readBeats(ctx context.Context, conn *pgx.Conn, s *Stored) error {
+	return conn.QueryRow(ctx, "SELECT coalesce((SELECT beats FROM collector_beat), 0)").Scan(&s.Later)
+}
+
+func seconds(s *float64) *time.Duration {
+	if s == nil {
+		return nil
+	}
+	return new(time.Duration(*s * float64(time.Second)))
+}
+
+// leader is who leads, as the database or else the service knows it; nil when
+// nobody could tell, as on a standby.
+func (f *Facts) leader() *lead.Who {
+	switch {
+	case f.Stored != nil && f.Stored.Standby != nil:
+		return nil
+	case f.Stored != nil:
+		return f.Stored.Leader
+	case f.Service.Status != nil && f.Service.Status.Error == "":
+		return f.Service.Status.Leader
+	default:
+		return nil
+	}
+}
+
+// held tells that a collector holds the lead, and is alive.
+func held(w lead.Who) bool {
+	beat := seconds(w.BeatSeconds)
+	return w.Present && beat != nil && *beat <= oldestBeat && *beat >= earliestBeat
+}
+
+// led tells that a collector holds the lead, vacant that none does. Neither holds
+// when nobody could tell.
+func (f *Facts) led() bool    { w := f.leader(); return w != nil && held(*w) }
+func (f *Facts) vacant() bool { w := f.leader(); return w != nil && !held(*w) }
+
+// waits tells that the service is a collector that does not lead.
+func (s Service) waits() bool {
+	leads, ok := s.Metrics["whalegate_leader"]
+	return ok && leads == 0
+}
+
+// working is for how long the collector that leads has been at work: since the
+// service started, or since the lead was taken if that was later; 0 when nobody
+// knows.
+func (f *Facts) working() time.Duration {
+	var led time.Duration
+	if f.led() && f.Stored != nil {
+		led = f.Stored.Led
+	}
+	switch {
+	case !f.Service.answers():
+		return 0
+	case f.Service.waits() || f.Service.Up <= 0:
+		return led
+	case led > 0:
+		return min(f.Service.Up, led)
+	default:
+		return f.Service.Up
+	}
+}
+
+// whoLeads adds who leads, or led last, since when nothing is heard of it, and who
+// waits.
+func (f *Finding) whoLeads(facts *Facts) {
+	w := facts.leader()
+	if w == nil {
+		return
+	}
+	f.figure("who leads", "%s", w.Text())
+	if beat := seconds(w.BeatSeconds); beat != nil && w.Epoch != nil {
+		f.figure("its last beat", "%s ago", ago(*beat))
+	}
+}
+
+// leaderless is the finding for a collector that runs while none leads.
+func (f *Facts) leaderless() *Finding {
+	if !f.vacant() || !f.Service.answers() {
+		return nil
+	}
+	summary := "a collector runs, and cannot keep the lead: what the lead needs of the database is taken from it"
+	if f.Service.waits() {
+		summary = "a collector runs and waits, and cannot take the lead, though nobody holds it"
+	}
+	found := database.found(f.worst(P2), "%s", summary)
+	found.whoLeads(f)
+	found.do("see who holds what the lead needs; end a session in the way that is not the collector's, by its pid", showLead)
+	found.do("see whether a role's limit leaves it no connection: it needs three beside its pool", connectionLimits)
+	found.do("read what it is told", "journalctl -u whalegate -n 50")
+	found.do("nothing is in the way: start it again", "sudo systemctl restart whalegate")
+	return found
+}
+
+const showLead = `psql "$DATABASE_URL" -c "SELECT a.pid, a.usename, a.application_name, a.state, l.relation::regclass, l.mode, l.granted, pg_blocking_pids(a.pid) AS blocked_by FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.relation IN ('leader_lock'::regclass, 'collector_leader'::regclass)"`
+
+// lagging is the finding for a standby that cannot show what the primary would.
+func (f *Facts) lagging() *Finding {
+	s := f.Stored.Standby
+	if s == nil || !f.because(health.ReasonReplicaLag) {
+		return nil
+	}
+	var found *Finding
+	switch {
+	case s.Paused:
+		found = database.found(f.worst(P2), "this server is a standby, and its replay is paused")
+		found.do("let it go on, as an administrator of the standby", resumeReplay)
+	case s.Beat == nil:
+		found = database.found(f.worst(P2), "this server is a standby, and no collector ever led on its primary")
+		found.do("ask the primary", "whalegate runbook diagnose")
+	case *s.Beat < earliestBeat:
+		found = database.found(f.worst(P2), "this server is a standby, and its clock is %s behind the primary's", ago(-*s.Beat))
+		found.do("put the wrong one right: compare both with one that is surely right", rightTime)
+	case s.Received != nil && *s.Received <= oldestBeat:
+		found = database.found(f.worst(P2), "this server is a standby, and the last beat of a collector that it knows is %s old, though its primary sends: no collector leads there, what is sent is not replayed, or this clock is ahead", ago(*s.Beat))
+		found.do("ask the primary who leads", "whalegate runbook diagnose")
+		found.do("see how far behind the replay is, and what it waits for: a long statement on the standby, perhaps", showReplay)
+	default:
+		found = database.found(f.worst(P2), "this server is a standby, and hears nothing of its primary: the last beat of a collector that it knows is %s old", ago(*s.Beat))
+		found.do("see whether it receives, and from where", showReplay)
+		found.do("ask the primary", "whalegate runbook diagnose")
+	}
+	if s.Beat != nil {
+		found.figure("age of the replicated beat", "%s", ago(*s.Beat))
+	}
+	if s.Received != nil {
+		found.figure("the primary last sent", "%s ago", ago(*s.Received))
+	}
+	found.do("until then point the boards at the primary, or leave them dark: they open by themselves", "whalegate runbook verify database --watch")
+	return found
+}
+
+const (
+	resumeReplay = `psql "$DATABASE_URL" -c "SELECT CASE WHEN pg_is_in_recovery() THEN pg_wal_replay_resume()::text END"`
+	showReplay   = `psql "$DATABASE_URL" -c "SELECT status, sender_host, last_msg_receipt_time, pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn(), pg_last_xact_replay_timestamp() FROM pg_stat_wal_receiver RIGHT JOIN (VALUES (1)) one ON true"`
+)
+
+// leads is the criterion that a collector leads. A standby knows it by the
+// replicated beat.
+func (f *Facts) leads(name string) Criterion {
+	if why := f.dark(partLeader); why != "" {
+		return unsure(name, why)
+	}
+	if s := f.Stored.Standby; s != nil {
+		figure := "no beat was ever replicated"
+		if s.Beat != nil {
+			figure = fmt.Sprintf("this is a standby; the replicated beat is %s old", ago(*s.Beat))
+		}
+		return holds(name, s.Beat != nil && !f.because(health.ReasonReplicaLag), "%s", figure)
+	}
+	w := f.leader()
+	if w == nil {
+		return unsure(name, "it was not read")
+	}
+	return holds(name, held(*w) && !f.because(health.ReasonNoCollector), "%s", w.Text())
+}
+
+// begun tells that there are runs from before the collector at work began, so that
+// it took over from another one.
+func (f *Facts) begun(working time.Duration) bool {
+	began := f.at().Add(-working)
+	return slices.ContainsFunc(f.Stored.Runs, func(r Run) bool { return began.Sub(r.Timestamp) > stoppedFrom/2 })
+}

@@ -1,0 +1,137 @@
+package runbook
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/postgres/pgtest"
+	"github.com/whalegate/whalegate/internal/postgres/server"
+)
+
+const followed = "hyperliquid"
+
+// A standby is known as one, is not asked to take a write, and does not have its
+// primary's collector looked for in its own sessions; when its replay is paused, what
+// the finding says lets it go on.
+func TestAStandbyIsKnownAsOne(t *testing.T) {
+	dir, err := os.MkdirTemp("", "whalegate-runbook-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o711); err != nil { // the server's user has to pass through
+		t.Fatal(err)
+	}
+	primary := startServer(t, filepath.Join(dir, "primary"))
+	if err := pgtest.Prepare(t.Context(), primary, followed); err != nil {
+		t.Fatal(err)
+	}
+	db := pool(t, primary)
+	must(t, db, wholeHour)
+	must(t, db, "INSERT INTO collector_leader (epoch, holder, host) VALUES (1, gen_random_uuid(), 'db1'); INSERT INTO collector_beat (epoch, beats, beat_at, run_age_seconds) VALUES (1, 1, beat_now(), 0)")
+	standby := follow(t, primary, filepath.Join(dir, "standby"))
+
+	ask := func() Facts {
+		must(t, db, "UPDATE collector_beat SET beats = beats + 1, beat_at = beat_now()")
+		f := Gather(t.Context(), Source{DatabaseURL: standby.URL(server.Superuser, followed)})
+		if f.Stored == nil {
+			t.Fatalf("%s: %s", f.Database.Trouble, f.Database.Error)
+		}
+		f.Stored.Storage.FreePct = nil // of whatever machine the test runs on
+		return f
+	}
+	await(t, func() bool {
+		h := ask().Stored.Health
+		return h != nil && h.State == health.Healthy
+	})
+	f := ask()
+	if s := f.Stored.Standby; s == nil || s.Paused || s.Beat == nil || *s.Beat > oldestBeat || s.Received == nil {
+		t.Errorf("%+v, %q", s, f.Database.Unreadable)
+	}
+	if f.Database.WriteTried || f.leader() != nil || f.vacant() {
+		t.Errorf("a write is tried: %v; a leader is looked for: %+v", f.Database.WriteTried, f.leader())
+	}
+	if r := Diagnose(f); r.Exit != 0 {
+		t.Errorf("it follows: exit %d, %v, %q", r.Exit, r.Matching, r.Unknown)
+	}
+	if c := database.Verify(f); ExitCode(f, c) != 0 {
+		t.Errorf("it follows: %+v", c)
+	}
+
+	replica := pool(t, standby)
+	must(t, replica, "SELECT pg_wal_replay_pause()")
+	await(t, func() bool { f = ask(); return f.because(health.ReasonReplicaLag) })
+	r := Diagnose(f)
+	found := r.Findings[0]
+	if r.Exit != 2 || found.Slug != "database" || !strings.Contains(found.Summary, "its replay is paused") || found.Actions[0].Command != resumeReplay || slices.Contains(r.Matching, "ingestion") {
+		t.Errorf("paused: exit %d, %v, %s", r.Exit, r.Matching, found.Summary)
+	}
+	if ExitCode(f, database.Verify(f)) == 0 {
+		t.Error("paused: verify holds")
+	}
+	_, sql, _ := strings.Cut(resumeReplay, ` -c "`)
+	must(t, replica, strings.TrimSuffix(sql, `"`))
+	await(t, func() bool { f = ask(); return f.health().State == health.Healthy && Diagnose(f).Exit == 0 })
+}
+
+func startServer(t *testing.T, dir string) *server.Server {
+	t.Helper()
+	s, err := server.Start(t.Context(), server.Config{Dir: dir, Settings: pgtest.Settings()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Kill() }) // its data is thrown away
+	return s
+}
+
+func pool(t *testing.T, s *server.Server) *pgxpool.Pool {
+	t.Helper()
+	p, err := pgxpool.New(t.Context(), s.URL(server.Superuser, followed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// follow makes a hot standby of a server.
+func follow(t *testing.T, of *server.Server, dir string) *server.Server {
+	t.Helper()
+	bin, err := server.Find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner, err := os.Stat(filepath.Dir(of.LogFile()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hand := func(root string) { // to the user that the servers run as
+		stat := owner.Sys().(*syscall.Stat_t)
+		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			return os.Lchown(path, int(stat.Uid), int(stat.Gid))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	hand(of.LogFile()) // it lies among the data, and is ours
+	out, err := exec.Command(filepath.Join(bin, "pg_basebackup"), "-D", dir, "-R", "-h", "127.0.0.1", "-p", strconv.Itoa(of.Port()), "-U", server.Superuser, "--no-sync", "-c", "fast").CombinedOutput()
+	if err != nil {
+		t.Fatalf("pg_basebackup: %v %s", err, out)
+	}
+	hand(dir)
+	return startServer(t, dir)
+}
