@@ -128,6 +128,7 @@ func TestKilledBetweenSignalAndDelivery(t *testing.T) {
 	w := &world{TB: t, pg: startPostgres(t)}
 	must(t, pgtest.Prepare(t.Context(), w.pg, dbName))
 	w.connect()
+	w.storesRuns()
 	// What is committed is there after a kill; how long a delivery is tried is not the
 	// matter here, and the hours between two beats are no time to a receiver.
 	_, err := w.db.Exec(t.Context(), "ALTER TABLE alert_deliveries ALTER expires_at SET DEFAULT 'infinity'")
@@ -145,6 +146,7 @@ func TestKilledBetweenSignalAndDelivery(t *testing.T) {
 	w.env = []string{
 		"DATABASE_URL=" + w.pg.URL(writer, dbName), "WHALEGATE_TEST_CLOCK=" + standingClock(), "WHALEGATE_API_URL=http://127.0.0.1:1", "WHALEGATE_STATS_URL=http://127.0.0.1:1",
 		"WHALEGATE_LISTEN_ADDRESS=127.0.0.1:0", "WHALEGATE_RECEIVERS_FILE=" + receiversFile(t, map[string]string{"mail": "webhook+" + mail.URL}),
+		"WHALEGATE_TEST_LEAD_FASTER=100", // each start takes over from one that was killed
 	}
 	// finish starts the service until a condition holds. What it does not manage at its
 	// first try (a connection that comes too late on a busy machine) its standing clock

@@ -56,6 +56,7 @@ func TestTheBoardInAnExistingGrafana(t *testing.T) {
 	t.Cleanup(db.Close)
 	w := &boardWorld{TB: t, pg: pg, db: db, now: time.Now().UTC().Truncate(5 * time.Minute).Add(90 * time.Second)}
 	w.setClock(w.now)
+	standIn(t, pg)
 
 	scraped := standInForPrometheus(t)
 	r := call(t, env, "dashboards", "check")

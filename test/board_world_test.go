@@ -71,6 +71,7 @@ func newBoardWorldWith(t testing.TB, prometheusURL string) *boardWorld {
 	must(t, err)
 	t.Cleanup(w.db.Close)
 	w.setClock(w.now)
+	standIn(t, w.pg)
 	w.grafana = openGrafana(t, w.pg, prometheusURL)
 	return w
 }

@@ -84,7 +84,7 @@ func (w *world) startDemo(dir string, args ...string) (*process, []string) {
 	w.Helper()
 	env := filepath.Join(dir, "env")
 	_ = os.Remove(env) // of the start before: the port may be another
-	demo := launch(w, []string{"GRAFANA_HOME=" + os.Getenv("GRAFANA_HOME")}, args...)
+	demo := launch(w, []string{"GRAFANA_HOME=" + os.Getenv("GRAFANA_HOME"), faster}, args...)
 	var address string
 	await(w, "the file env", func() error {
 		body, err := os.ReadFile(env)

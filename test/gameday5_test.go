@@ -128,12 +128,14 @@ func newStored(g *gameday) *stored {
 	w := &world{TB: g.TB, pg: startPostgres(g)}
 	must(g, pgtest.Prepare(g.Context(), w.pg, dbName))
 	w.connect()
+	w.storesRuns()
 	w.clock = g.clock
 	w.anchor = g.anchor
 	g.world, g.mail, g.terminal, g.rowless = w, newMailbox(w.TB), nil, true
 	w.env = []string{
 		"DATABASE_URL=" + w.pg.URL(writer, dbName), "WHALEGATE_TEST_CLOCK=" + w.clockText(), "WHALEGATE_API_URL=http://127.0.0.1:1", "WHALEGATE_STATS_URL=http://127.0.0.1:1",
 		"WHALEGATE_LISTEN_ADDRESS=127.0.0.1:0", "WHALEGATE_RECEIVERS_FILE=" + receiversFile(g, map[string]string{"mail": "webhook+" + g.mail.URL}),
+		faster,
 	}
 	s := &stored{gameday: g, now: w.anchor.Truncate(24*time.Hour).AddDate(0, 0, 30), want: []string{}}
 	s.tick(10, signals.NoTrade)

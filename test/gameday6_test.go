@@ -22,6 +22,7 @@ var boardTruthDays = []day{
 		}
 		g.repair(g.run)
 		g.recovered()
+		g.awaitTrue("S7, by the next collector", "EXISTS (SELECT FROM qa_events WHERE check_id = 'S7')")
 		g.awaitOpen()
 	}},
 	{6, "collector killed, and the board read in a browser", func(g *gameday) {

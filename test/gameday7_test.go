@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/postgres/server"
+	"github.com/whalegate/whalegate/internal/runbook"
 )
 
 // databaseDays are the game days of runbook 7.
@@ -162,6 +165,107 @@ var databaseDays = []day{
 		g.checkNoGap(last)
 		alive()
 	}},
+	{7, "the clocks of the database and of the collector set back by 20 minutes", func(g *gameday) {
+		set := g.stepped()
+		g.awaitTrue("more than twenty minutes", "count(*) > 23 FROM ingest_runs")
+		last := g.newest()
+		stored := g.runsUpTo(last)
+		g.inject(func() { set(-20 * time.Minute) })
+		g.detectedAs(health.Stale, "clock_skew")
+		g.awaitHealth(health.Stale, "clock_back")
+		d := g.diagnosed(2)
+		if said := d.findings[0].Summary; !regexp.MustCompile(`^every clock that could be asked agrees, .* set back since, by about (19|20)m`).MatchString(said) {
+			g.Errorf("the finding: %s", said)
+		}
+		g.actionOf(d, "whalegate clock accept")
+		g.elsewhere(func() { // the wrong clocks are named
+			d := g.diagnosed(2)
+			if said := d.findings[0].Summary; !regexp.MustCompile(`the database's (and the service's agree, and are|is) (19m5\ds|20m0s) behind this machine's`).MatchString(said) {
+				g.Errorf("the finding: %s", said)
+			}
+		})
+		g.awaitMetric(`whalegate_runs_refused_total{reason="clock_back"}`, 3)
+		g.awaitTrue("the failed check", "EXISTS (SELECT FROM qa_events WHERE check_id = 'clock_back')")
+		g.awaitAnnounced(1) // no clock can tell the age: its length is counted
+		if g.runsUpTo(last) != stored || !g.newest().Equal(last) {
+			g.Error("what was stored is another now, or more")
+		}
+		if n := g.open(); n != 0 {
+			g.Errorf("%d rows can be read", n)
+		}
+		g.diagnosed(2)
+		g.repair(func() { set(0) })
+		g.recovered()
+		g.awaitAnnounced(1)
+		g.checkSignalsSince(last)
+	}},
+	{7, "the clocks of the database and of the collector an hour ahead for five minutes, then right", func(g *gameday) {
+		last := g.ahead(time.Hour)
+		// The next good minute shows that what is stored of later ones is wrong.
+		g.recovered()
+		g.checkFuture(last)
+	}},
+	{7, "the clocks of the database and of the collector two days ahead for five minutes, then right", func(g *gameday) {
+		last := g.ahead(48 * time.Hour)
+		// So far apart, rows cannot tell which was wrong: somebody has to.
+		g.awaitHealth(health.Stale, "clock_back")
+		d := g.diagnosed(2)
+		if said := d.findings[0].Summary; !strings.HasPrefix(said, "every clock that could be asked agrees, ") {
+			g.Errorf("the finding: %s", said)
+		}
+		g.repair(func() { must(g, g.carryOut(d, "whalegate clock accept", "…", "the exchange shows the same")) })
+		g.recovered()
+		if n := get[int](g.world, "SELECT count(*) FROM clock_refusals WHERE reason = 'the exchange shows the same' AND settled_by <> '' AND times > 0 AND runs >= 5"); n != 1 {
+			g.Error("who accepted the clock is not recorded")
+		}
+		g.checkFuture(last)
+	}},
+}
+
+// ahead puts the clocks ahead until five minutes of the wrong time are stored, and
+// right again. It returns the last minute of before.
+func (g *gameday) ahead(by time.Duration) (last time.Time) {
+	g.Helper()
+	set := g.stepped()
+	g.awaitOpen()
+	last = g.newest()
+	g.inject(func() { set(by) })
+	g.detectedAs(health.Stale, "")
+	g.elsewhere(func() { // nothing on the same machine shows it: it recovers
+		g.awaitTrue("five minutes of the wrong time", "count(*) >= 5 FROM ingest_runs WHERE timestamp > $1 AND is_clean", last.Add(by/2))
+		g.awaitHealth(health.Healthy, "")
+		d := g.diagnosed(1)
+		if said := d.findings[0].Summary; !regexp.MustCompile(`the database's (and the service's agree, and are|is) \S+ ahead of this machine's`).MatchString(said) {
+			g.Errorf("the finding: %s", said)
+		}
+		g.actionOf(d, "timedatectl")
+	})
+	g.awaitRun(g.newest(), "is_clean") // and a minute to look at what follows
+	g.repair(func() { set(0) })
+	g.awaitHealth(health.Stale, "clock_skew")
+	return last
+}
+
+// checkFuture looks for what is believed of the time that a wrong clock showed.
+func (g *gameday) checkFuture(last time.Time) {
+	g.Helper()
+	if n := get[int](g.world, "SELECT count(*) FROM ingest_runs WHERE timestamp > whalegate_now() AND NOT superseded"); n != 0 {
+		g.Errorf("%d runs from the future count", n)
+	}
+	if n := get[int](g.world, "SELECT count(*) FROM ingest_runs WHERE timestamp > whalegate_now() AND superseded"); n < 5 {
+		g.Errorf("%d runs from the future are kept", n)
+	}
+	g.checkSignalsSince(last)
+}
+
+// actionOf is the action of the first finding whose command begins so.
+func (g *gameday) actionOf(d diagnosis, command string) runbook.Action {
+	g.Helper()
+	i := slices.IndexFunc(d.findings[0].Actions, func(a runbook.Action) bool { return strings.HasPrefix(a.Command, command) })
+	if i < 0 {
+		g.Fatalf("the finding tells of no %q: %+v", command, d.findings[0].Actions)
+	}
+	return d.findings[0].Actions[i]
 }
 
 func (g *gameday) exec(sql string) {

@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/whalegate/whalegate/internal/health"
@@ -51,6 +53,44 @@ var crashDays = []day{
 			g.Errorf("it ended of something else: %s", log)
 		}
 		g.stayDead()
+	}},
+	{9, "the collector is frozen and another one takes over", func(g *gameday) {
+		second := launch(g, g.env, "run")
+		other := second.logged(g, "service started")["address"].(string)
+		second.logged(g, "waiting for the lead")
+		g.asking(other, func() { g.awaitDiagnosis("", 0) }) // one that waits is well
+		last := g.newest()
+		epoch := get[int64](g.world, "SELECT epoch FROM collector_leader")
+		frozen := time.Now()
+		g.inject(func() { must(g, g.service.cmd.Process.Signal(syscall.SIGSTOP)) })
+		g.awaitLeader(epoch)
+		if took := time.Since(frozen); took > 15*time.Second {
+			g.Errorf("nobody led for %s", took)
+		}
+		written := strings.Count(g.service.log(), `"msg":"snapshot"`)
+		g.awaitRun(last.Add(2*time.Minute), "is_clean") // it goes on
+		d := g.diagnosed(1)
+		if !strings.Contains(d.findings[0].Summary, "it replaced the one that hangs") || !strings.Contains(d.stdout, fmt.Sprintf("/%d since", second.cmd.Process.Pid)) {
+			g.Errorf("the finding: %s", d.stdout)
+		}
+		g.repair(func() { g.act(d.findings[0], "kill -CONT") })
+		g.service.logged(g, "lead lost: another collector leads")
+		g.recovered()
+		waiting := g.cli("status").stdout
+		if !strings.Contains(waiting, fmt.Sprintf("/%d since", second.cmd.Process.Pid)) || !regexp.MustCompile(fmt.Sprintf(`waiting: \S+/%d\n`, g.service.cmd.Process.Pid)).MatchString(waiting) {
+			g.Errorf("who leads and who waits: %s", waiting)
+		}
+		g.awaitRun(g.newest(), "is_clean")
+		if n := strings.Count(g.service.log(), `"msg":"snapshot"`); n != written || g.metric("whalegate_leader") != 0 {
+			g.Errorf("what was frozen wrote %d minutes since, and leads %v", n-written, g.metric("whalegate_leader"))
+		}
+		g.asking(other, func() {
+			if g.metric("whalegate_leader") != 1 || g.metric("whalegate_leader_epoch") != float64(epoch+1) {
+				g.Error("the one that took over does not lead")
+			}
+		})
+		g.checkSignals()
+		g.checkAudit()
 	}},
 }
 

@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/whalegate/whalegate/internal/postgres/server"
-	"github.com/whalegate/whalegate/internal/runbook"
 )
 
 // carryOut runs a command that the finding tells, as an administrator of the
@@ -18,16 +16,13 @@ import (
 // the operator's own words, each is given after what it replaces.
 func (g *gameday) carryOut(d diagnosis, command string, words ...string) error {
 	g.Helper()
-	i := slices.IndexFunc(d.findings[0].Actions, func(a runbook.Action) bool { return strings.HasPrefix(a.Command, command) })
-	if i < 0 {
-		g.Fatalf("the finding tells of no %q: %+v", command, d.findings[0].Actions)
-	}
+	action := g.actionOf(d, command)
 	if g.terminal == nil {
 		g.terminal = newOperator(g.world)
 	}
 	o := g.terminal
 	o.env = append(o.env, "DATABASE_URL="+g.pg.URL(server.Superuser, dbName), "WHALEGATE_SERVICE_URL="+g.address)
-	out, err := o.run(g.Context(), "", strings.NewReplacer(words...).Replace(d.findings[0].Actions[i].Command))
+	out, err := o.run(g.Context(), "", strings.NewReplacer(words...).Replace(action.Command))
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}

@@ -65,7 +65,7 @@ func (b *browser) draws(id int) bool {
 // is in sight.
 func (b *browser) tall() {
 	b.Helper()
-	b.do(chromedp.EmulateViewport(1440, 4600))
+	b.do(chromedp.EmulateViewport(1440, 5400))
 }
 
 // diskPanel is the panel that needs more than is here: a service that is told of its disk.
@@ -168,6 +168,7 @@ func TestTheIncidentBoard(t *testing.T) {
 	b.screenshot(artifact(t, "incident-empty.png"))
 	b.shows(1, "STALE", "DO NOT TRADE")
 	b.shows(11, "no_runs")
+	b.shows(12, "nothing has run yet")
 	b.symptoms(map[int]string{1: "no run yet", 2: "no refresh yet", 3: "no cycle yet", 4: "no rows", 9: "no run yet"})
 	b.shows(810, "none ever")
 	b.shows(513, "no delivery in a week")
@@ -201,7 +202,10 @@ func TestTheIncidentBoard(t *testing.T) {
 	b.shows(711, "whalegate_ops")
 	b.shows(810, "night operator", "the exchange had renamed a field", "47 min")
 	b.shows(811, "IN FORCE", "flapping while the exchange recovers")
+	b.shows(12, "nothing is wrong")
+	b.shows(717, "Symptom ok", "not ahead of it", "primary")
 	b.shows(914, "UNKNOWN HEALTHY", "run_failed, coverage")
+	b.shows(915, "Symptom ok", "stand-in/0", "Waiting none")
 	b.checkIncident(nobody)
 	if cut := b.cutFigures(); cut != "" {
 		t.Errorf("figures that do not fit:\n%s", cut)
@@ -234,6 +238,7 @@ func TestTheIncidentBoard(t *testing.T) {
 	b.screenshot(artifact(t, "incident-stale.png"))
 	b.shows(1, "STALE", "DO NOT TRADE")
 	b.shows(11, "run_failed, coverage, halted")
+	b.shows(12, "the newest run failed; too few wallets could be read; a halt is in force")
 	b.symptoms(map[int]string{1: "runs fail", 4: "was above", 5: "undelivered", 8: "HALTED"})
 	b.shows(101, "failed", "timeout 80")
 	b.shows(601, "State STALE", "Trading board SYSTEM HALT", "Should show SYSTEM HALT")

@@ -28,7 +28,7 @@ func TestKilledServiceGoesOn(t *testing.T) {
 		}
 		w.service.kill()
 		// What the dead left in the database ends by itself.
-		w.awaitTrue("its sessions to end", "NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'whalegate run')")
+		w.awaitTrue("its sessions to end", "NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'whalegate %')")
 		w.checkWhole()
 		w.run()
 	}

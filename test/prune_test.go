@@ -36,7 +36,7 @@ func TestOldThingsGo(t *testing.T) {
 	lines := func(wanted int, args ...string) string {
 		t.Helper()
 		r := w.cli(append([]string{"prune"}, args...)...)
-		if r.code != 0 || strings.Count(r.stdout, "\n") != 14 {
+		if r.code != 0 || strings.Count(r.stdout, "\n") != 15 {
 			t.Errorf("prune %v, a line a table is wanted: %s", args, r)
 		}
 		if got := rows(); got != wanted {

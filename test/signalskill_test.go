@@ -28,7 +28,7 @@ func TestKilledInTheMiddleOfAComputation(t *testing.T) {
 		before := get[int](w, "SELECT count(*) FROM signals")
 		w.awaitTrue("signals to be written", writingSignals)
 		w.service.kill()
-		w.awaitTrue("its sessions to end", "NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'whalegate run')")
+		w.awaitTrue("its sessions to end", "NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'whalegate %')")
 		if n := get[int](w, "SELECT count(*) FROM signals"); n != before {
 			t.Errorf("%d signals, %d before the kill: half a boundary was kept", n, before)
 		}

@@ -16,6 +16,7 @@ import (
 
 const (
 	speed    = 60 // a minute is a second
+	hurry    = 20 // beats and take-over, which run on real time, take a twentieth of theirs
 	wallets  = 24
 	rows     = 200
 	active   = 60
@@ -25,6 +26,9 @@ const (
 	assets   = 3
 	fullRows = wallets * assets
 )
+
+// faster is how a service learns of hurry.
+var faster = fmt.Sprintf("WHALEGATE_TEST_LEAD_FASTER=%d", hurry)
 
 // world is a database, an exchange and the service, all on one clock.
 type world struct {
@@ -103,9 +107,7 @@ func (w *world) connect() {
 // moveTime makes the database's clock the world's.
 func (w *world) moveTime(db *pgxpool.Pool) {
 	w.Helper()
-	anchor := w.anchor.Format(time.RFC3339Nano)
-	_, err := db.Exec(w.Context(), fmt.Sprintf(`CREATE OR REPLACE FUNCTION whalegate_now() RETURNS timestamptz LANGUAGE sql VOLATILE
-		AS $$SELECT timestamptz '%s' + (clock_timestamp() - timestamptz '%s') * %d$$`, anchor, anchor, speed))
+	_, err := db.Exec(w.Context(), "CREATE OR REPLACE FUNCTION whalegate_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS "+postgres.Quote(w.clock.SQL()))
 	must(w, err)
 }
 
@@ -130,6 +132,7 @@ func (w *world) environ() []string {
 	return []string{
 		"DATABASE_URL=" + w.pg.URL(writer, dbName), "WHALEGATE_TEST_CLOCK=" + w.clockText(), "WHALEGATE_API_URL=" + w.exchange, "WHALEGATE_STATS_URL=" + w.exchange,
 		"WHALEGATE_API_WEIGHT=1000000", fmt.Sprintf("WHALEGATE_UNIVERSE_SIZE=%d", wallets), "WHALEGATE_LISTEN_ADDRESS=127.0.0.1:0",
+		faster,
 	}
 }
 

@@ -43,7 +43,7 @@ func (s *stage) measureJob(ctx context.Context, b *bench, boundary time.Time) (e
 	}
 	log := listener{make(chan slog.Record, 100)}
 	logger, registry := slog.New(log), prometheus.NewRegistry()
-	job := engine.New(engine.Config{Pool: s.pool, Logger: logger, Registerer: registry, QA: qa.New(s.pool, logger, registry), Judge: engine.Now})
+	job := engine.New(engine.Config{Pool: s.pool, Logger: logger, Registerer: registry, QA: qa.New(s.pool, nil, logger, registry), Judge: engine.Now})
 	ctx, cancel := context.WithTimeoutCause(ctx, 5*time.Minute, errors.New("the job did not come to an end"))
 	ended := make(chan error, 1)
 	go func() { ended <- job.Run(ctx) }()

@@ -1,0 +1,71 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/whalegate/whalegate/internal/health"
+)
+
+// A database that is restored from ten minutes ago under a running collector: what it
+// lacks is written again as far as it is still known, nothing is told twice, nothing is
+// recovered in silence, and nobody has to restart anything.
+func TestADatabaseRestoredUnderTheCollector(t *testing.T) {
+	t.Parallel()
+	g := &gameday{}
+	g.begin(quietWorld(t))
+	defer g.stopReading()
+	data := filepath.Dir(g.pg.LogFile())
+	must(t, g.pg.Stop())
+	backup := filepath.Join(openDir(t), "backup")
+	copied := func(from, to string) {
+		t.Helper()
+		if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
+			t.Fatalf("cp: %v %s", err, out)
+		}
+	}
+	copied(data, backup)
+	must(t, g.pg.Restart(t.Context()))
+	g.awaitHealth(health.Healthy, "")
+	g.restless() // every boundary has something to tell
+	before := g.newest()
+	g.awaitTrue("ten minutes, and an alert that was told", "(SELECT count(*) FROM ingest_runs WHERE timestamp > $1 AND is_clean) >= 10 AND EXISTS (SELECT FROM alert_deliveries WHERE state = 'delivered')", before)
+	last, told := g.newest(), len(g.mail.got())
+
+	must(t, g.pg.Kill())
+	must(t, os.RemoveAll(data))
+	copied(backup, data)
+	must(t, g.pg.Restart(t.Context()))
+	g.awaitTrue("the failed check", "EXISTS (SELECT FROM qa_events WHERE check_id = 'lost')")
+	g.awaitHealth(health.Healthy, "")
+	if n := get[int](g.world, "SELECT count(*) FROM generate_series($1::timestamptz, $2, '1 minute') m WHERE NOT EXISTS (SELECT FROM ingest_runs r WHERE r.timestamp = m)", before.Add(time.Minute), last); n != 0 {
+		t.Errorf("%d minutes that the database had taken are not there", n)
+	}
+	if n := get[int](g.world, "SELECT count(*) FROM ingest_runs WHERE timestamp > $1 AND timestamp <= $2 AND is_clean AND rows_written = (SELECT count(*) FROM wallet_snapshots s WHERE s.timestamp = ingest_runs.timestamp)", before, last); n < 8 {
+		t.Errorf("%d minutes were written again with their rows", n)
+	}
+	details := get[string](g.world, "SELECT details::text FROM qa_events WHERE check_id = 'lost' ORDER BY last_ts DESC LIMIT 1")
+	if !strings.Contains(details, fmt.Sprintf("%q", last.UTC().Format(time.RFC3339))) {
+		t.Errorf("the check does not tell what was lost: %s", details)
+	}
+	if r := g.cli("runbook", "diagnose"); !strings.Contains(r.stdout, "lost") {
+		t.Errorf("diagnose does not name it: %s", r)
+	}
+	seen := map[string]int{}
+	for _, l := range g.mail.got() {
+		seen[l.identity()]++
+	}
+	for identity, times := range seen {
+		if times > 1 {
+			t.Errorf("told %d times: %s", times, identity)
+		}
+	}
+	if told == 0 {
+		t.Error("nothing was told before")
+	}
+}

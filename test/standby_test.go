@@ -1,0 +1,115 @@
+package test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/postgres"
+	"github.com/whalegate/whalegate/internal/postgres/pgtest"
+	"github.com/whalegate/whalegate/internal/postgres/server"
+)
+
+// startStandby makes a hot standby of a server, which follows it through a wire.
+func startStandby(t testing.TB, of *server.Server, through *wire) *server.Server {
+	t.Helper()
+	bin, err := server.Find()
+	must(t, err)
+	dir := filepath.Join(openDir(t), "standby")
+	host, port, err := net.SplitHostPort(through.address())
+	must(t, err)
+	handOver(t, of.LogFile(), filepath.Dir(of.LogFile())) // it lies among the data, and is ours
+	if out, err := exec.Command(filepath.Join(bin, "pg_basebackup"), "-D", dir, "-h", "127.0.0.1", "-p", strconv.Itoa(of.Port()), "-U", server.Superuser, "-X", "stream", "--no-sync", "-c", "fast").CombinedOutput(); err != nil {
+		t.Fatalf("pg_basebackup: %v %s", err, out)
+	}
+	must(t, os.WriteFile(filepath.Join(dir, "standby.signal"), nil, 0o600))
+	settings := pgtest.Settings()
+	settings["primary_conninfo"] = fmt.Sprintf("host=%s port=%s user=%s", host, port, server.Superuser)
+	settings["wal_receiver_status_interval"] = "1s"
+	handOver(t, dir, filepath.Dir(of.LogFile()))
+	standby, err := server.Start(t.Context(), server.Config{Dir: dir, Settings: settings})
+	must(t, err)
+	t.Cleanup(func() { must(t, standby.Kill()) }) // its data is thrown away
+	return standby
+}
+
+// handOver gives a folder to the user to whom another one belongs.
+func handOver(t testing.TB, dir, like string) {
+	t.Helper()
+	info, err := os.Stat(like)
+	must(t, err)
+	owner := info.Sys().(*syscall.Stat_t)
+	must(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Lchown(path, int(owner.Uid), int(owner.Gid)))
+	}))
+}
+
+// A board on a hot standby goes dark when it cannot know what the primary says: a halt
+// there is seen here at once, or the board closes within 30 s.
+func TestABoardOnAStandbyDoesNotShowThePast(t *testing.T) {
+	t.Parallel()
+	for name, hold := range map[string]func(*pgxpool.Pool, *wire){
+		"replay is paused": func(db *pgxpool.Pool, _ *wire) {
+			_, err := db.Exec(t.Context(), "SELECT pg_wal_replay_pause()")
+			must(t, err)
+		},
+		"nothing arrives": func(_ *pgxpool.Pool, w *wire) { w.swallow() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newTroupe(t, 1)
+			r.join()
+			r.awaitLeader()
+			through := newWire(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(r.pg.Port())))
+			standby := startStandby(t, r.pg, through)
+			db, err := postgres.Open(t.Context(), standby.URL(server.Superuser, dbName), "test")
+			must(t, err)
+			t.Cleanup(db.Close)
+			board, err := pgx.Connect(t.Context(), standby.URL("whalegate_board", dbName))
+			must(t, err)
+			defer board.Close(t.Context())
+			shown := func() (state string, reasons []string, rows int) {
+				must(t, board.QueryRow(t.Context(), "SELECT health_state, reasons, (SELECT count(*) FROM board.gate) FROM board.health").Scan(&state, &reasons, &rows))
+				return state, reasons, rows
+			}
+			await(t, "the standby to be HEALTHY", func() error {
+				state, reasons, rows := shown()
+				if state != "HEALTHY" || rows != 3 {
+					return fmt.Errorf("%s %v, %d rows", state, reasons, rows)
+				}
+				return nil
+			})
+			hold(db, through)
+			_, err = health.Stop(t.Context(), r.db, "two boards disagree", "op")
+			must(t, err)
+			halted := time.Now()
+			for {
+				state, reasons, rows := shown()
+				if state == "STALE" {
+					if rows != 0 || !slices.Contains(reasons, "replica_lag") {
+						t.Errorf("%s %v, %d rows", state, reasons, rows)
+					}
+					t.Logf("dark %.1f s after the halt", time.Since(halted).Seconds())
+					return
+				}
+				if time.Since(halted) > 33*time.Second { // the beat's own age, and a beat
+					t.Fatalf("%s %v, %d rows, %s after the halt", state, reasons, rows, time.Since(halted))
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+		})
+	}
+}
