@@ -275,7 +275,7 @@ func (l *liars) pass(d time.Duration) {
 // rested through.
 func (l *liars) due(minute time.Time) bool {
 	ahead := l.last.Sub(minute)
-	return !(ahead >= 0 && ahead < 2*time.Minute)
+	return ahead < 0 || ahead >= 2*time.Minute
 }
 
 // cycle is a minute's cycle, as the service commits it.

@@ -1,7 +1,6 @@
 package test
 
 import (
-	"io"
 	"net"
 	"sync"
 	"testing"
@@ -71,9 +70,7 @@ func (w *wire) copy(to, from net.Conn) {
 			}
 		}
 		if err != nil {
-			if err != io.EOF {
-				_ = from.Close()
-			}
+			_ = from.Close()
 			return
 		}
 	}

@@ -64,7 +64,6 @@ type member struct {
 	wire    *wire
 	stopped bool // SIGSTOP
 	off     bool // its wire is cut or swallows
-	address string
 }
 
 // chronicle writes down each change of a run, in the order of the writing, with the

@@ -3,7 +3,6 @@ package lead
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -42,7 +41,7 @@ func contend(t testing.TB, address string) *contender {
 	t.Helper()
 	c := &contender{fence: &Fence{}}
 	c.Candidate = New(Config{
-		DatabaseURL: address, Fence: c.fence, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Registerer: prometheus.NewRegistry(), Pace: quick,
+		DatabaseURL: address, Fence: c.fence, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Pace: quick,
 		Reconnected: func() { c.reconnected.Add(1) },
 	})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -2,13 +2,11 @@ package lead
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/whalegate/whalegate/internal/postgres"
 )
@@ -18,9 +16,6 @@ import (
 type session struct {
 	conn *pgx.Conn
 }
-
-// lockNotAvailable is the SQLSTATE of a lock that was not to be had in time.
-const lockNotAvailable = "55P03"
 
 // open connects, with every time-out of the server off: what a person set for the
 // database or the role must not end a session that holds still on purpose.
@@ -37,7 +32,11 @@ func open(ctx context.Context, databaseURL, program string) (*session, error) {
 		s.close()
 		return nil, err
 	}
-	if err := s.exec(ctx, "SELECT set_config('default_transaction_isolation', 'read committed', false), set_config('default_transaction_read_only', 'off', false), set_config('synchronous_commit', 'off', false), set_config('search_path', 'public', false)"); err != nil {
+	// The planner takes the tables of one row for larger ones: compiling a look would
+	// take a hundred times as long as the look.
+	const settings = `SELECT set_config('default_transaction_isolation', 'read committed', false), set_config('default_transaction_read_only', 'off', false),
+		set_config('synchronous_commit', 'off', false), set_config('search_path', 'public', false), set_config('jit', 'off', false)`
+	if err := s.exec(ctx, settings); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -123,10 +122,4 @@ func scanSeen(row pgx.Row) (seen, error) {
 		v.BootID, v.BootTime = *boot, *since
 	}
 	return v, err
-}
-
-// isLockTimeout tells a lock that was not to be had from other errors.
-func isLockTimeout(err error) bool {
-	var answer *pgconn.PgError
-	return errors.As(err, &answer) && answer.Code == lockNotAvailable
 }
