@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/whalegate/whalegate/internal/lead"
@@ -24,6 +25,8 @@ const (
 
 // keep remembers a committed minute.
 func (c *Collector) keep(run Run, readings []Reading, finished time.Time) {
+	// A clock that was ahead, and is right now, committed what is not before this one.
+	c.kept = slices.DeleteFunc(c.kept, func(k kept) bool { return !k.run.Timestamp.Before(run.Timestamp) })
 	c.kept = append(c.kept, kept{run, finished, readings})
 	first, room := 0, keptReadings
 	for c.kept[first].run.Timestamp.Before(run.Timestamp.Add(-keptFor)) {
@@ -37,17 +40,24 @@ func (c *Collector) keep(run Run, readings []Reading, finished time.Time) {
 	}
 }
 
-// Recheck asks for a comparison of what was committed with what the database has,
-// before the next minute is written. It is for whoever saw the connections go and
+// Recheck asks for a comparison of what was committed with what the database has at
+// once, not only with the next minute. It is for whoever saw the connections go and
 // come back.
 func (c *Collector) Recheck() { c.recheck.Store(true) }
 
 // compare writes what the database has lost again: a minute with its rows where they
 // are still known and nothing later is stored, or else as failed. What was lost is
 // a failed check, so that no recovery is silent.
-func (c *Collector) compare(ctx context.Context) error {
-	if !c.recheck.Load() || len(c.kept) == 0 {
-		c.recheck.Store(false)
+//
+// Minutes from present on are left out: a clock that was ahead committed them.
+func (c *Collector) compare(ctx context.Context, present time.Time) (err error) {
+	defer func() {
+		if err != nil {
+			c.recheck.Store(true)
+		}
+	}()
+	c.recheck.Store(false)
+	if len(c.kept) == 0 {
 		return nil
 	}
 	ended, err := c.store.Ended(ctx, c.kept[0].run.Timestamp)
@@ -61,6 +71,9 @@ func (c *Collector) compare(ctx context.Context) error {
 	var lost, rewritten []string
 	for _, k := range c.kept {
 		at := k.run.Timestamp
+		if !at.Before(present) {
+			break
+		}
 		if _, there := ended[at]; there {
 			continue
 		}
@@ -78,7 +91,6 @@ func (c *Collector) compare(ctx context.Context) error {
 			return err
 		}
 	}
-	c.recheck.Store(false)
 	if len(lost) > 0 {
 		c.recent, c.lastTime = nil, map[string]time.Time{}
 		c.cfg.Logger.Error("the database came back without minutes that it had taken", "lost", len(lost), "since", lost[0], "until", lost[len(lost)-1], "written_again", len(rewritten))

@@ -50,7 +50,7 @@ func (c *Collector) Snapshots(ctx context.Context) error {
 // forget drops what is remembered of the database and of the minutes before.
 func (c *Collector) forget() {
 	c.lastTime, c.recent, c.unsaved, c.partitions = map[string]time.Time{}, nil, nil, time.Time{}
-	c.kept = nil
+	c.kept, c.refusedAt, c.refusedFor = nil, time.Time{}, time.Time{}
 	c.recheck.Store(false)
 	c.countUnsaved()
 }
@@ -73,9 +73,11 @@ func (c *Collector) rest(ctx context.Context, until time.Time) error {
 
 // saveUnsaved writes failed minutes, oldest first, until the database refuses.
 func (c *Collector) saveUnsaved(ctx context.Context) {
-	if err := c.compare(ctx); err != nil {
-		c.cfg.Logger.Debug("compare with the database", "error", err)
-		return
+	if c.recheck.Load() {
+		if err := c.compare(ctx, c.cfg.Clock.Now()); err != nil {
+			c.cfg.Logger.Debug("compare with the database", "error", err)
+			return
+		}
 	}
 	for len(c.unsaved) > 0 {
 		if err := c.store.KeepFailed(ctx, c.unsaved[0]); err != nil {
@@ -157,12 +159,12 @@ func (c *Collector) cycle(ctx context.Context, minute time.Time) {
 		return // cut short by the shutdown: nothing is written of a cycle that was not finished
 	}
 	if err == nil {
-		err = c.compare(ctx) // before anything newer is written
+		err = c.compare(ctx, minute) // before anything newer is written
 	}
 	var stored Stored
 	if err == nil {
 		run.Duration = c.cfg.Clock.Now().Sub(started)
-		stored, err = c.store.Commit(ctx, Minute{Run: run, Readings: readings, Unsaved: c.unsaved, Before: c.recent})
+		stored, err = c.store.Commit(ctx, Minute{Run: run, Readings: readings, Unsaved: c.unsaved, Before: c.recent, PutRight: c.putRight(minute)})
 	}
 	c.metrics.cycleDuration.Observe(c.cfg.Clock.Now().Sub(started).Seconds())
 	if err != nil && ctx.Err() != nil {
@@ -171,6 +173,12 @@ func (c *Collector) cycle(ctx context.Context, minute time.Time) {
 	if err != nil {
 		c.lost(ctx, run, err)
 		return
+	}
+	if stored.Superseded > 0 {
+		c.cfg.Logger.Error("runs superseded: a clock was wrong when they were stored", "runs", stored.Superseded, "timestamp", minute)
+		c.report(ctx, c.cfg.Clock.Now(), qa.Event{
+			Check: qa.Superseded, Severity: "critical", Details: map[string]any{"runs": stored.Superseded, "minute": minute.Format(time.RFC3339)}, Action: "they count no longer, two clean minutes needed",
+		})
 	}
 	c.keep(run, readings, stored.Finished)
 	c.committed(ctx, run, readings, stored.Dirty)
@@ -231,6 +239,7 @@ func (c *Collector) prepare(ctx context.Context, minute time.Time) error {
 // committed follows a run that is stored: memory, metrics, log, checks, and
 // whoever waits for it.
 func (c *Collector) committed(ctx context.Context, run Run, readings []Reading, dirty []Collapse) {
+	c.refusedAt, c.refusedFor = time.Time{}, time.Time{}
 	c.unsaved = nil
 	c.countUnsaved()
 	if run.Status != Failed { // a failed run's rows feed nothing
@@ -316,12 +325,19 @@ func (c *Collector) refused(ctx context.Context, minute time.Time, why *RefusedE
 	c.cfg.Logger.Error("minute refused", "timestamp", minute, "check", why.Check, "error", why.Why)
 	action := "nothing written, what is stored stays"
 	if why.Check == qa.ClockBack {
+		c.refusedAt, c.refusedFor = time.Now(), minute
 		action = "nothing written, stale"
 		if err := c.store.KeepRefused(ctx, minute); err != nil {
 			c.cfg.Logger.Error("keep refused minute", "error", err)
 		}
 	}
 	c.report(ctx, c.cfg.Clock.Now(), qa.Event{Check: why.Check, Severity: "critical", Details: map[string]any{"minute": minute.Format(time.RFC3339), "error": why.Why}, Action: action})
+}
+
+// putRight tells whether the clock was set since the last minute that was refused: less
+// time has passed on the monotonic clock than it shows.
+func (c *Collector) putRight(minute time.Time) bool {
+	return !c.refusedAt.IsZero() && minute.Sub(c.refusedFor) > c.cfg.Clock.Elapsed(time.Since(c.refusedAt))+2*interval
 }
 
 // Why every wallet of a minute failed that could not be stored as it should.

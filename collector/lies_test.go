@@ -40,11 +40,14 @@ type liars struct {
 	upstream   Status // what the exchange gives
 	unwritable bool   // the database takes no run
 
-	alive   bool
-	session *pgx.Conn // holds the leader's lock
-	last    time.Time // the minute that the collector did last, by its clock
-	good    *time.Duration
-	beat    time.Duration // true time of the last beat
+	alive      bool
+	session    *pgx.Conn // holds the leader's lock
+	last       time.Time // the minute that the collector did last, by its clock
+	good       *time.Duration
+	goodMinute time.Time     // of the run that it vouches for
+	refusedFor time.Time     // the minute that was refused for the clock last, by this collector
+	refusedAt  time.Duration // when, in true time
+	beat       time.Duration // true time of the last beat
 
 	model ledger
 	wrong string // what a commit did that it should not
@@ -87,7 +90,7 @@ var eternity = noon.AddDate(1000, 0, 0)
 
 // commit is what becomes of a run of a minute by the rules of health.md: "" when it is
 // stored, or the check that refuses it.
-func (m *ledger) commit(minute time.Time, status Status, now time.Time, truth time.Duration) string {
+func (m *ledger) commit(minute time.Time, status Status, putRight bool, now time.Time, truth time.Duration) string {
 	if ahead := minute.Sub(now); ahead > 30*time.Second || ahead < -3*time.Minute {
 		if at := now.Truncate(time.Minute); m.runs[at] == nil || m.runs[at].superseded {
 			m.runs[at] = &entry{Failed, now, truth, false}
@@ -108,7 +111,7 @@ func (m *ledger) commit(minute time.Time, status Status, now time.Time, truth ti
 		return qa.Worse
 	}
 	if newest.Before(minute) || status != Failed {
-		if !m.refused.IsZero() {
+		if !m.refused.IsZero() && !putRight && !minute.After(m.refused.Add(24*time.Hour)) {
 			m.supersede(m.refused.Add(-1), minute)
 		}
 		m.supersede(minute, eternity)
@@ -121,7 +124,7 @@ func (m *ledger) commit(minute time.Time, status Status, now time.Time, truth ti
 // accept is a person's word that the present clock is right.
 func (m *ledger) accept(now time.Time) {
 	after := now
-	if !m.refused.IsZero() && !m.refused.After(now) {
+	if !m.refused.IsZero() && !m.refused.After(now) && !now.After(m.refused.Add(24*time.Hour)) {
 		after = m.refused.Add(-1)
 	}
 	m.supersede(after, eternity)
@@ -214,24 +217,26 @@ func (l *liars) start(known bool) {
 	}
 	term := lead.Term{Holder: uuid.New()}
 	var age *float64
+	var minute *time.Time
 	err = l.db.QueryRow(ctx, `
 		INSERT INTO collector_leader AS l (epoch, holder, pid) VALUES (1, $1, $2)
 		ON CONFLICT (one) DO UPDATE SET epoch = l.epoch + 1, holder = excluded.holder, pid = excluded.pid
-		RETURNING epoch, (SELECT run_age_seconds FROM collector_beat)`, term.Holder, session.PgConn().PID()).Scan(&term.Epoch, &age)
+		RETURNING epoch, (SELECT run_age_seconds FROM collector_beat), (SELECT run_minute FROM collector_beat)`, term.Holder, session.PgConn().PID()).Scan(&term.Epoch, &age, &minute)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	l.session, l.alive = session, true
 	l.fence.Set(term)
-	l.good = nil
-	if known && age != nil {
+	l.good, l.refusedFor = nil, time.Time{}
+	if known && age != nil && minute != nil {
+		l.goodMinute = minute.UTC()
 		l.good = new(l.beat - time.Duration(*age*float64(time.Second)))
 	}
 	l.doBeat()
 	l.last = time.Time{}
-	minute := l.clock().Truncate(time.Minute)
-	if done, err := l.store.Committed(ctx, minute); err != nil || done {
-		l.last = minute
+	present := l.clock().Truncate(time.Minute)
+	if done, err := l.store.Committed(ctx, present); err != nil || done {
+		l.last = present
 	}
 }
 
@@ -242,13 +247,15 @@ func (l *liars) doBeat() {
 		return
 	}
 	var age *float64
+	var minute *time.Time
 	if l.good != nil {
-		age = new((l.now - *l.good).Seconds())
+		age, minute = new((l.now - *l.good).Seconds()), &l.goodMinute
 	}
 	l.beat = l.now
 	exec(l.t, l.db, `
-		INSERT INTO collector_beat AS b (epoch, beats, beat_at, run_age_seconds) VALUES ($1, 1, beat_now(), $2)
-		ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch, beats = b.beats + 1, beat_at = excluded.beat_at, run_age_seconds = excluded.run_age_seconds`, l.fence.Term().Epoch, age)
+		INSERT INTO collector_beat AS b (epoch, beats, beat_at, run_age_seconds, run_minute) VALUES ($1, 1, beat_now(), $2, $3)
+		ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch, beats = b.beats + 1, beat_at = excluded.beat_at, run_age_seconds = excluded.run_age_seconds,
+			run_minute = excluded.run_minute`, l.fence.Term().Epoch, age, minute)
 }
 
 // pass lets true time pass; the collector works on.
@@ -288,17 +295,22 @@ func (l *liars) cycle(minute time.Time) {
 	if l.upstream == Failed {
 		run = failedRun(minute, 1, "timeout", "S3: nobody answers")
 	}
-	want := l.model.commit(minute, run.Status, noon.Add(l.now+l.database), l.now)
-	_, err := l.store.Commit(ctx, Minute{Run: run})
+	putRight := !l.refusedFor.IsZero() && minute.Sub(l.refusedFor) > l.now-l.refusedAt+2*time.Minute
+	want := l.model.commit(minute, run.Status, putRight, noon.Add(l.now+l.database), l.now)
+	_, err := l.store.Commit(ctx, Minute{Run: run, PutRight: putRight})
+	if err == nil {
+		l.refusedFor = time.Time{}
+	}
 	var refused *RefusedError
 	var skew *clockError
 	got := ""
 	switch {
 	case err == nil && run.Status != Failed:
-		l.good = new(l.now)
+		l.good, l.goodMinute = new(l.now), minute
 	case err == nil:
 	case errors.As(err, &refused):
 		if got, err = refused.Check, nil; got == qa.ClockBack {
+			l.refusedFor, l.refusedAt = minute, l.now
 			err = l.store.KeepRefused(ctx, minute)
 		}
 	case errors.As(err, &skew):
@@ -402,6 +414,9 @@ func (l *liars) act(rt *rapid.T) {
 // play plays a random history, and returns the first violation.
 func (l *liars) play(rt *rapid.T) (violation string, healthy int) {
 	l.begin()
+	l.database = rapid.SampledFrom([]time.Duration{0, 0, 0, 7 * time.Minute, time.Hour}).Draw(rt, "ahead from the beginning")
+	l.collector = l.database
+	l.tick()
 	l.start(false)
 	l.pass(time.Duration(rapid.IntRange(0, 20).Draw(rt, "first minutes")) * time.Minute)
 	for range rapid.IntRange(5, 25).Draw(rt, "events") {

@@ -50,6 +50,7 @@ type Minute struct {
 	Readings []Reading // sorted by wallet
 	Unsaved  []Run     // failed minutes before it that could not be written at their time
 	Before   []Window  // the two minutes before it, newest last, where they are known
+	PutRight bool      // the clock jumped since the last minute that was refused
 	Backfill bool      // history: the run's end is Finished, and no clock is asked
 	Finished time.Time // of a backfill; zero: the timestamp plus the duration
 }
@@ -62,8 +63,9 @@ type Window struct {
 
 // Stored is what a commit came to.
 type Stored struct {
-	Finished time.Time  // when the run ended, by the database's clock
-	Dirty    []Collapse // rows that turned out to be dirty
+	Finished   time.Time  // when the run ended, by the database's clock
+	Dirty      []Collapse // rows that turned out to be dirty
+	Superseded int64      // runs that a clock that was wrong had stored
 }
 
 // Commit writes a minute in one transaction behind the fence. A minute that is
@@ -115,11 +117,10 @@ func asRefusal(err error) error {
 }
 
 func (s *Store) commit(ctx context.Context, conn *pgx.Conn, m Minute) (done Stored, err error) {
-	id, replaced, finished, err := s.keepRun(ctx, conn, m)
+	id, replaced, err := s.keepRun(ctx, conn, m, &done)
 	if err != nil {
 		return done, err
 	}
-	done.Finished = finished
 	_, err = conn.PgConn().CopyFrom(ctx, newCopyRows(m.Run.Timestamp, id, m.Readings), `COPY wallet_snapshots
 		(timestamp, wallet_id, asset, position_szi, entry_px, liq_px, leverage, margin_used, ingest_run_id, state_time) FROM STDIN`)
 	if err != nil {
@@ -174,7 +175,7 @@ func roundDown(pct float64) float64 { return math.Floor(pct*100+1e-9) / 100 }
 // keepRun begins the transaction, checks the fence, has the minute admitted, stores
 // its run and clears its rows, in one round trip. replaced tells that the minute had
 // been written before.
-func (s *Store) keepRun(ctx context.Context, conn *pgx.Conn, m Minute) (id int64, replaced bool, finished time.Time, err error) {
+func (s *Store) keepRun(ctx context.Context, conn *pgx.Conn, m Minute, done *Stored) (id int64, replaced bool, err error) {
 	r := m.Run
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
@@ -187,28 +188,19 @@ func (s *Store) keepRun(ctx context.Context, conn *pgx.Conn, m Minute) (id int64
 		}
 	} else {
 		nonNull := roundDown(r.NonNullPct[asset.HYPE]) + roundDown(r.NonNullPct[asset.BTC]) + roundDown(r.NonNullPct[asset.ETH])
-		batch.Queue("SELECT admit_minute($1, $2, $3, $4)", r.Timestamp, r.Status, roundDown(r.CoveragePct), nonNull)
+		batch.Queue("SELECT admit_minute($1, $2, $3, $4, $5)", r.Timestamp, r.Status, roundDown(r.CoveragePct), nonNull, m.PutRight).QueryRow(func(row pgx.Row) error { return row.Scan(&done.Superseded) })
 	}
 	for _, missed := range m.Unsaved {
 		batch.Queue(deleteSuperseded, missed.Timestamp)
 		batch.Queue(insertMissing, runArgs(missed, nil)...)
 	}
 	batch.Queue("DELETE FROM wallet_snapshots WHERE timestamp = $1", r.Timestamp)
-	queued := batch.Len()
-	batch.Queue(insertRun+" RETURNING run_id, xmax <> 0, finished_at", runArgs(r, ended)...)
-	results := conn.SendBatch(ctx, batch)
-	defer func() {
-		if closeErr := results.Close(); err == nil {
-			err = closeErr
-		}
-	}()
-	for range queued {
-		if _, err := results.Exec(); err != nil {
-			return 0, false, finished, err
-		}
-	}
-	err = results.QueryRow().Scan(&id, &replaced, &finished)
-	return id, replaced, finished.UTC(), err
+	batch.Queue(insertRun+" RETURNING run_id, xmax <> 0, finished_at", runArgs(r, ended)...).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&id, &replaced, &done.Finished)
+	})
+	err = conn.SendBatch(ctx, batch).Close()
+	done.Finished = done.Finished.UTC()
+	return id, replaced, err
 }
 
 // KeepFailed stores a run that has no rows at all, at the database's own minute

@@ -94,7 +94,7 @@ func TestAGoodMinuteSupersedesWhatIsStoredWithALaterDate(t *testing.T) {
 		"BTC exit_cluster t 12:02:20 13:02:20 0 12:00",
 		"BTC regime_change f 12:00:00 12:00:00 Long-only 0 12:00",
 		"ETH regime_change f 12:00:00 12:00:00 Long-only No-trade 1 12:00",
-		"SYSTEM system_stale t 13:00:00 0")
+		"SYSTEM system_stale t 12:02:20 0")
 
 	// It feeds nothing.
 	if w, err := s.Window(t.Context(), minute(60)); err != nil || len(w.Readings) > 0 {
@@ -324,6 +324,7 @@ func clockBack(t *testing.T) (*pgxpool.Pool, *Collector) {
 func TestAClockThatGoesBackOverwritesNothing(t *testing.T) {
 	db, c := clockBack(t)
 	present(t, db, minute(13))
+	c.refusedFor = minute(12) // every minute since has really passed
 	c.cycle(t.Context(), minute(13))
 	// What the clock showed twice is believed no more.
 	same(t, "refusals", list(t, db, storedRefusals), "12:02 12:04 12:12 x3 a later minute 11")
@@ -341,6 +342,24 @@ func TestAClockThatGoesBackOverwritesNothing(t *testing.T) {
 	present(t, db, minute(1))
 	c.cycle(t.Context(), minute(1))
 	same(t, "the next time", list(t, db, storedRefusals), "12:02 12:04 12:12 x3 a later minute 11", "12:01 12:01 12:14 x1")
+}
+
+// A clock that went back for a moment and was put right has shown nothing twice but what
+// it refused: no history is set aside for it.
+func TestAClockThatIsPutRightSetsNothingAside(t *testing.T) {
+	db, c := clockBack(t)
+	present(t, db, minute(13))
+	c.cycle(t.Context(), minute(13)) // a moment later
+	same(t, "refusals", list(t, db, storedRefusals), "12:02 12:04 12:12 x3 a later minute 0")
+	same(t, "superseded", list(t, db, superseded))
+
+	// Two days back, by a collector of which nobody knows when it refused.
+	db, c = clockBack(t)
+	exec(t, db, "UPDATE clock_refusals SET first_minute = first_minute - interval '2 days'")
+	c.refusedAt, c.refusedFor = time.Time{}, time.Time{}
+	present(t, db, minute(13))
+	c.cycle(t.Context(), minute(13))
+	same(t, "superseded", list(t, db, superseded))
 }
 
 // An operator who knows that the clock is right says so, and is recorded.

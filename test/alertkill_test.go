@@ -185,18 +185,21 @@ func TestKilledBetweenSignalAndDelivery(t *testing.T) {
 		whole = max(whole, finish("a beat", allDecided+" AND "+allDelivered))
 	}
 	begin()
+	reach := whole // of the kills; follows how busy the machine is
 	for n := range kills {
-		w.strike(whole/4 + time.Duration(rand.Int64N(int64(whole*3/4)))) // the first quarter is the start of the program
+		w.strike(reach/4 + time.Duration(rand.Int64N(int64(reach*3/4)))) // the first quarter is the start of the program
 		// A beat is over when it is decided: until then the next start has to do it. What
 		// is decided and not delivered the next start has to send, hours later.
 		decided := get[int](w, "SELECT count(*) FROM alert_state WHERE last_period = $1", list[next-1].at) == 6
 		switch {
 		case !decided:
 			stages["before the decision"]++
+			reach += reach / 20
 		case !get[bool](w, "SELECT "+allDelivered):
 			stages["before the delivery"]++
 		default:
 			stages["after it"]++
+			reach -= reach / 10
 		}
 		if decided && n < kills-1 {
 			begin()

@@ -74,7 +74,7 @@ var crashDays = []day{
 			g.Errorf("the finding: %s", d.stdout)
 		}
 		g.repair(func() { g.act(d.findings[0], "kill -CONT") })
-		g.service.logged(g, "lead lost: another collector leads")
+		g.service.logged(g, "lead lost: the row no longer names this collector")
 		g.recovered()
 		waiting := g.cli("status").stdout
 		if !strings.Contains(waiting, fmt.Sprintf("/%d since", second.cmd.Process.Pid)) || !regexp.MustCompile(fmt.Sprintf(`waiting: \S+/%d\n`, g.service.cmd.Process.Pid)).MatchString(waiting) {

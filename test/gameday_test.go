@@ -336,8 +336,8 @@ func (g *gameday) countMail() {
 	}
 	g.played.messages = len(intended)
 	// An outage is told once: there is one system alert for each, and never two that are
-	// active at once.
-	if n := get[int](g.world, "SELECT count(*) FROM alerts a JOIN alerts b ON a.alert_type = 'system_stale' AND b.alert_type = 'system_stale' AND a.id < b.id AND b.timestamp < coalesce(a.resolved_at, 'infinity')"); n > 0 {
+	// active at once. A later one with an earlier time is of a clock that was put right.
+	if n := get[int](g.world, "SELECT count(*) FROM alerts a JOIN alerts b ON a.alert_type = 'system_stale' AND b.alert_type = 'system_stale' AND a.id < b.id AND (a.resolved_at IS NULL OR b.timestamp BETWEEN a.timestamp AND a.resolved_at)"); n > 0 {
 		g.played.doubled += n
 		g.Logf("%d outages were told twice", n)
 	}

@@ -78,12 +78,21 @@ func leadUntil(ctx context.Context, url string) error {
 	}
 }
 
-// storesRuns makes every beat report a fresh good run: the test stores the runs,
-// and the service has none of its own.
+// storesRuns makes every beat report a fresh good run, and every refresh of the
+// universe a good one: the test stores both, and the service has no exchange.
 func (w *world) storesRuns() {
 	w.Helper()
 	_, err := w.db.Exec(w.Context(), `
 		CREATE FUNCTION fresh_run() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.run_age_seconds := 0; RETURN NEW; END';
-		CREATE TRIGGER fresh_run BEFORE INSERT OR UPDATE ON collector_beat FOR EACH ROW EXECUTE FUNCTION fresh_run()`)
+		CREATE TRIGGER fresh_run BEFORE INSERT OR UPDATE ON collector_beat FOR EACH ROW EXECUTE FUNCTION fresh_run();
+		CREATE FUNCTION good_refresh() RETURNS trigger LANGUAGE plpgsql AS $$
+			BEGIN
+				NEW.as_of_ts := whalegate_now();
+				NEW.status := 'success';
+				NEW.n_received := NEW.n_requested;
+				NEW.error := NULL;
+				RETURN NEW;
+			END $$;
+		CREATE TRIGGER good_refresh BEFORE INSERT ON wallet_universe_runs FOR EACH ROW EXECUTE FUNCTION good_refresh()`)
 	must(w, err)
 }

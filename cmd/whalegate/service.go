@@ -46,6 +46,7 @@ type service struct {
 	heartbeat *heartbeat.Heartbeat
 	retention *retention.Job
 	client    *hyperliquid.Client
+	halt      *health.Halt // in force, as far as the watcher of health has seen; nil: none
 	fence     *lead.Fence
 	candidate *lead.Candidate
 	server    *web.Server
@@ -105,7 +106,7 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 	collecting.Room = guard.Room
 	collecting.Committed = func(run collector.Run) {
 		if run.Status != collector.Failed {
-			s.candidate.Stored()
+			s.candidate.Stored(run.Timestamp)
 		}
 		s.signals.Wake()
 		if run.IsClean() {
@@ -225,8 +226,36 @@ func (s *service) awaitSchema(ctx context.Context) error {
 	}
 }
 
+// keepHalt remembers the halt in force, and puts it back when the database comes back
+// without it.
+func (s *service) keepHalt(ctx context.Context, h health.Health) {
+	switch {
+	case slices.Contains(h.Reasons, health.ReasonDatabase):
+	case slices.Contains(h.Reasons, "halted"):
+		halt, err := health.InForce(ctx, s.pool)
+		if err != nil {
+			s.logger.Error("remember the halt", "error", err)
+			return
+		}
+		s.halt = halt
+	case s.halt != nil:
+		done, err := health.PutBack(ctx, s.pool, s.fence, *s.halt)
+		switch {
+		case errors.Is(err, lead.ErrNotLeading):
+			return // whoever leads does, and this one may lead next
+		case err != nil:
+			s.logger.Error("put the halt back", "error", err)
+			return
+		case done:
+			s.logger.Error("the database came back without the halt that was in force: it is in force again", "halted_at", s.halt.HaltedAt, "by", s.halt.HaltedBy, "reason", s.halt.Reason)
+		}
+		s.halt = nil
+	}
+}
+
 // healthChanged turns an outage of ten minutes into a failed check.
 func (s *service) healthChanged(ctx context.Context, h health.Health) {
+	s.keepHalt(ctx, h)
 	if s.fence.Term() == (lead.Term{}) {
 		return // whoever leads reports it
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
@@ -78,6 +79,24 @@ func InForce(ctx context.Context, db Querier) (*Halt, error) {
 	return &halt, nil
 }
 
+// PutBack puts a halt in force again that the database has lost: one that was restored
+// from before it, or promoted without it. Nothing but a resume lifts a halt. It does
+// nothing where the halt is known, resumed or not, or another one is in force, and
+// tells whether it did.
+func PutBack(ctx context.Context, db lead.Beginner, fence *lead.Fence, h Halt) (done bool, err error) {
+	ctx, cancel := postgres.Writing(ctx)
+	defer cancel()
+	err = fence.InTx(ctx, db, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `
+			INSERT INTO halts (halted_at, halted_by, reason)
+			SELECT least($2, whalegate_now()), $3, $4
+			WHERE NOT EXISTS (SELECT FROM halts WHERE resumed_at IS NULL OR id = $1 AND halted_by = $3 AND reason = $4)`, h.ID, h.HaltedAt, h.HaltedBy, h.Reason)
+		done = tag.RowsAffected() > 0
+		return err
+	})
+	return done, postgres.Because(ctx, "put a halt back", err)
+}
+
 // needCleanRuns is how many consecutive clean minutes, written since the halt,
 // a resume asks for.
 const needCleanRuns = 2
@@ -87,13 +106,15 @@ const needCleanRuns = 2
 // taken, a halt, or two recent consecutive clean cycles written since the halt.
 func Resume(ctx context.Context, db Beginner, cause, actions, by string) (Halt, error) {
 	var resumed Halt
+	var refused *RefusedError
 	err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		missing, err := missingForResume(ctx, tx, cause, actions)
 		if err != nil {
 			return err
 		}
 		if len(missing) > 0 {
-			return &RefusedError{Missing: missing}
+			refused = &RefusedError{Missing: missing}
+			return nil // that the halt counts from now on is kept
 		}
 		rows, err := tx.Query(ctx, `UPDATE halts SET resumed_at = whalegate_now(), resumed_by = $1, cause = $2, actions = $3
 			WHERE resumed_at IS NULL RETURNING `+haltColumns, by, cause, actions)
@@ -103,11 +124,13 @@ func Resume(ctx context.Context, db Beginner, cause, actions, by string) (Halt, 
 		resumed, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Halt])
 		return err
 	})
-	var refused *RefusedError
-	if err != nil && !errors.As(err, &refused) {
+	switch {
+	case err != nil:
 		return Halt{}, fmt.Errorf("resume: %w", postgres.Cause(err))
+	case refused != nil:
+		return Halt{}, refused
 	}
-	return resumed, err
+	return resumed, nil
 }
 
 func missingForResume(ctx context.Context, tx pgx.Tx, cause, actions string) (missing []string, err error) {
@@ -118,7 +141,8 @@ func missingForResume(ctx context.Context, tx pgx.Tx, cause, actions string) (mi
 		missing = append(missing, "the actions taken are empty (--actions)")
 	}
 	var haltedAt time.Time
-	err = tx.QueryRow(ctx, "SELECT halted_at FROM halts WHERE resumed_at IS NULL FOR UPDATE").Scan(&haltedAt)
+	// A halt that was dated by a clock that was ahead counts from now on.
+	err = tx.QueryRow(ctx, "UPDATE halts SET halted_at = least(halted_at, whalegate_now()) WHERE resumed_at IS NULL RETURNING halted_at").Scan(&haltedAt)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return append(missing, "no halt is in force"), nil
 	}

@@ -24,8 +24,9 @@ type maskModel struct {
 	runs        []maskRun
 	halts       []maskHalt
 	systemStale bool
-	leaderless  bool      // the session that held the leader's lock is gone
-	refused     time.Time // the earliest minute refused because the clock had shown it before; zero: none since the last good one
+	leaderless  bool        // the session that held the leader's lock is gone
+	settled     []time.Time // when runs were superseded
+	refused     time.Time   // the earliest minute refused because the clock had shown it before; zero: none since the last good one
 }
 
 type maskRun struct {
@@ -71,9 +72,33 @@ func (m *maskModel) current() (runs []maskRun) {
 	return runs
 }
 
-func (m *maskModel) supersede(which func(maskRun) bool) {
+func (m *maskModel) supersede(at time.Time, which func(maskRun) bool) {
+	marked := false
 	for i := range m.runs {
-		m.runs[i].superseded = m.runs[i].superseded || which(m.runs[i])
+		if !m.runs[i].superseded && which(m.runs[i]) {
+			m.runs[i].superseded, marked = true, true
+		}
+	}
+	if marked {
+		m.pullBack(at)
+		m.settled = append(m.settled, at)
+	}
+}
+
+// pullBack gives what was dated later than the present the present.
+func (m *maskModel) pullBack(at time.Time) {
+	for i, t := range m.settled {
+		if t.After(at) {
+			m.settled[i] = at
+		}
+	}
+	for i := range m.halts {
+		if h := &m.halts[i]; h.from.After(at) {
+			h.from = at
+		}
+		if h := &m.halts[i]; h.to.After(at) {
+			h.to = at
+		}
 	}
 }
 
@@ -95,11 +120,11 @@ func (m *maskModel) admit(r maskRun, judged bool) (refusal string) {
 			}
 		}
 		if r.status != "failed" {
-			m.supersede(func(o maskRun) bool { return o.minute.After(r.minute) || m.wasRefused(o.minute) })
+			m.supersede(r.minute, func(o maskRun) bool { return o.minute.After(r.minute) || m.wasRefused(o.minute) })
 			m.refused = time.Time{}
 		}
 	} else {
-		m.supersede(func(o maskRun) bool { return m.wasRefused(o.minute) })
+		m.supersede(r.minute, func(o maskRun) bool { return m.wasRefused(o.minute) })
 		m.refused = time.Time{}
 	}
 	m.runs = slices.DeleteFunc(m.runs, func(o maskRun) bool { return o.minute.Equal(r.minute) })
@@ -130,8 +155,15 @@ func (m *maskModel) at(now time.Time) health.State {
 		}
 		stale, degraded, recovery = judge(seen, instant)
 		stale = stale || slices.ContainsFunc(m.halts, func(h maskHalt) bool {
-			return !h.from.After(instant) && (h.to.IsZero() || h.to.After(instant))
+			return !h.from.After(instant) && (h.to.IsZero() || h.to.After(instant) && !instant.Equal(now))
 		})
+		// Of a clock that was wrong only minutes stored since help to recover.
+		for _, t := range m.settled {
+			if !t.After(instant) && recovery {
+				recovery = !seen[len(seen)-2].finished.Before(t)
+			}
+			stale = stale || t.Equal(instant) && !recovery
+		}
 		latched = stale || latched && !recovery
 	}
 	skewed := slices.ContainsFunc(current, func(r maskRun) bool { return r.finished.After(now.Add(5 * time.Second)) })
@@ -162,6 +194,7 @@ func (m *maskModel) instants(now time.Time) []time.Time {
 			instants = append(instants, h.to)
 		}
 	}
+	instants = append(instants, m.settled...)
 	instants = slices.DeleteFunc(instants, func(t time.Time) bool { return t.After(now) })
 	slices.SortFunc(instants, time.Time.Compare)
 	return slices.CompactFunc(instants, time.Time.Equal)
@@ -230,7 +263,7 @@ func (w *walk) store(r maskRun) error {
 	}
 	pgtest.SetClock(w.t, w.db, r.minute.Format(time.RFC3339))
 	var answer *pgconn.PgError
-	err := w.exec("SELECT admit_minute($1, $2, $3, $4)", r.minute, r.status, r.coverage, r.nonNull[0]+r.nonNull[1]+r.nonNull[2])
+	err := w.exec("SELECT admit_minute($1, $2, $3, $4, false)", r.minute, r.status, r.coverage, r.nonNull[0]+r.nonNull[1]+r.nonNull[2])
 	refusal := ""
 	if errors.As(err, &answer) && refusals[answer.Code] != "" {
 		refusal, err = refusals[answer.Code], nil
@@ -261,7 +294,8 @@ func (w *walk) store(r maskRun) error {
 // accept is an operator's word that the present clock is right.
 func (w *walk) accept() error {
 	w.note("the clock is accepted")
-	w.model.supersede(func(r maskRun) bool {
+	w.model.pullBack(w.now)
+	w.model.supersede(w.now, func(r maskRun) bool {
 		return r.minute.After(w.now) || r.finished.After(w.now) || w.model.wasRefused(r.minute)
 	})
 	w.model.refused = time.Time{}

@@ -60,7 +60,7 @@ type Candidate struct {
 	taken   prometheus.Counter
 	lost    prometheus.Counter
 
-	lastGood atomic.Pointer[float64] // when the newest good run was stored, in seconds since boot; nil: not known
+	lastGood atomic.Pointer[goodRun] // the newest good run; nil: not known
 	poke     chan chan struct{}      // a beat is due now; closed once it is written
 	said     string                  // the last trouble, said once
 }
@@ -85,20 +85,26 @@ func New(cfg Config) *Candidate {
 	}
 }
 
-// Stored tells that a good run has just been committed. The first one of a leader,
+// goodRun is a good run that a collector vouches for.
+type goodRun struct {
+	at     float64 // when it was stored, in seconds since boot
+	minute time.Time
+}
+
+// Stored tells that a good run of a minute has just been committed. The first one of a leader,
 // and the first after a while, is what HEALTHY waits for: whoever acts on it next has
 // to find the beat that tells of it.
-func (c *Candidate) Stored() {
+func (c *Candidate) Stored(minute time.Time) {
 	const soon = 2 * time.Second
 	_, now := c.boot()
-	before := c.lastGood.Swap(&now)
+	before := c.lastGood.Swap(&goodRun{now, minute})
 	written := make(chan struct{})
 	select {
 	case c.poke <- written:
 	default:
 		return // a beat is due already
 	}
-	if before != nil && c.inDataTime(now-*before) <= freshFor {
+	if before != nil && c.inDataTime(now-before.at) <= freshFor {
 		return
 	}
 	select {
@@ -111,16 +117,16 @@ func (c *Candidate) Stored() {
 // within what collector_leads asks for.
 const freshFor = 120
 
-// runAge is the age of the newest good run in seconds of the data's clock, nil when
-// it is not known.
-func (c *Candidate) runAge() *float64 {
+// newest is the age of the newest good run in seconds of the data's clock, and its
+// minute; nil when it is not known.
+func (c *Candidate) newest() (age *float64, minute *time.Time) {
 	good := c.lastGood.Load()
 	if good == nil {
-		return nil
+		return nil, nil
 	}
 	_, now := c.boot()
-	age := c.inDataTime(now - *good)
-	return &age
+	seconds := max(0, c.inDataTime(now-good.at))
+	return &seconds, &good.minute
 }
 
 // inDataTime is how much of the data's clock passes in so many real seconds.
@@ -195,14 +201,12 @@ func (c *Candidate) look(ctx context.Context, watching **session, w *watch) (*se
 	if err != nil {
 		return nil, err
 	}
-	if c.said != "" {
-		c.said = ""
-	}
 	vacant := w.look(time.Now(), found, c.cfg.Pace)
 	if w.looks == 1 && !vacant {
 		c.cfg.Logger.Info("waiting for the lead", "epoch", found.Epoch)
 	}
 	if !vacant {
+		c.said = ""
 		return nil, nil
 	}
 	s, err := c.take(ctx, *watching, found, w)
@@ -253,7 +257,7 @@ func (c *Candidate) hold(ctx context.Context, s *seat, work func(context.Context
 	case <-kept: // somebody else leads
 		release()
 		c.lost.Inc()
-		c.cfg.Logger.Warn("lead lost: another collector leads", "epoch", s.Epoch)
+		c.cfg.Logger.Warn("lead lost: the row no longer names this collector", "epoch", s.Epoch)
 		c.cfg.Fence.Set(Term{})
 		c.leading.Set(0)
 		stop()
@@ -370,10 +374,10 @@ func (s *session) guard(ctx context.Context, every time.Duration) error {
 // A beat of an epoch that is over changes nothing: the row has the epoch of whoever
 // took over by then.
 const writeBeat = `
-	INSERT INTO collector_beat AS b (epoch, beats, beat_at, run_age_seconds, boot_id, boot_seconds, weight_left)
-	SELECT $1, 1, beat_now(), $3, nullif($4, ''), $5, $6 FROM collector_leader l WHERE l.epoch = $1 AND l.holder = $2
+	INSERT INTO collector_beat AS b (epoch, beats, beat_at, run_age_seconds, run_minute, boot_id, boot_seconds, weight_left)
+	SELECT $1, 1, beat_now(), $3, $7, nullif($4, ''), $5, $6 FROM collector_leader l WHERE l.epoch = $1 AND l.holder = $2
 	ON CONFLICT (one) DO UPDATE SET
-		epoch = excluded.epoch, beats = b.beats + 1, beat_at = excluded.beat_at, run_age_seconds = excluded.run_age_seconds,
+		epoch = excluded.epoch, beats = b.beats % 1000000000000000 + 1, beat_at = excluded.beat_at, run_age_seconds = excluded.run_age_seconds, run_minute = excluded.run_minute,
 		boot_id = excluded.boot_id, boot_seconds = excluded.boot_seconds, weight_left = excluded.weight_left
 	WHERE b.epoch <= excluded.epoch`
 
@@ -386,7 +390,8 @@ func (c *Candidate) writeBeat(ctx context.Context, s *seat) error {
 		weight = &left
 	}
 	id, seconds := c.boot()
-	tag, err := s.beat.conn.Exec(ctx, writeBeat, s.Epoch, s.Holder, c.runAge(), id, seconds, weight)
+	age, minute := c.newest()
+	tag, err := s.beat.conn.Exec(ctx, writeBeat, s.Epoch, s.Holder, age, id, seconds, weight, minute)
 	if err == nil && tag.RowsAffected() == 0 {
 		return fmt.Errorf("%w: the row names somebody else", ErrNotLeading)
 	}

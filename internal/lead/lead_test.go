@@ -231,7 +231,7 @@ func TestALeaderThatHangsIsReplaced(t *testing.T) {
 			t.Errorf("session %d of the one that hung lives", i)
 		}
 	}
-	if tag, err := db.Exec(t.Context(), writeBeat, frozen.Epoch, frozen.Holder, nil, "", 0.0, nil); err != nil || tag.RowsAffected() != 0 {
+	if tag, err := db.Exec(t.Context(), writeBeat, frozen.Epoch, frozen.Holder, nil, "", 0.0, nil, nil); err != nil || tag.RowsAffected() != 0 {
 		t.Errorf("its beat: %v %v", tag, err)
 	}
 }
@@ -366,7 +366,8 @@ func TestOnlyTheServicesRoleCanLead(t *testing.T) {
 func TestASuccessorKnowsTheAgeOfTheNewestRun(t *testing.T) {
 	t.Parallel()
 	age := 40.0
-	last := seen{RunAge: &age, BootID: "this boot", BootTime: 100}
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	last := seen{RunAge: &age, Run: &at, BootID: "this boot", BootTime: 100}
 	for name, tt := range map[string]struct {
 		boot  string
 		now   float64
@@ -381,7 +382,7 @@ func TestASuccessorKnowsTheAgeOfTheNewestRun(t *testing.T) {
 		"the boot clock went back":          {"this boot", 99, last, 0, -1},
 		"its predecessor stored nothing":    {"this boot", 103, seen{BootID: "this boot", BootTime: 100}, 0, -1},
 		"no predecessor":                    {"this boot", 103, seen{}, 0, -1},
-		"a machine whose boot is not known": {"", 103, seen{RunAge: &age}, 0, -1},
+		"a machine whose boot is not known": {"", 103, seen{RunAge: &age, Run: &at}, 0, -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := New(Config{Fence: &Fence{}, Registerer: prometheus.NewRegistry()})
@@ -392,8 +393,10 @@ func TestASuccessorKnowsTheAgeOfTheNewestRun(t *testing.T) {
 			}
 			c.inherit(tt.found, w)
 			got := -1.0
-			if a := c.runAge(); a != nil {
-				got = *a
+			if a, minute := c.newest(); a != nil {
+				if got = *a; !minute.Equal(at) {
+					t.Errorf("of %s", minute)
+				}
 			}
 			if diff := got - tt.want; diff > 1 || diff < -1 {
 				t.Errorf("%v s, want %v", got, tt.want)

@@ -76,7 +76,8 @@ type seen struct {
 	PID      int32
 	Present  bool // the session that the row names holds the lock
 	Beats    int64
-	RunAge   *float64 // seconds of the data's clock, when the last beat was written
+	RunAge   *float64   // seconds of the data's clock, when the last beat was written
+	Run      *time.Time // the minute of that run
 	BootID   string
 	BootTime float64
 	Weight   *float64
@@ -88,7 +89,7 @@ const selectSeen = `
 			SELECT FROM pg_locks k
 			WHERE k.pid = l.pid AND k.locktype = 'relation' AND k.relation = 'leader_lock'::regclass AND k.mode = 'ShareUpdateExclusiveLock' AND k.granted
 				AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())),
-		b.beats, b.run_age_seconds, b.boot_id, b.boot_seconds, b.weight_left
+		b.beats, b.run_age_seconds, b.run_minute, b.boot_id, b.boot_seconds, b.weight_left
 	FROM (VALUES (1)) one
 	LEFT JOIN collector_leader l ON l.one
 	LEFT JOIN collector_beat b ON b.one`
@@ -108,7 +109,7 @@ func scanSeen(row pgx.Row) (seen, error) {
 	var pid *int32
 	var boot *string
 	var since *float64
-	err := row.Scan(&epoch, &holder, &pid, &v.Present, &beats, &v.RunAge, &boot, &since, &v.Weight)
+	err := row.Scan(&epoch, &holder, &pid, &v.Present, &beats, &v.RunAge, &v.Run, &boot, &since, &v.Weight)
 	if epoch != nil && holder != nil {
 		v.Term, v.Named = Term{*epoch, *holder}, true
 	}

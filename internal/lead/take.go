@@ -82,7 +82,8 @@ func (c *Candidate) take(ctx context.Context, lock *session, found seen, w *watc
 		c.inherit(found, w)
 		// The beat goes over with the row: one of the epoch before changes nothing now.
 		id, seconds := c.boot()
-		_, err = tx.Exec(ctx, writeBeat, s.Epoch, s.Holder, c.runAge(), id, seconds, found.Weight)
+		age, minute := c.newest()
+		_, err = tx.Exec(ctx, writeBeat, s.Epoch, s.Holder, age, id, seconds, found.Weight, minute)
 		return err
 	})
 	if err != nil || !took {
@@ -103,7 +104,7 @@ func (c *Candidate) take(ctx context.Context, lock *session, found seen, w *watc
 // boot clock, or by having watched its beats.
 func (c *Candidate) inherit(found seen, w *watch) {
 	c.lastGood.Store(nil)
-	if found.RunAge == nil {
+	if found.RunAge == nil || found.Run == nil {
 		return
 	}
 	id, now := c.boot()
@@ -117,8 +118,7 @@ func (c *Candidate) inherit(found seen, w *watch) {
 		return // nobody knows how long nobody led: the gate waits for a run of ours
 	}
 	age := *found.RunAge / c.inDataTime(1)
-	stored := now - since - age
-	c.lastGood.Store(&stored)
+	c.lastGood.Store(&goodRun{now - since - age, found.Run.UTC()})
 }
 
 // reseat takes the seat again that the row still names as ours, after its sessions

@@ -193,7 +193,7 @@ func ingestionRecovery(f *Facts) []Criterion {
 	return []Criterion{
 		holds(clean, h.CleanRuns >= 2, "%d in a row", h.CleanRuns),
 		holds(coverage, h.CoveragePct != nil && *h.CoveragePct >= 90, "%s", figure(h.CoveragePct, "%.1f %%")),
-		holds(age, h.AgeSeconds != nil && *h.AgeSeconds <= 120, "%s", figure(h.AgeSeconds, "%.0f s")),
+		holds(age, h.AgeSeconds != nil && *h.AgeSeconds <= 120 && !h.ClockIsWrong(), "%s", figure(h.AgeSeconds, "%.0f s")),
 		holds(sizes, len(unreadable) == 0, "%s", cmp.Or(strings.Join(unreadable, ", "), "yes")),
 	}
 }

@@ -13,7 +13,7 @@ CREATE FUNCTION beat_now() RETURNS timestamptz
 
 CREATE TABLE collector_leader (
     one           boolean     PRIMARY KEY DEFAULT true CHECK (one),
-    epoch         bigint      NOT NULL CHECK (epoch >= 1),
+    epoch         bigint      NOT NULL CHECK (epoch BETWEEN 1 AND 1000000000000000),
     holder        uuid        NOT NULL,  -- a random token, new with each take-over
     pid           integer,               -- backend of the lock session; NULL once the lead was released
     backend_start timestamptz,
@@ -27,13 +27,14 @@ CREATE TABLE collector_leader (
 -- went back from one that lives; what is counted here needs no wall clock.
 CREATE TABLE collector_beat (
     one             boolean     PRIMARY KEY DEFAULT true CHECK (one),
-    epoch           bigint      NOT NULL,
-    beats           bigint      NOT NULL,          -- what a waiting collector watches
-    beat_at         timestamptz NOT NULL,
+    epoch           bigint      NOT NULL CHECK (epoch BETWEEN 1 AND 1000000000000000),
+    beats           bigint      NOT NULL CHECK (beats BETWEEN 0 AND 1000000000000000), -- what a waiting collector watches
+    beat_at         timestamptz NOT NULL CHECK (isfinite(beat_at)),
     -- How long ago the leader stored its newest good run, on its own monotonic
     -- clock, in seconds of the data's clock. NULL: it stored none, and does not
     -- know how long ago its predecessor did.
-    run_age_seconds double precision,
+    run_age_seconds double precision CHECK (run_age_seconds BETWEEN 0 AND 1e12),
+    run_minute      timestamptz, -- of that run
     -- The machine's boot and the seconds since, so that a restart on the same
     -- machine knows how long nobody led.
     boot_id         text,
@@ -56,22 +57,6 @@ BEGIN
         RAISE EXCEPTION 'epoch % does not lead any more', my_epoch USING ERRCODE = 'WG001';
     END IF;
 END
-$$;
-
--- collector_leads tells whether a collector leads: its session holds the lock,
--- its beat is recent, and it stored a good run lately by its own count.
-CREATE FUNCTION collector_leads() RETURNS boolean
-    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
-    AS $$
-SELECT EXISTS (
-    SELECT
-    FROM collector_leader l
-    JOIN collector_beat b ON b.one AND b.epoch = l.epoch -- by the key the planner knows that these are single rows
-    JOIN pg_locks k ON k.pid = l.pid
-    WHERE l.one AND k.locktype = 'relation' AND k.relation = 'leader_lock'::regclass AND k.mode = 'ShareUpdateExclusiveLock' AND k.granted
-        AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND b.beat_at BETWEEN beat_now() - interval '30 seconds' AND beat_now() + interval '5 seconds'
-        AND b.run_age_seconds <= 180)
 $$;
 
 -- replica_lags tells whether a standby is too far behind, or too far from the
@@ -102,8 +87,28 @@ CREATE INDEX ingest_runs_with_data ON ingest_runs (timestamp) WHERE status <> 'f
 CREATE INDEX ingest_runs_clean ON ingest_runs (timestamp) WHERE is_clean AND NOT superseded;
 CREATE INDEX ingest_runs_finished ON ingest_runs (finished_at) WHERE NOT superseded;
 
+-- collector_leads tells whether a collector leads: its session holds the lock,
+-- its beat is recent, and it stored a good run lately by its own count.
+CREATE FUNCTION collector_leads() RETURNS boolean
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
+    AS $$
+SELECT EXISTS (
+    SELECT
+    FROM collector_leader l
+    JOIN collector_beat b ON b.one AND b.epoch = l.epoch -- by the key the planner knows that these are single rows
+    JOIN pg_locks k ON k.pid = l.pid
+    WHERE l.one AND k.locktype = 'relation' AND k.relation = 'leader_lock'::regclass AND k.mode = 'ShareUpdateExclusiveLock' AND k.granted
+        AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND b.beat_at BETWEEN beat_now() - interval '30 seconds' AND beat_now() + interval '5 seconds'
+        AND b.run_age_seconds <= 180
+        -- It vouches for a run that still counts.
+        AND (b.run_minute IS NULL OR EXISTS (SELECT FROM ingest_runs r WHERE r.timestamp = b.run_minute AND r.status <> 'failed' AND NOT r.superseded)))
+$$;
+
 -- A stretch of minutes that were refused because the clock had shown them before.
--- While one is open the state is STALE (clock_back).
+-- While one is open the state is STALE (clock_back). Whatever superseded runs is
+-- here as well: with no minute refused (times 0) a clock was ahead, or a person said
+-- so. Recovery counts from then on.
 CREATE TABLE clock_refusals (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     first_minute timestamptz NOT NULL, -- the earliest minute refused
@@ -136,6 +141,33 @@ ALTER TABLE alerts ADD COLUMN superseded boolean NOT NULL DEFAULT false;
 DROP INDEX alerts_once;
 CREATE UNIQUE INDEX alerts_once ON alerts (timestamp, asset, alert_type) WHERE NOT superseded;
 
+-- pull_back gives what people and senders dated by a clock that was ahead the present
+-- instead: a halt could not be resumed, a pause would last on, and a delivery would
+-- wait until that time comes.
+CREATE FUNCTION pull_back() RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = public, pg_temp
+    AS $$
+DECLARE
+    now timestamptz := whalegate_now();
+BEGIN
+    UPDATE halts SET halted_at = least(halted_at, now), resumed_at = CASE WHEN resumed_at > now THEN now ELSE resumed_at END
+    WHERE greatest(halted_at, resumed_at) > now;
+    UPDATE alert_pauses SET paused_at = now, until = now + (until - paused_at), unpaused_at = CASE WHEN unpaused_at > now THEN now ELSE unpaused_at END
+    WHERE paused_at > now;
+    UPDATE alert_deliveries
+    SET expires_at = CASE WHEN created_at > now THEN now + (expires_at - created_at) ELSE expires_at END,
+        created_at = least(created_at, now),
+        next_attempt_at = least(next_attempt_at, now),
+        last_attempt_at = CASE WHEN last_attempt_at > now THEN now - interval '1 hour' ELSE last_attempt_at END
+    WHERE state IN ('pending', 'unknown') AND greatest(created_at, last_attempt_at) > now;
+    UPDATE alert_state
+    SET last_triggered = CASE WHEN last_triggered > now THEN now ELSE last_triggered END,
+        cooldown_until = CASE WHEN cooldown_until > now + interval '60 minutes' THEN now + interval '60 minutes' ELSE cooldown_until END
+    WHERE last_triggered > now OR cooldown_until > now + interval '60 minutes';
+    UPDATE clock_refusals SET settled_at = now WHERE settled_at > now;
+END
+$$;
+
 -- supersede_minutes marks the runs after one instant and before another, and takes
 -- what was decided from them out of the way. It tells how many runs that were.
 CREATE FUNCTION supersede_minutes(after timestamptz, before timestamptz) RETURNS bigint
@@ -161,11 +193,9 @@ BEGIN
     -- What is remembered of alerts must not reach beyond the present: no boundary
     -- would be looked at until the clock came there again.
     UPDATE alert_state
-    SET last_period = least(last_period, date_bin('5 minutes', after, 'epoch')),
-        pending_playbook = NULL, pending_periods = 0,
-        last_triggered = least(last_triggered, whalegate_now()),
-        cooldown_until = least(cooldown_until, whalegate_now() + interval '60 minutes')
-    WHERE asset <> 'SYSTEM' AND last_period > after;
+    SET last_period = least(last_period, date_bin('5 minutes', after, 'epoch')), pending_playbook = NULL, pending_periods = 0
+    WHERE last_period > after;
+    PERFORM pull_back();
     RETURN marked;
 END
 $$;
@@ -184,7 +214,13 @@ $$;
 -- clock has shown the minute before (clock_back), WG004 when what is stored is as
 -- good, or a signal has judged it (worse). Whatever it finds stored for later
 -- minutes was written by a clock that was ahead: a good minute supersedes it.
-CREATE FUNCTION admit_minute(minute timestamptz, status text, coverage numeric, non_null numeric) RETURNS void
+--
+-- A clock that went back and caught up has shown every minute since the first refused
+-- one twice: those are superseded, because nobody can tell how long ago they were
+-- written. One that was put right again, as the collector's monotonic clock knows (put_right),
+-- has shown none of them twice. Where nobody knows, a day at the most is set aside.
+-- It tells how many runs it superseded.
+CREATE FUNCTION admit_minute(minute timestamptz, status text, coverage numeric, non_null numeric, put_right boolean) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SET search_path = public, pg_temp
     AS $$
 DECLARE
@@ -202,13 +238,15 @@ BEGIN
     IF newest.timestamp < minute THEN -- as it is nearly always
         SELECT * INTO open FROM clock_refusals c WHERE c.settled_at IS NULL FOR UPDATE;
         IF FOUND THEN
-            marked := supersede_minutes(open.first_minute - interval '1 microsecond', minute);
+            IF NOT put_right AND minute <= open.first_minute + interval '1 day' THEN
+                marked := supersede_minutes(open.first_minute - interval '1 microsecond', minute);
+            END IF;
             UPDATE clock_refusals SET settled_at = whalegate_now(), settled_by = 'a later minute', runs = marked WHERE id = open.id;
         END IF;
-        RETURN;
+        RETURN marked;
     END IF;
     IF newest.run_id IS NULL THEN
-        RETURN;
+        RETURN 0;
     END IF;
     SELECT r.timestamp INTO good FROM ingest_runs r WHERE NOT r.superseded AND r.status <> 'failed' ORDER BY r.timestamp DESC LIMIT 1;
     IF good > minute + interval '1 day' THEN
@@ -227,9 +265,15 @@ BEGIN
         SELECT * INTO open FROM clock_refusals c WHERE c.settled_at IS NULL FOR UPDATE;
         -- Where later runs are stored, that clock has judged this minute's boundary, too.
         marked := supersede_minutes(least(CASE WHEN newest.timestamp > minute THEN minute - interval '1 microsecond' ELSE minute END,
-            open.first_minute - interval '1 microsecond'), 'infinity');
-        UPDATE clock_refusals SET settled_at = whalegate_now(), settled_by = 'an earlier minute', runs = marked WHERE id = open.id;
+            CASE WHEN NOT put_right AND minute <= open.first_minute + interval '1 day' THEN open.first_minute - interval '1 microsecond' END), 'infinity');
+        IF open.id IS NOT NULL THEN
+            UPDATE clock_refusals SET settled_at = whalegate_now(), settled_by = 'an earlier minute', runs = marked WHERE id = open.id;
+        ELSIF marked > 0 THEN
+            INSERT INTO clock_refusals (first_minute, last_minute, newest, times, settled_at, settled_by, runs)
+            VALUES (minute, minute, newest.timestamp, 0, whalegate_now(), 'an earlier minute', marked);
+        END IF;
     END IF;
+    RETURN marked;
 END
 $$;
 
@@ -256,7 +300,8 @@ DECLARE
     ended  bigint; -- runs that ended later than that, whatever their minute
 BEGIN
     SELECT * INTO open FROM clock_refusals c WHERE c.settled_at IS NULL FOR UPDATE;
-    marked := supersede_minutes(least(now, open.first_minute - interval '1 microsecond'), 'infinity');
+    marked := supersede_minutes(least(now, CASE WHEN now <= open.first_minute + interval '1 day' THEN open.first_minute - interval '1 microsecond' END), 'infinity');
+    PERFORM pull_back();
     UPDATE ingest_runs SET superseded = true WHERE finished_at > now AND NOT superseded;
     GET DIAGNOSTICS ended = ROW_COUNT;
     marked := marked + ended;
@@ -271,11 +316,12 @@ END
 $$;
 
 -- collector_who tells who leads and who waits. Those that wait are told by the name
--- of their session; only a role that may lead can wait.
+-- of their session; only a role that may lead can wait. The planner takes the tables
+-- of one row for larger ones: to compile it would take a hundred times as long.
 CREATE FUNCTION collector_who()
     RETURNS TABLE (leads boolean, epoch bigint, host text, process integer, session integer, present boolean, taken_at timestamptz,
         beat_seconds double precision, run_age_seconds double precision, waiting text[])
-    LANGUAGE sql VOLATILE SECURITY DEFINER ROWS 1 SET search_path = public, pg_temp
+    LANGUAGE sql VOLATILE SECURITY DEFINER ROWS 1 SET search_path = public, pg_temp SET jit = off
     AS $$
 SELECT collector_leads(), l.epoch, l.host, l.process, l.pid,
     EXISTS (
@@ -290,4 +336,18 @@ SELECT collector_leads(), l.epoch, l.host, l.process, l.pid,
 FROM (VALUES (1)) one
 LEFT JOIN collector_leader l ON l.one
 LEFT JOIN collector_beat b ON b.one
+$$;
+
+-- Days of snapshots come and go one at a time. What keeps them apart is nobody's to
+-- take but the owner's: an advisory lock could be taken by whoever knows its name.
+CREATE VIEW partition_lock AS SELECT 1 AS one;
+DO $$
+DECLARE
+    f text;
+BEGIN
+    FOREACH f IN ARRAY '{ensure_snapshot_partitions,drop_snapshot_partitions}'::text[] LOOP
+        EXECUTE replace(pg_get_functiondef(f::regproc), $old$PERFORM pg_advisory_xact_lock(hashtext('whalegate.partitions'))$old$,
+            $new$LOCK TABLE public.partition_lock IN EXCLUSIVE MODE$new$);
+    END LOOP;
+END
 $$;

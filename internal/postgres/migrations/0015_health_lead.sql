@@ -38,6 +38,7 @@ DECLARE
     pair          ingest_runs; -- the newest run that completed two clean minutes in time
     superseded_at timestamptz; -- when a newer run than the pair came, if one did
     held_until    timestamptz; -- the end of the last time that recovery held
+    settled       timestamptz; -- when runs were last superseded: a clock had been wrong
     stale         text[] := '{}';
     degraded      text[] := '{}';
     clean         integer;
@@ -98,19 +99,25 @@ BEGIN
     END IF;
     IF EXISTS (
         SELECT FROM halts h
-        WHERE live AND h.resumed_at IS NULL
-            OR h.halted_at <= judged_at AND (h.resumed_at IS NULL OR h.resumed_at > judged_at))
+        WHERE h.resumed_at IS NULL AND (live OR h.halted_at <= judged_at)
+            OR NOT live AND h.halted_at <= judged_at AND h.resumed_at > judged_at)
     THEN
         stale := stale || 'halted'::text;
     END IF;
 
-    -- Was it STALE after recovery last held?
-    IF stale = '{}' AND NOT (clean >= 2 AND age <= interval '2 minutes') THEN
+    -- Was it STALE after recovery last held? Of a clock that was wrong only minutes
+    -- that were stored since help to recover.
+    SELECT max(c.settled_at) INTO settled FROM clock_refusals c WHERE c.runs > 0 AND c.settled_at <= judged_at;
+    settled := coalesce(settled, '-infinity');
+    IF stale = '{}' AND NOT (clean >= 2 AND age <= interval '2 minutes' AND EXISTS (
+        SELECT FROM ingest_runs r WHERE r.timestamp = newest.timestamp - interval '1 minute' AND NOT r.superseded AND r.finished_at >= settled))
+    THEN
         SELECT r.* INTO pair
         FROM ingest_runs r
         JOIN ingest_runs before ON before.timestamp = r.timestamp - interval '1 minute'
             AND before.is_clean AND NOT before.superseded AND before.finished_at <= upto
             AND before.finished_at <= least(r.timestamp, r.finished_at) + interval '2 minutes'
+            AND before.finished_at >= settled
         WHERE r.is_clean AND NOT r.superseded AND r.timestamp <= latest AND r.finished_at <= upto
             AND r.finished_at <= r.timestamp + interval '2 minutes'
             AND cardinality(null_share_reasons(r, 60)) = 0

@@ -1,0 +1,104 @@
+package health_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/postgres/pgtest"
+)
+
+// What people did while the clock was a day ahead does not hold them when it is right: a
+// halt can be resumed, one that was resumed is over, a pause lasts as long as it should.
+func TestWhatPeopleDidWhileAClockWasAheadIsPulledBack(t *testing.T) {
+	for name, resumedAhead := range map[string]bool{"halted ahead": false, "halted and resumed ahead": true} {
+		t.Run(name, func(t *testing.T) {
+			db := pgtest.New(t)
+			ctx := t.Context()
+			store(t, db, ok("1438m"), ok("1439m"))
+			pgtest.SetClock(t, db, at("1439m30s").Format(time.RFC3339))
+			if _, err := health.Stop(ctx, db, "odd", "op"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.Exec(ctx, "INSERT INTO alert_pauses (paused_at, paused_by, reason, until) VALUES (whalegate_now(), 'op', 'loud', whalegate_now() + interval '2 hours')"); err != nil {
+				t.Fatal(err)
+			}
+			if resumedAhead {
+				store(t, db, ok("1440m"), ok("1441m"))
+				pgtest.SetClock(t, db, at("1441m30s").Format(time.RFC3339))
+				if _, err := health.Resume(ctx, db, "c", "a", "op"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// The clock is right again, a day earlier, and somebody says so.
+			pgtest.SetClock(t, db, at("2m30s").Format(time.RFC3339))
+			if _, err := db.Exec(ctx, "SELECT accept_clock('op', 'looked at a watch')"); err != nil {
+				t.Fatal(err)
+			}
+			store(t, db, run{"3m", "success", 100, full, "3m5s"}, run{"4m", "success", 100, full, "4m5s"})
+			pgtest.SetClock(t, db, at("4m30s").Format(time.RFC3339))
+			if !resumedAhead {
+				if _, err := health.Resume(ctx, db, "c", "a", "op"); err != nil {
+					t.Fatalf("resume: %v", err)
+				}
+			}
+			if h, err := health.Read(ctx, db); err != nil || h.State != health.Healthy {
+				t.Errorf("%s %v, %v", h.State, h.Reasons, err)
+			}
+			var left float64
+			if err := db.QueryRow(ctx, "SELECT extract(epoch FROM until - whalegate_now()) / 60 FROM alert_pauses").Scan(&left); err != nil || left > 120 {
+				t.Errorf("the pause lasts for another %v minutes, %v", left, err)
+			}
+		})
+	}
+}
+
+// A halt that was dated by a clock that was ahead counts from the first try to resume it.
+func TestAHaltFromTheFutureCanBeResumed(t *testing.T) {
+	db := pgtest.New(t)
+	ctx := t.Context()
+	pgtest.SetClock(t, db, at("1439m30s").Format(time.RFC3339))
+	if _, err := health.Stop(ctx, db, "odd", "op"); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.SetClock(t, db, at("0m30s").Format(time.RFC3339))
+	store(t, db, ok("0m"))
+	var refused *health.RefusedError
+	if _, err := health.Resume(ctx, db, "c", "a", "op"); !errors.As(err, &refused) {
+		t.Fatalf("resume: %v", err)
+	}
+	store(t, db, ok("1m"), ok("2m"))
+	pgtest.SetClock(t, db, at("2m30s").Format(time.RFC3339))
+	if _, err := health.Resume(ctx, db, "c", "a", "op"); err != nil {
+		t.Errorf("resume: %v", err)
+	}
+}
+
+// A halt that the database has lost is in force again; one that was resumed is not.
+func TestAHaltThatTheDatabaseLostIsPutBack(t *testing.T) {
+	db := pgtest.New(t)
+	ctx := t.Context()
+	halt, err := health.Stop(ctx, db, "two boards disagree", "op")
+	if err != nil {
+		t.Fatal(err)
+	}
+	putBack := func(want bool) {
+		t.Helper()
+		if done, err := health.PutBack(ctx, db, nil, halt); err != nil || done != want {
+			t.Errorf("put back: %v, %v; want %v", done, err, want)
+		}
+	}
+	putBack(false) // it is in force
+	if _, err := db.Exec(ctx, "UPDATE halts SET resumed_at = whalegate_now(), resumed_by = 'op', cause = 'c', actions = 'a'"); err != nil {
+		t.Fatal(err)
+	}
+	putBack(false) // it was resumed
+	if _, err := db.Exec(ctx, "TRUNCATE halts"); err != nil {
+		t.Fatal(err)
+	}
+	putBack(true)
+	if again, err := health.InForce(ctx, db); err != nil || again == nil || again.Reason != halt.Reason || again.HaltedBy != "op" {
+		t.Errorf("%+v, %v", again, err)
+	}
+}
