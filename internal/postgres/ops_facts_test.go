@@ -177,7 +177,7 @@ func TestAHalfBlindOwnerSaysSo(t *testing.T) {
 	db, ops := newOps(t)
 	must(t, db, `CREATE ROLE half_blind; GRANT ALL ON SCHEMA public TO half_blind; ALTER FUNCTION ops_sessions() OWNER TO half_blind; ALTER FUNCTION ops_database() OWNER TO half_blind;
 		GRANT EXECUTE ON FUNCTION ops_sessions(), ops_database() TO whalegate_ops;
-		GRANT EXECUTE ON FUNCTION collector_who() TO half_blind`) // the owner owns everything else, too
+		GRANT EXECUTE ON FUNCTION lead_session() TO half_blind`) // the owner owns everything else, too
 	t.Cleanup(func() {
 		mustEnd(t, db, "REASSIGN OWNED BY half_blind TO postgres; DROP OWNED BY half_blind; DROP ROLE half_blind")
 	})

@@ -215,22 +215,33 @@ CROSS JOIN LATERAL (
 
 -- The session that holds the leader's lock stays in its transaction on purpose: it
 -- has a state of its own, and does not count as an open transaction.
+CREATE FUNCTION lead_session() RETURNS integer
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+    AS $$
+SELECT l.pid
+FROM collector_leader l
+WHERE l.one AND EXISTS (
+    SELECT FROM pg_locks k
+    WHERE k.pid = l.pid AND k.locktype = 'relation' AND k.relation = 'leader_lock'::regclass AND k.mode = 'ShareUpdateExclusiveLock' AND k.granted
+        AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+$$;
+
 CREATE OR REPLACE FUNCTION ops_sessions()
     RETURNS TABLE (pid integer, role text, state text, statement text, waits_for text, statement_seconds double precision, transaction_seconds double precision)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
     AS $$
 SELECT a.pid, coalesce(a.usename, a.backend_type, 'hidden'),
     CASE
-        WHEN w.present THEN 'holds the lead'
+        WHEN a.pid = w.pid THEN 'holds the lead'
         ELSE coalesce(a.state, CASE WHEN coalesce(a.backend_type, 'client backend') = 'client backend' THEN 'hidden' ELSE 'background' END)
     END,
     coalesce((SELECT w FROM unnest('{SELECT,INSERT,UPDATE,DELETE,COPY,WITH,BEGIN,COMMIT,ROLLBACK,VACUUM,ANALYZE,ALTER,CREATE,DROP,TRUNCATE,LOCK,REINDEX,EXPLAIN}'::text[]) w
         WHERE w = upper(substring(a.query FROM '^(?:autovacuum: )?\s*([A-Za-z]+)'))), 'other'),
     nullif(concat_ws(': ', a.wait_event_type, a.wait_event), ''),
-    CASE WHEN a.state <> 'idle' AND w.present IS NOT TRUE THEN extract(epoch FROM clock_timestamp() - a.query_start) END::double precision,
-    CASE WHEN w.present IS NOT TRUE THEN extract(epoch FROM clock_timestamp() - a.xact_start) END::double precision
+    CASE WHEN a.state <> 'idle' AND a.pid IS DISTINCT FROM w.pid THEN extract(epoch FROM clock_timestamp() - a.query_start) END::double precision,
+    CASE WHEN a.pid IS DISTINCT FROM w.pid THEN extract(epoch FROM clock_timestamp() - a.xact_start) END::double precision
 FROM pg_stat_activity a
-LEFT JOIN collector_who() w ON w.present AND w.session = a.pid
+CROSS JOIN (SELECT lead_session() OFFSET 0) w (pid)
 WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
 $$;
 
