@@ -308,19 +308,23 @@ func (r *troupe) watch(ctx context.Context) {
 			(SELECT max(finished_at) FROM ingest_runs WHERE NOT superseded) > whalegate_now() + interval '6 seconds',
 			coalesce((SELECT clock_timestamp() - max(c.really) FROM chronicle c WHERE c.timestamp = h.last_success_snapshot_ts AND c.counts) > interval '40 seconds', true)
 		FROM ingest_health h`
+	before := false // the look before saw the same: a step in the middle of one is no news
 	for ctx.Err() == nil {
 		var state string
 		var reasons []string
 		var skewed *bool
 		var old bool
 		err := conn.QueryRow(ctx, ask).Scan(&state, &reasons, &skewed, &old)
+		open := state != "STALE" && skewed != nil && *skewed
+		again := open && before
+		before = open
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
 			r.violated("watch: %v", err)
 			return
-		case state != "STALE" && skewed != nil && *skewed:
+		case again:
 			r.violated("%s %v, and a run finished after the clock that judges", state, reasons)
 		case state == "HEALTHY" && old:
 			r.violated("HEALTHY, and the newest run was written more than four minutes ago")

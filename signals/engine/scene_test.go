@@ -157,13 +157,21 @@ func (s *scene) cycle(judge Judge) *Cycle {
 	return &Cycle{Pool: s.db, Memory: NewMemory(), Judge: judge}
 }
 
-// yetToCome takes the runs that end after the deadline of a boundary out of the way
-// while do works at it. A scene tells all of its minutes at once; where the service
-// works they are not there yet, and one from the future means that a clock is wrong.
+// yetToCome takes the runs that end after the deadline of a boundary, and what becomes
+// of halts after it, out of the way while do works at it. A scene tells all of its
+// minutes at once; where the service works they are not there yet, and one from the
+// future means that a clock is wrong.
 func (s *scene) yetToCome(n int, do func()) {
 	s.Helper()
 	hidden := s.list("UPDATE ingest_runs SET superseded = true WHERE finished_at > $1 AND NOT superseded RETURNING run_id::text", at(n).Add(Deadline))
+	halts := s.list("SELECT to_jsonb(h)::text FROM halts h WHERE greatest(halted_at, resumed_at) > $1", at(n).Add(Deadline))
+	s.exec("DELETE FROM halts WHERE halted_at > $1", at(n).Add(Deadline))
+	s.exec("UPDATE halts SET resumed_at = NULL, resumed_by = NULL, cause = NULL, actions = NULL WHERE resumed_at > $1", at(n).Add(Deadline))
 	do()
+	for _, row := range halts {
+		s.exec("DELETE FROM halts WHERE id = ($1::jsonb ->> 'id')::bigint", row)
+		s.exec("INSERT INTO halts OVERRIDING SYSTEM VALUE SELECT * FROM jsonb_populate_record(NULL::halts, $1::jsonb)", row)
+	}
 	if len(hidden) > 0 {
 		s.exec("UPDATE ingest_runs SET superseded = false WHERE run_id = ANY ($1::text[]::bigint[])", hidden)
 	}
