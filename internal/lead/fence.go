@@ -66,6 +66,9 @@ func (f *Fence) Check(ctx context.Context, tx pgx.Tx) error {
 		return nil
 	}
 	t := f.Term()
+	if t == (Term{}) {
+		return ErrNotLeading // the server need not be asked, nor log a refusal
+	}
 	_, err := tx.Exec(ctx, checkLead, t.Epoch, t.Holder)
 	return Refused(err)
 }
