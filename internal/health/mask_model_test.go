@@ -157,6 +157,8 @@ func (m *maskModel) at(now time.Time) health.State {
 		stale = stale || slices.ContainsFunc(m.halts, func(h maskHalt) bool {
 			return !h.from.After(instant) && (h.to.IsZero() || h.to.After(instant) && !instant.Equal(now))
 		})
+		// A resume that is dated later than now is one all the same, and has to be recovered from.
+		latched = latched || slices.ContainsFunc(m.halts, func(h maskHalt) bool { return !h.from.After(instant) && h.to.After(instant) })
 		// Of a clock that was wrong only minutes stored since help to recover.
 		for _, t := range m.settled {
 			if !t.After(instant) && recovery {
