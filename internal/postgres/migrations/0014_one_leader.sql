@@ -168,19 +168,12 @@ BEGIN
 END
 $$;
 
--- supersede_minutes marks the runs after one instant and before another, and takes
--- what was decided from them out of the way. It tells how many runs that were.
-CREATE FUNCTION supersede_minutes(after timestamptz, before timestamptz) RETURNS bigint
+-- move_boundaries takes what was decided after one instant and before another out of
+-- the way, because the runs that it stood on are superseded.
+CREATE FUNCTION move_boundaries(after timestamptz, before timestamptz) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = public, pg_temp
     AS $$
-DECLARE
-    marked bigint;
 BEGIN
-    UPDATE ingest_runs SET superseded = true WHERE timestamp > after AND timestamp < before AND NOT superseded;
-    GET DIAGNOSTICS marked = ROW_COUNT;
-    IF marked = 0 THEN
-        RETURN 0;
-    END IF;
     INSERT INTO superseded_boundaries (timestamp, cycle, signals)
     SELECT coalesce(c.timestamp, s.timestamp), to_jsonb(c), coalesce(s.list, '[]')
     FROM (SELECT * FROM signal_cycles WHERE timestamp > after AND timestamp < before) c
@@ -195,6 +188,23 @@ BEGIN
     UPDATE alert_state
     SET last_period = least(last_period, date_bin('5 minutes', after, 'epoch')), pending_playbook = NULL, pending_periods = 0
     WHERE last_period > after;
+END
+$$;
+
+-- supersede_minutes marks the runs after one instant and before another, and takes
+-- what was decided from them out of the way. It tells how many runs that were.
+CREATE FUNCTION supersede_minutes(after timestamptz, before timestamptz) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SET search_path = public, pg_temp
+    AS $$
+DECLARE
+    marked bigint;
+BEGIN
+    UPDATE ingest_runs SET superseded = true WHERE timestamp > after AND timestamp < before AND NOT superseded;
+    GET DIAGNOSTICS marked = ROW_COUNT;
+    IF marked = 0 THEN
+        RETURN 0;
+    END IF;
+    PERFORM move_boundaries(after, before);
     PERFORM pull_back();
     RETURN marked;
 END
@@ -298,10 +308,13 @@ DECLARE
     open   clock_refusals;
     marked bigint;
     ended  bigint; -- runs that ended later than that, whatever their minute
+    first_ended timestamptz;
 BEGIN
     SELECT * INTO open FROM clock_refusals c WHERE c.settled_at IS NULL FOR UPDATE;
     marked := supersede_minutes(least(now, CASE WHEN now <= open.first_minute + interval '1 day' THEN open.first_minute - interval '1 microsecond' END), 'infinity');
     PERFORM pull_back();
+    SELECT min(r.timestamp) INTO first_ended FROM ingest_runs r WHERE NOT r.superseded AND r.finished_at > now;
+    PERFORM move_boundaries(first_ended - interval '1 microsecond', 'infinity');
     UPDATE ingest_runs SET superseded = true WHERE finished_at > now AND NOT superseded;
     GET DIAGNOSTICS ended = ROW_COUNT;
     marked := marked + ended;
