@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,32 +49,17 @@ func Gather(ctx context.Context, from Source) Facts {
 	asked := make(chan Service, 1)
 	go func() { asked <- askService(ctx, from) }()
 	f.checkSchema(ctx, conn)
-	for _, p := range parts {
-		switch {
-		case p.read == nil:
-		case p.name == partBoard && f.Stored.Health == nil:
-			// Each of its views would wait for the same lock, to be compared with nothing.
-			f.Database.Unreadable[p.name] = "not looked at: there is no state to compare it with"
-		default:
-			f.Database.read(ctx, conn, p.name, func(ctx context.Context) error { return p.read(ctx, conn, f.Stored) })
-		}
-	}
-	f.Stored.Led = from.Clock.Elapsed(f.Stored.Led)
+	f.readParts(ctx, conn, from.Clock)
 	f.tryWrite(ctx, conn)
 	f.Service = <-asked
-	if f.Stored.Beats > 0 {
-		f.Database.read(ctx, conn, partLeader, func(ctx context.Context) error { return readBeats(ctx, conn, f.Stored) })
-	}
-	if f.Stored.Health != nil {
-		f.Database.read(ctx, conn, partHealth, func(ctx context.Context) error {
-			h, err := health.Read(ctx, conn)
-			f.Stored.Again = &h
-			if err != nil {
-				f.Stored.Again = nil
-				return errors.Unwrap(err)
-			}
-			return nil
-		})
+	f.askAgain(ctx, conn)
+	if f.changed() {
+		// What was read before the change does not explain the state after it.
+		h, beats := f.Stored.Again, f.Stored.Beats
+		f.Stored = &Stored{Health: h, At: h.At}
+		f.readParts(ctx, conn, from.Clock)
+		f.Stored.Beats = min(beats, f.Stored.Beats)
+		f.askAgain(ctx, conn)
 	}
 	f.Now = from.Clock.Now()
 	f.Database.settle()
@@ -81,6 +67,46 @@ func Gather(ctx context.Context, from Source) Facts {
 		f.Stored = nil // what was read before belongs to another time
 	}
 	return f
+}
+
+// readParts reads everything that is stored but health.
+func (f *Facts) readParts(ctx context.Context, conn *pgx.Conn, c clock.Clock) {
+	for _, p := range parts {
+		switch {
+		case p.read == nil:
+		case p.name == partBoard && f.Stored.Health == nil:
+			// Each of its views would wait for the same lock, to be compared with nothing.
+			f.Database.Unreadable[p.name] = "not looked at: there is no state to compare it with"
+		default:
+			delete(f.Database.Unreadable, p.name)
+			f.Database.read(ctx, conn, p.name, func(ctx context.Context) error { return p.read(ctx, conn, f.Stored) })
+		}
+	}
+	f.Stored.Led = c.Elapsed(f.Stored.Led)
+}
+
+// askAgain asks at the end what may have changed while everything else was asked.
+func (f *Facts) askAgain(ctx context.Context, conn *pgx.Conn) {
+	if f.Stored.Beats > 0 {
+		f.Database.read(ctx, conn, partLeader, func(ctx context.Context) error { return readBeats(ctx, conn, f.Stored) })
+	}
+	if f.Stored.Health == nil {
+		return
+	}
+	f.Database.read(ctx, conn, partHealth, func(ctx context.Context) error {
+		h, err := health.Read(ctx, conn)
+		if err != nil {
+			return errors.Unwrap(err)
+		}
+		f.Stored.Again = &h
+		return nil
+	})
+}
+
+// changed tells that the state, or what it is for, is another one than it was at first.
+func (f *Facts) changed() bool {
+	first, again := f.Stored.Health, f.Stored.Again
+	return first != nil && again != nil && (first.State != again.State || !slices.Equal(first.Reasons, again.Reasons))
 }
 
 // read runs one question; what keeps it from an answer is kept by its name.

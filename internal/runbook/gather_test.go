@@ -93,6 +93,40 @@ func TestNothingIsFoundWhereNothingIsWrong(t *testing.T) {
 	}
 }
 
+// A run that fails while everything is asked is in the facts, and not only in the
+// state: otherwise the state would be explained by what was before it.
+func TestFactsGoWithTheStateThatTheyExplain(t *testing.T) {
+	db := pgtest.New(t)
+	must(t, db, wholeHour)
+	must(t, db, "DELETE FROM ingest_runs WHERE timestamp = (SELECT max(timestamp) FROM ingest_runs)")
+	tx, err := db.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	if _, err := tx.Exec(t.Context(), "LOCK TABLE signal_cycles"); err != nil { // which is read after the runs
+		t.Fatal(err)
+	}
+	facts := make(chan Facts, 1)
+	go func() { facts <- ask(t, db, "") }()
+	for waits := false; !waits; {
+		if err := db.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'signal_cycles'::regclass AND NOT granted)").Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(t, db, `
+		INSERT INTO ingest_runs (timestamp, status, wallets_expected, wallet_success_count, wallet_fail_count, rows_expected, rows_written, coverage_pct, hype_non_null_pct, btc_non_null_pct, eth_non_null_pct, duration_ms, failures, error)
+		VALUES (date_trunc('minute', now()), 'failed', 200, 0, 200, 600, 0, 0, 0, 0, 0, 5000, '{"rate_limited": 200}', 'no wallet answered')`)
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f := <-facts
+	r := Diagnose(f)
+	if s := f.Stored; s.Runs[0].Status != "failed" || s.Health.State != "STALE" || len(r.Findings) == 0 || !strings.Contains(r.Findings[0].Summary, "rate") {
+		t.Errorf("%+v, newest run %+v, %+v", s.Health, s.Runs[0], r.Findings)
+	}
+}
+
 // What is wrong with the database, or with how it is asked, has its own name.
 func TestTheTroubleIsNamedAsWhatItIs(t *testing.T) {
 	guarded := passwordServer(t)
