@@ -424,6 +424,44 @@ func TestAClockThatIsAcceptedWithoutARefusal(t *testing.T) {
 	}
 }
 
+// What people and senders dated by a clock that was ahead gets the present: a halt
+// could not be resumed, a pause would last on, a message would wait for that time. What
+// has no date gets none.
+func TestWhatWasDatedAheadIsPulledBack(t *testing.T) {
+	db, s := database(t, noon)
+	for n := range 2 {
+		present(t, db, minute(n))
+		commit(t, s, judged(minute(n), hold(1)))
+	}
+	present(t, db, minute(60))
+	commit(t, s, judged(minute(60), hold(1)))
+	exec(t, db, `INSERT INTO halts (halted_at, halted_by, reason, resumed_at, resumed_by, cause, actions) VALUES
+		($1, 'op', 'then', $1, 'op', 'c', 'a'), ($1, 'op', 'across', $2, 'op', 'c', 'a'), ($2, 'op', 'now', NULL, NULL, NULL, NULL)`, minute(1), minute(60))
+	exec(t, db, "INSERT INTO alert_pauses (paused_at, paused_by, reason, until) VALUES ($1, 'op', 'then', $1::timestamptz + interval '2 hours'), ($2, 'op', 'ahead', $2::timestamptz + interval '2 hours')", minute(1), minute(60))
+	exec(t, db, `WITH a AS (INSERT INTO alerts (timestamp, asset, alert_type, severity, message, health_state) VALUES ($1, 'SYSTEM', 'system_stale', 'critical', 'm', 'STALE') RETURNING id)
+		INSERT INTO alert_deliveries (alert_id, receiver, kind, state, created_at, next_attempt_at, last_attempt_at, expires_at, delivered_at)
+		SELECT id, r, 'firing', state, made, made + interval '1 minute', tried, made + interval '1 day', CASE WHEN state = 'delivered' THEN made END
+		FROM a, (VALUES ('then', 'pending', $1::timestamptz, NULL::timestamptz), ('new', 'pending', $2, NULL), ('tried', 'unknown', $1, $2), ('done', 'delivered', $2, $2)) d (r, state, made, tried)`, minute(1), minute(60))
+	exec(t, db, `INSERT INTO alert_state (asset, alert_type, is_active, last_triggered, cooldown_until) VALUES
+		('BTC', 'exit_cluster', true, $1, $1::timestamptz + interval '1 hour'), ('BTC', 'regime_change', false, NULL, NULL), ('ETH', 'exit_cluster', true, $2, NULL)`, minute(60), minute(60))
+
+	present(t, db, minute(2)) // 12:02:20
+	commit(t, s, judged(minute(2), hold(1)))
+
+	at := func(column string) string {
+		return "coalesce(to_char(" + column + " AT TIME ZONE 'UTC', 'DD HH24:MI:SS'), '-')"
+	}
+	same(t, "halts", list(t, db, "SELECT concat_ws(' ', reason, "+at("halted_at")+", "+at("resumed_at")+") FROM halts ORDER BY id"),
+		"then 01 12:01:00 01 12:01:00", "across 01 12:01:00 01 12:02:20", "now 01 12:02:20 -")
+	same(t, "pauses", list(t, db, "SELECT concat_ws(' ', reason, "+at("paused_at")+", "+at("until")+") FROM alert_pauses ORDER BY id"),
+		"then 01 12:01:00 01 14:01:00", "ahead 01 12:02:20 01 14:02:20")
+	same(t, "deliveries", list(t, db, "SELECT concat_ws(' ', receiver, "+at("created_at")+", "+at("next_attempt_at")+", "+at("last_attempt_at")+", "+at("expires_at")+") FROM alert_deliveries ORDER BY id"),
+		"then 01 12:01:00 01 12:02:00 - 02 12:01:00", "new 01 12:02:20 01 12:02:20 - 02 12:02:20",
+		"tried 01 12:01:00 01 12:02:00 01 11:02:20 02 12:01:00", "done 01 13:00:00 01 13:01:00 01 13:00:00 02 13:00:00")
+	same(t, "state of the alerts", list(t, db, "SELECT concat_ws(' ', asset, alert_type, "+at("last_triggered")+", "+at("cooldown_until")+") FROM alert_state ORDER BY asset, alert_type"),
+		"BTC exit_cluster 01 12:02:20 01 13:02:20", "BTC regime_change - -", "ETH exit_cluster 01 12:02:20 -")
+}
+
 // A reading of the newest minute that is no better is a failed check, and no sign of
 // a clock.
 func TestAWorseReadingIsAFailedCheck(t *testing.T) {

@@ -7,9 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"testing"
 	"time"
 
 	"github.com/whalegate/whalegate/internal/postgres"
+	"github.com/whalegate/whalegate/internal/postgres/pgtest"
+	"github.com/whalegate/whalegate/internal/postgres/server"
 )
 
 // stepped moves to a world whose clocks can be set under everything that runs: the
@@ -25,6 +29,33 @@ func (g *gameday) stepped() (set func(off time.Duration)) {
 		g.exec("CREATE OR REPLACE FUNCTION whalegate_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS " +
 			postgres.Quote(fmt.Sprintf("SELECT (%s) + interval '%d seconds'", g.clock.SQL(), int(off.Seconds()))))
 		must(g, os.Rename(file+".new", file))
+	}
+}
+
+// An operator whose machine and whose database differ cannot say that the clock is
+// right: whichever is wrong, what is stored would be judged by it.
+func TestAClockIsNotAcceptedWhereClocksDiffer(t *testing.T) {
+	t.Parallel()
+	pg := startPostgres(t)
+	must(t, pgtest.Prepare(t.Context(), pg, dbName))
+	db, err := postgres.Open(t.Context(), pg.URL(server.Superuser, dbName), "test")
+	must(t, err)
+	t.Cleanup(db.Close)
+	for _, tt := range []struct {
+		off    string
+		reason string
+		code   int
+	}{{"1 hour", "a watch", 1}, {"-31 seconds", "a watch", 1}, {"-1 year", "a watch", 1}, {"0", " \t", 1}, {"20 seconds", "a watch", 0}} {
+		_, err := db.Exec(t.Context(), "CREATE OR REPLACE FUNCTION whalegate_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT clock_timestamp() + interval ''"+tt.off+"'''")
+		must(t, err)
+		var before, after int
+		const settled = "SELECT count(*) FROM clock_refusals WHERE settled_at IS NOT NULL"
+		must(t, db.QueryRow(t.Context(), settled).Scan(&before))
+		r := call(t, []string{"DATABASE_URL=" + pg.URL(server.Superuser, dbName)}, "clock", "accept", "--reason", tt.reason)
+		must(t, db.QueryRow(t.Context(), settled).Scan(&after))
+		if (r.code == 0) != (tt.code == 0) || after-before != 1-tt.code || tt.code != 0 && !strings.Contains(r.stderr, "clock accept: ") {
+			t.Errorf("%s off, because of %q: %d recorded, %s", tt.off, tt.reason, after-before, r)
+		}
 	}
 }
 

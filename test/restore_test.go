@@ -35,6 +35,11 @@ func TestADatabaseRestoredUnderTheCollector(t *testing.T) {
 	g.restless() // every boundary has something to tell
 	before := g.newest()
 	g.awaitTrue("ten minutes, and an alert that was told", "(SELECT count(*) FROM ingest_runs WHERE timestamp > $1 AND is_clean) >= 10 AND EXISTS (SELECT FROM alert_deliveries WHERE state = 'delivered')", before)
+	if r := g.cli("halt", "--reason", "seen by nobody else"); r.code != 0 {
+		t.Fatalf("halt: %s", r)
+	}
+	g.awaitMetric(`whalegate_health_reason{reason="halted"}`, 1)
+	g.awaitTrue("the halt to be seen", "'halted' = ANY (reasons) FROM health_transitions ORDER BY id DESC LIMIT 1")
 	last, told := g.newest(), len(g.mail.got())
 
 	must(t, g.pg.Kill())
@@ -42,6 +47,14 @@ func TestADatabaseRestoredUnderTheCollector(t *testing.T) {
 	copied(backup, data)
 	must(t, g.pg.Restart(t.Context()))
 	g.awaitTrue("the failed check", "EXISTS (SELECT FROM qa_events WHERE check_id = 'lost')")
+	g.awaitTrue("the halt to be in force again", "EXISTS (SELECT FROM halts WHERE reason = 'seen by nobody else' AND resumed_at IS NULL)")
+	g.awaitHealth(health.Stale, "halted")
+	await(t, "a resume", func() error {
+		if r := g.cli("resume", "--cause", "c", "--actions", "a"); r.code != 0 {
+			return fmt.Errorf("%s", r)
+		}
+		return nil
+	})
 	g.awaitHealth(health.Healthy, "")
 	if n := get[int](g.world, "SELECT count(*) FROM generate_series($1::timestamptz, $2, '1 minute') m WHERE NOT EXISTS (SELECT FROM ingest_runs r WHERE r.timestamp = m)", before.Add(time.Minute), last); n != 0 {
 		t.Errorf("%d minutes that the database had taken are not there", n)

@@ -361,6 +361,55 @@ func TestOnlyTheServicesRoleCanLead(t *testing.T) {
 	}
 }
 
+// No function that the leader calls waits for a lock that every role may take: whoever
+// knows the name of an advisory lock could keep a successor from its first minute.
+func TestNoLockOfTheLeadersIsForEverybody(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	rows, err := db.Query(t.Context(), "SELECT proname::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosrc ~ 'advisory'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names, err := pgx.CollectRows(rows, pgx.RowTo[string]); err != nil || len(names) > 0 {
+		t.Errorf("%v take an advisory lock, %v", names, err)
+	}
+	for _, role := range []string{"whalegate_board", "whalegate_ops", "whalegate_watchdog"} {
+		_, err := pgtest.As(t, db, role).Exec(t.Context(), "BEGIN; SET LOCAL lock_timeout = '1s'; LOCK TABLE public.partition_lock IN ACCESS SHARE MODE; COMMIT")
+		if err == nil || !strings.Contains(err.Error(), "42501") {
+			t.Errorf("%s may lock what partitions are made under: %v", role, err)
+		}
+	}
+}
+
+// What somebody writes into the rows by hand cannot stop whoever leads next: no epoch
+// or count that cannot grow, no date or age that cannot be reckoned with.
+func TestRowsHoldNothingThatASuccessorCannotReckonWith(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	for table, columns := range map[string]map[string][]string{
+		"collector_leader": {"epoch": {"0", "-1", "9223372036854775807", "1000000000000001", "NULL"}, "holder": {"NULL"}, "one": {"false", "NULL"}},
+		"collector_beat": {
+			"epoch": {"0", "9223372036854775807", "NULL"}, "beats": {"-1", "9223372036854775807", "NULL"}, "beat_at": {"'infinity'", "'-infinity'", "NULL"},
+			"run_age_seconds": {"-1", "'NaN'", "'Infinity'", "1e13"}, "one": {"false"},
+		},
+	} {
+		for column, values := range columns {
+			for _, value := range values {
+				if _, err := db.Exec(t.Context(), "UPDATE "+table+" SET "+column+" = "+value); err == nil {
+					t.Errorf("%s.%s can be %s", table, column, value)
+				}
+			}
+		}
+	}
+	// What they may hold at the most leads on.
+	if _, err := db.Exec(t.Context(), "UPDATE collector_beat SET beats = 1000000000000000, beat_at = '200000-01-01', run_age_seconds = 1e12, boot_seconds = 'Infinity', weight_left = 'NaN', run_minute = 'infinity'"); err != nil {
+		t.Fatal(err)
+	}
+	if who, err := Read(t.Context(), db); err != nil || who.Leads {
+		t.Errorf("%+v, %v", who, err)
+	}
+}
+
 // A successor knows for how long nobody led: by the boot clock on the same machine, by
 // having watched on another one, and else not at all.
 func TestASuccessorKnowsTheAgeOfTheNewestRun(t *testing.T) {

@@ -20,6 +20,7 @@ func TestEachRecoveryCriterionIsHeldByItsFigure(t *testing.T) {
 		{ingestion, "one clean cycle", func(f *Facts) { f.Stored.Health.CleanRuns = 1 }, []int{0}},
 		{ingestion, "coverage 89.9 %", func(f *Facts) { *f.Stored.Health.CoveragePct = 89.9 }, []int{1}},
 		{ingestion, "121 s old", func(f *Facts) { *f.Stored.Health.AgeSeconds = 121 }, []int{2}},
+		{ingestion, "dated later than now", func(f *Facts) { *f.Stored.Health.AgeSeconds, f.Stored.Health.Reasons = -60, []string{"clock_skew"} }, []int{2}},
 		{ingestion, "sizes that nobody can read", func(f *Facts) { f.Stored.Health.Reasons = []string{"null_szi:BTC"} }, []int{3}},
 		{universe, "failed", func(f *Facts) { f.refresh("failed", 190, 0, "U3") }, []int{0}},
 		{universe, "179 of 200", func(f *Facts) { f.refresh("success", 179, 0, "") }, []int{1}},
