@@ -30,8 +30,12 @@ func newCopyRows(ts time.Time, run int64, readings []Reading) *copyRows {
 	return &copyRows{readings: readings, minute: ts.UTC().Format(stamp), run: "\t" + strconv.FormatInt(run, 10) + "\t"}
 }
 
-// Read fills p as far as there are rows.
+// portion is how much is formatted before the server gets it.
+const portion = 8 << 10
+
+// Read fills p as far as there are rows, a portion at most.
 func (c *copyRows) Read(p []byte) (n int, err error) {
+	p = p[:min(len(p), portion)]
 	for n < len(p) {
 		if len(c.rest) == 0 {
 			if len(c.readings) == 0 {

@@ -39,6 +39,11 @@ func measureHealth(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer board.Close(ctx)
+	_, leaves, err := b.leading(ctx, "health")
+	if err != nil {
+		return err
+	}
+	defer leaves()
 	const frozen = "CREATE OR REPLACE FUNCTION whalegate_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$SELECT timestamptz '2026-01-12 00:00:10+00'$$"
 	if err := execute(ctx, owner, frozen); err != nil {
 		return err
@@ -49,6 +54,9 @@ func measureHealth(ctx context.Context, b *bench) error {
 		{"… and one clean minute after that day", firstCleanMinute, "STALE"},
 	} {
 		if err := execute(ctx, owner, stage.prepare, "VACUUM ANALYZE ingest_runs"); err != nil {
+			return err
+		}
+		if err := execute(ctx, owner, "UPDATE collector_beat SET run_minute = (SELECT max(timestamp) FROM ingest_runs)"); err != nil {
 			return err
 		}
 		p, err := alternate(300,

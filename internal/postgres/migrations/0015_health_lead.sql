@@ -22,6 +22,10 @@ CREATE OR REPLACE FUNCTION ingest_health_at(at timestamptz DEFAULT NULL)
         clean_runs               integer,
         reasons                  text[])
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+    -- Whatever is asked for, it is found by walking back from the newest run. A planner
+    -- that does not know the times of a later call, as from the sixth one of a session,
+    -- would read and sort all runs: half a second instead of one millisecond.
+    SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
     AS $$
 DECLARE
     live          CONSTANT boolean     := at IS NULL;
@@ -114,13 +118,16 @@ BEGIN
     THEN
         SELECT r.* INTO pair
         FROM ingest_runs r
-        JOIN ingest_runs before ON before.timestamp = r.timestamp - interval '1 minute'
-            AND before.is_clean AND NOT before.superseded AND before.finished_at <= upto
-            AND before.finished_at <= least(r.timestamp, r.finished_at) + interval '2 minutes'
-            AND before.finished_at >= settled
         WHERE r.is_clean AND NOT r.superseded AND r.timestamp <= latest AND r.finished_at <= upto
             AND r.finished_at <= r.timestamp + interval '2 minutes'
             AND cardinality(null_share_reasons(r, 60)) = 0
+            AND EXISTS (
+                SELECT FROM ingest_runs before
+                WHERE before.timestamp = r.timestamp - interval '1 minute'
+                    AND before.is_clean AND NOT before.superseded AND before.finished_at <= upto
+                    AND before.finished_at <= least(r.timestamp, r.finished_at) + interval '2 minutes'
+                    AND before.finished_at >= settled
+                OFFSET 0)
         ORDER BY r.timestamp DESC LIMIT 1;
 
         SELECT min(r.finished_at) INTO superseded_at
