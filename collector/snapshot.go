@@ -14,6 +14,7 @@ import (
 
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/asset"
+	"github.com/whalegate/whalegate/internal/clock"
 	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/qa"
@@ -106,7 +107,7 @@ func asRefusal(err error) error {
 	switch answer.Code {
 	case "WG002":
 		seconds, _ := strconv.ParseFloat(answer.Detail, 64) // of our own making
-		return &clockError{time.Duration(seconds * float64(time.Second))}
+		return &clockError{clock.Seconds(seconds)}
 	case "WG003":
 		return &RefusedError{qa.ClockBack, answer.Message}
 	case "WG004":

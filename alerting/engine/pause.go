@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
@@ -44,6 +45,9 @@ func StartPause(ctx context.Context, db *pgxpool.Pool, reason, by string, length
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		if err := lead.HoldWriting(ctx, tx); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, "LOCK TABLE alert_pauses IN SHARE ROW EXCLUSIVE MODE"); err != nil { // two at once
 			return err
 		}
@@ -67,10 +71,17 @@ func StartPause(ctx context.Context, db *pgxpool.Pool, reason, by string, length
 func EndPause(ctx context.Context, db *pgxpool.Pool) (p Pause, err error) {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	rows, err := db.Query(ctx, "UPDATE alert_pauses SET unpaused_at = whalegate_now() WHERE "+inForce+" RETURNING paused_at, paused_by, reason, until")
-	if err == nil {
+	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		if err := lead.HoldWriting(ctx, tx); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, "UPDATE alert_pauses SET unpaused_at = whalegate_now() WHERE "+inForce+" RETURNING paused_at, paused_by, reason, until")
+		if err != nil {
+			return err
+		}
 		p, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Pause])
-	}
+		return err
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return p, ErrNotPaused
 	}

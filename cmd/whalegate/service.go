@@ -260,6 +260,6 @@ func (s *service) healthChanged(ctx context.Context, h health.Health) {
 		return // whoever leads reports it
 	}
 	if h.State == health.Stale && h.AgeSeconds != nil && slices.Contains(h.Reasons, "snapshot_age") {
-		s.collector.ReportAge(ctx, time.Duration(*h.AgeSeconds*float64(time.Second)))
+		s.collector.ReportAge(ctx, clock.Seconds(*h.AgeSeconds))
 	}
 }

@@ -6,6 +6,7 @@ package clock
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -95,7 +96,20 @@ func (c Clock) Elapsed(d time.Duration) time.Duration {
 	if c.speed == 0 {
 		return d
 	}
-	return time.Duration(float64(d) * c.speed)
+	return Seconds(d.Seconds() * c.speed)
+}
+
+// Seconds is a number of seconds as a Duration, or the longest one there is: a figure
+// that somebody stored must not turn from an age of ages into none.
+func Seconds(s float64) time.Duration {
+	const most = float64(math.MaxInt64) / float64(time.Second)
+	switch {
+	case math.IsNaN(s) || s >= most:
+		return math.MaxInt64
+	case s <= -most:
+		return math.MinInt64
+	}
+	return time.Duration(s * float64(time.Second))
 }
 
 // Sleep waits for d or until ctx ends, and then returns its cause.

@@ -44,15 +44,21 @@ func (e *RefusedError) Error() string {
 const haltColumns = "id, halted_at, halted_by, reason, resumed_at, resumed_by, cause, actions"
 
 // Stop puts a halt in force until Resume. It returns ErrHalted when one is.
-func Stop(ctx context.Context, db Querier, reason, by string) (Halt, error) {
+func Stop(ctx context.Context, db Beginner, reason, by string) (halt Halt, err error) {
 	if strings.TrimSpace(reason) == "" {
 		return Halt{}, errors.New("halt: the reason is empty: say what made you halt")
 	}
-	rows, err := db.Query(ctx, "INSERT INTO halts (halted_at, halted_by, reason) VALUES (whalegate_now(), $1, $2) RETURNING "+haltColumns, by, reason)
-	if err != nil {
-		return Halt{}, fmt.Errorf("halt: %w", postgres.Cause(err))
-	}
-	halt, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Halt])
+	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		if err := lead.HoldJudging(ctx, tx); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, "INSERT INTO halts (halted_at, halted_by, reason) VALUES (whalegate_now(), $1, $2) RETURNING "+haltColumns, by, reason)
+		if err != nil {
+			return err
+		}
+		halt, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Halt])
+		return err
+	})
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) && answer.ConstraintName == "halts_one_in_force" {
 		return Halt{}, ErrHalted
@@ -108,6 +114,9 @@ func Resume(ctx context.Context, db Beginner, cause, actions, by string) (Halt, 
 	var resumed Halt
 	var refused *RefusedError
 	err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		if err := lead.HoldJudging(ctx, tx); err != nil {
+			return err
+		}
 		missing, err := missingForResume(ctx, tx, cause, actions)
 		if err != nil {
 			return err

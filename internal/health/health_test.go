@@ -324,3 +324,23 @@ func TestHaltOutlivesEverythingUntilAResumeIsEarned(t *testing.T) {
 		t.Errorf("at 5m30s: %+v", past)
 	}
 }
+
+// A halt waits for no job of the leader's that hangs.
+func TestAHaltDoesNotWaitForWhatHangs(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	tx, err := db.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	if _, err := tx.Exec(t.Context(), "SELECT FROM collector_leader FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := health.Stop(t.Context(), db, "two boards disagree", "op"); err != nil {
+		t.Error(err)
+	}
+	if halt, err := health.InForce(t.Context(), db); err != nil || halt == nil {
+		t.Errorf("%v, %v", halt, err)
+	}
+}

@@ -131,7 +131,7 @@ func (c *Candidate) newest() (age *float64, minute *time.Time) {
 
 // inDataTime is how much of the data's clock passes in so many real seconds.
 func (c *Candidate) inDataTime(seconds float64) float64 {
-	return c.cfg.Clock.Elapsed(time.Duration(seconds * float64(time.Second))).Seconds()
+	return c.cfg.Clock.Elapsed(clock.Seconds(seconds)).Seconds()
 }
 
 // Run leads whenever it may until ctx ends, and calls work each time with a context

@@ -21,9 +21,9 @@ type Term struct {
 	Holder uuid.UUID
 }
 
-// Fence refuses the writes of a process that does not lead. A nil Fence lets
-// everything through: it is for commands that a person runs. It is safe for
-// concurrent use.
+// Fence refuses the writes of a process that does not lead. A nil Fence is for commands
+// that a person runs: it refuses nothing, and keeps whoever leads from judging meanwhile.
+// It is safe for concurrent use.
 type Fence struct{ term atomic.Pointer[Term] }
 
 // Term is the leadership that the fence checks.
@@ -63,7 +63,7 @@ func (f *Fence) Len() int {
 // Check is the check by itself, for the beginning of a transaction.
 func (f *Fence) Check(ctx context.Context, tx pgx.Tx) error {
 	if f == nil {
-		return nil
+		return HoldJudging(ctx, tx)
 	}
 	t := f.Term()
 	if t == (Term{}) {
@@ -81,6 +81,36 @@ func (f *Fence) Alone(ctx context.Context, tx pgx.Tx) error {
 		return nil
 	}
 	_, err := tx.Exec(ctx, "SELECT FROM collector_leader FOR UPDATE")
+	return err
+}
+
+// HoldJudging is for a transaction of a person: until it ends, whoever leads judges no
+// boundary. What a halt or a new universe is dated before counts for a boundary, also
+// when its commit takes until after it; so the boundary has to wait for it.
+func HoldJudging(ctx context.Context, tx pgx.Tx) error { return hold(ctx, tx, "FOR SHARE") }
+
+// HoldWriting is the same, and lets none of the leader's jobs write meanwhile.
+func HoldWriting(ctx context.Context, tx pgx.Tx) error { return hold(ctx, tx, "FOR UPDATE") }
+
+// holdPatience is how long a person waits for a job of the leader's that is under way.
+// Beyond that the command goes on without: a halt must not wait for what hangs.
+const holdPatience = "2s"
+
+const lockNotAvailable = "55P03"
+
+func hold(ctx context.Context, tx pgx.Tx, strength string) error {
+	err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
+		for _, sql := range []string{"SET LOCAL lock_timeout = '" + holdPatience + "'", "SELECT FROM collector_leader " + strength, "SET LOCAL lock_timeout TO DEFAULT"} {
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) && answer.Code == lockNotAvailable {
+		return nil
+	}
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"os"
 	"os/exec"
 	"strings"
@@ -414,7 +415,7 @@ func TestRowsHoldNothingThatASuccessorCannotReckonWith(t *testing.T) {
 // having watched on another one, and else not at all.
 func TestASuccessorKnowsTheAgeOfTheNewestRun(t *testing.T) {
 	t.Parallel()
-	age := 40.0
+	age, absurd := 40.0, 1e12
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	last := seen{RunAge: &age, Run: &at, BootID: "this boot", BootTime: 100}
 	for name, tt := range map[string]struct {
@@ -427,6 +428,7 @@ func TestASuccessorKnowsTheAgeOfTheNewestRun(t *testing.T) {
 		"restarted on the same machine":     {"this boot", 103, last, 0, 43},
 		"an hour later":                     {"this boot", 3700, last, 0, 3640},
 		"watched from another machine":      {"another", 7, last, 12 * time.Second, 52},
+		"a figure that nobody can reckon":   {"this boot", 103, seen{RunAge: &absurd, Run: &at, BootID: "this boot", BootTime: 100}, 0, math.MaxInt64 / 1e9},
 		"not watched":                       {"another", 7, last, 0, -1},
 		"the boot clock went back":          {"this boot", 99, last, 0, -1},
 		"its predecessor stored nothing":    {"this boot", 103, seen{BootID: "this boot", BootTime: 100}, 0, -1},

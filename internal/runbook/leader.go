@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/whalegate/whalegate/internal/clock"
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/lead"
 )
@@ -66,7 +67,7 @@ func seconds(s *float64) *time.Duration {
 	if s == nil {
 		return nil
 	}
-	return new(time.Duration(*s * float64(time.Second)))
+	return new(clock.Seconds(*s))
 }
 
 // leader is who leads, as the database or else the service knows it; nil when

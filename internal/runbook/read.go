@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/whalegate/whalegate/internal/clock"
 	"github.com/whalegate/whalegate/internal/health"
 )
 
@@ -183,6 +184,6 @@ func readAlerts(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 		SELECT count(*) FILTER (WHERE state = 'failed' AND created_at > whalegate_now() - interval '48 hours' AND expires_at > whalegate_now() - interval '24 hours'), count(*) FILTER (WHERE state IN ('pending', 'unknown')),
 			coalesce(extract(epoch FROM whalegate_now() - min(created_at) FILTER (WHERE state IN ('pending', 'unknown'))), 0)::double precision
 		FROM alert_deliveries WHERE kind <> 'test'`).Scan(&a.Failed, &a.Waiting, &oldest)
-	a.Oldest = time.Duration(oldest * float64(time.Second))
+	a.Oldest = clock.Seconds(oldest)
 	return err
 }

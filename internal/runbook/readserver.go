@@ -4,9 +4,10 @@ import (
 	"context"
 	"fmt"
 	"syscall"
-	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/whalegate/whalegate/internal/clock"
 )
 
 // readSessions reads who has been at work for more than a second, by the
@@ -37,7 +38,7 @@ func readSessions(ctx context.Context, conn *pgx.Conn, s *Stored) error {
 	s.Sessions, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (found Session, err error) {
 		var seconds float64
 		err = row.Scan(&found.PID, &found.User, &found.Program, &found.State, &seconds, &found.BlockedBy, &found.Locks, &found.Query)
-		found.For = time.Duration(seconds * float64(time.Second))
+		found.For = clock.Seconds(seconds)
 		return found, err
 	})
 	return err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/whalegate/whalegate/internal/clock"
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
@@ -193,7 +194,7 @@ func (r Report) WriteText(w io.Writer) error {
 	switch {
 	case r.LastSuccess != nil:
 		line("last success", "%s (%s ago, %s clean in a row)", r.LastSuccess.Format(time.RFC3339),
-			time.Duration(*r.AgeSeconds*float64(time.Second)).Round(time.Second), cleanRuns(r.CleanRuns))
+			clock.Seconds(*r.AgeSeconds).Round(time.Second), cleanRuns(r.CleanRuns))
 	case r.Error == "":
 		line("last success", "none yet")
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -153,5 +154,41 @@ func TestASignalFollowsRunsAndHaltsAlone(t *testing.T) {
 			same(t, "reasons", s.list("SELECT coalesce(degraded_reason, '') FROM signals"), tt.reason, tt.reason, tt.reason)
 			same(t, "audit", s.audit())
 		})
+	}
+}
+
+// What a person does counts for a boundary from when it is dated, also when its commit
+// takes until after it: the boundary waits.
+func TestAHaltUnderCommitCountsForTheBoundary(t *testing.T) {
+	t.Parallel()
+	s := lifelike(t)
+	fence := &lead.Fence{}
+	fence.Set(lead.Term{Epoch: pgtest.Epoch, Holder: uuid.MustParse(pgtest.Holder)})
+	s.clock(-time.Second)
+	tx, err := s.db.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	if _, err := health.Stop(t.Context(), tx, "odd", "op"); err != nil { // and its commit takes a while
+		t.Fatal(err)
+	}
+	s.clock(2 * time.Second)
+	c := s.cycle(Now)
+	c.Fence = fence
+	results := make(chan Result, 1)
+	go func() {
+		r, err := c.Run(context.Background(), noon)
+		if err != nil {
+			t.Error(err)
+		}
+		results <- r
+	}()
+	s.until("EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database())")
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-results; r.Outcome != Blocked || s.written() != "0 0 0 1" { // the record of the cycle
+		t.Errorf("%s, %v, %s rows", r.Outcome, r.Health, s.written())
 	}
 }

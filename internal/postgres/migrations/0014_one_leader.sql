@@ -304,12 +304,14 @@ CREATE FUNCTION accept_clock(who text, why text) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SET search_path = public, pg_temp
     AS $$
 DECLARE
-    now    timestamptz := whalegate_now();
+    now    timestamptz;
     open   clock_refusals;
     marked bigint;
     ended  bigint; -- runs that ended later than that, whatever their minute
     first_ended timestamptz;
 BEGIN
+    PERFORM FROM collector_leader FOR UPDATE; -- nothing of the leader's is under way
+    now := whalegate_now();
     SELECT * INTO open FROM clock_refusals c WHERE c.settled_at IS NULL FOR UPDATE;
     marked := supersede_minutes(least(now, CASE WHEN now <= open.first_minute + interval '1 day' THEN open.first_minute - interval '1 microsecond' END), 'infinity');
     PERFORM pull_back();
