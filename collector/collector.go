@@ -11,6 +11,7 @@ import (
 
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/qa"
 )
 
@@ -59,6 +60,8 @@ type Collector struct {
 	refusedFor time.Time            // the last minute that was refused for the clock; zero: none since the last commit
 	refusedAt  time.Time            // when that was, on the monotonic clock
 	kept       []kept               // what was committed within the last hour
+	shown      []shown              // the minutes of a day and when the clock showed them, oldest first; kept while others lead
+	inherited  lead.Legacy          // of the predecessor, until it is looked at
 	recheck    atomic.Bool          // the database may be another one: compare what is kept with what it has
 
 	// Of the refresh's own goroutine.

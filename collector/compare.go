@@ -57,6 +57,9 @@ func (c *Collector) compare(ctx context.Context, present time.Time) (err error) 
 		}
 	}()
 	c.recheck.Store(false)
+	if err := c.inheritLost(ctx); err != nil {
+		return err
+	}
 	if len(c.kept) == 0 {
 		return nil
 	}
@@ -99,6 +102,27 @@ func (c *Collector) compare(ctx context.Context, present time.Time) (err error) 
 			Details: map[string]any{"minutes": len(lost), "since": lost[0], "until": lost[len(lost)-1], "written_again": len(rewritten)},
 		})
 	}
+	return nil
+}
+
+// inheritLost makes the minutes that a predecessor had committed, and that the database
+// has lost together with it, minutes that it was to have.
+func (c *Collector) inheritLost(ctx context.Context) error {
+	if c.inherited.Lost.IsZero() {
+		return nil
+	}
+	newest, err := c.store.Newest(ctx)
+	if err != nil {
+		return err
+	}
+	first := newest.Add(interval)
+	if oldest := c.inherited.Lost.Add(-keptFor); first.Before(oldest) {
+		first = oldest
+	}
+	for m := first; !m.After(c.inherited.Lost); m = m.Add(interval) {
+		c.kept = append(c.kept, kept{run: Run{Timestamp: m}})
+	}
+	c.inherited = lead.Legacy{}
 	return nil
 }
 

@@ -166,3 +166,24 @@ func TestWhatIsKeptOfCommittedMinutes(t *testing.T) {
 		}
 	}
 }
+
+// A leader that died with its database takes what it knew with it. Who waited has seen
+// its beats: the minutes that the database lost are failed, and not passed over.
+func TestASuccessorKnowsWhatWasLostWithItsPredecessor(t *testing.T) {
+	db, _ := collected(t)
+	lose(t, db, 3)
+	c := collecting(t, db, &upstream{}, nil)
+	c.Inherit(lead.Legacy{Lost: minute(4)})
+	c.cycle(t.Context(), minute(5))
+	same(t, "lost", list(t, db, lostEvents), "critical 2 12:03 12:04 0 x1")
+	same(t, "runs", list(t, db, "SELECT concat_ws(' ', to_char(timestamp AT TIME ZONE 'UTC', 'HH24:MI'), failed_check) FROM ingest_runs ORDER BY 1"),
+		"12:00", "12:01", "12:02", "12:03 lost", "12:04 lost", "12:05")
+	same(t, "again", list(t, db, lostEvents), "critical 2 12:03 12:04 0 x1")
+
+	// A database that has lost nothing is none of that.
+	db, _ = collected(t)
+	c = collecting(t, db, &upstream{}, nil)
+	c.Inherit(lead.Legacy{Lost: minute(4)})
+	c.cycle(t.Context(), minute(5))
+	same(t, "lost", list(t, db, lostEvents))
+}

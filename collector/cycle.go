@@ -164,7 +164,7 @@ func (c *Collector) cycle(ctx context.Context, minute time.Time) {
 	var stored Stored
 	if err == nil {
 		run.Duration = c.cfg.Clock.Now().Sub(started)
-		stored, err = c.store.Commit(ctx, Minute{Run: run, Readings: readings, Unsaved: c.unsaved, Before: c.recent, PutRight: c.putRight(minute)})
+		stored, err = c.store.Commit(ctx, Minute{Run: run, Readings: readings, Unsaved: c.unsaved, Before: c.recent, PutRight: c.putRight(minute), WentBack: c.wentBack(minute)})
 	}
 	c.metrics.cycleDuration.Observe(c.cfg.Clock.Now().Sub(started).Seconds())
 	if err != nil && ctx.Err() != nil {
@@ -240,6 +240,7 @@ func (c *Collector) prepare(ctx context.Context, minute time.Time) error {
 // whoever waits for it.
 func (c *Collector) committed(ctx context.Context, run Run, readings []Reading, dirty []Collapse) {
 	c.refusedAt, c.refusedFor = time.Time{}, time.Time{}
+	c.show(run.Timestamp, time.Now())
 	c.unsaved = nil
 	c.countUnsaved()
 	if run.Status != Failed { // a failed run's rows feed nothing

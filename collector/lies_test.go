@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -44,10 +45,11 @@ type liars struct {
 	session    *pgx.Conn // holds the leader's lock
 	last       time.Time // the minute that the collector did last, by its clock
 	good       *time.Duration
-	goodMinute time.Time     // of the run that it vouches for
-	refusedFor time.Time     // the minute that was refused for the clock last, by this collector
-	refusedAt  time.Duration // when, in true time
-	beat       time.Duration // true time of the last beat
+	goodMinute time.Time                   // of the run that it vouches for
+	refusedFor time.Time                   // the minute that was refused for the clock last, by this collector
+	refusedAt  time.Duration               // when, in true time
+	beat       time.Duration               // true time of the last beat
+	ahead      map[time.Time]time.Duration // how far each minute that this collector knows was ahead of the truth
 
 	model ledger
 	wrong string // what a commit did that it should not
@@ -90,7 +92,7 @@ var eternity = noon.AddDate(1000, 0, 0)
 
 // commit is what becomes of a run of a minute by the rules of health.md: "" when it is
 // stored, or the check that refuses it.
-func (m *ledger) commit(minute time.Time, status Status, putRight bool, now time.Time, truth time.Duration) string {
+func (m *ledger) commit(minute time.Time, status Status, putRight, wentBack bool, now time.Time, truth time.Duration) string {
 	if ahead := minute.Sub(now); ahead > 30*time.Second || ahead < -3*time.Minute {
 		if at := now.Truncate(time.Minute); m.runs[at] == nil || m.runs[at].superseded {
 			m.runs[at] = &entry{Failed, now, truth, false}
@@ -109,6 +111,11 @@ func (m *ledger) commit(minute time.Time, status Status, putRight bool, now time
 		return qa.ClockBack
 	case there && rank[status] <= rank[stored.status]:
 		return qa.Worse
+	case later && (wentBack || !m.refused.IsZero() && !putRight):
+		if m.refused.IsZero() || minute.Before(m.refused) {
+			m.refused = minute
+		}
+		return qa.ClockBack
 	}
 	if newest.Before(minute) || status != Failed {
 		if !m.refused.IsZero() && !putRight && !minute.After(m.refused.Add(24*time.Hour)) {
@@ -227,10 +234,11 @@ func (l *liars) start(known bool) {
 	}
 	l.session, l.alive = session, true
 	l.fence.Set(term)
-	l.good, l.refusedFor = nil, time.Time{}
+	l.good, l.refusedFor, l.ahead = nil, time.Time{}, map[time.Time]time.Duration{}
 	if known && age != nil && minute != nil {
 		l.goodMinute = minute.UTC()
 		l.good = new(l.beat - time.Duration(*age*float64(time.Second)))
+		l.ahead[l.goodMinute] = l.goodMinute.Sub(noon.Add(*l.good))
 	}
 	l.doBeat()
 	l.last = time.Time{}
@@ -296,10 +304,13 @@ func (l *liars) cycle(minute time.Time) {
 		run = failedRun(minute, 1, "timeout", "S3: nobody answers")
 	}
 	putRight := !l.refusedFor.IsZero() && minute.Sub(l.refusedFor) > l.now-l.refusedAt+2*time.Minute
-	want := l.model.commit(minute, run.Status, putRight, noon.Add(l.now+l.database), l.now)
-	_, err := l.store.Commit(ctx, Minute{Run: run, PutRight: putRight})
+	back := l.wentBack(minute)
+	want := l.model.commit(minute, run.Status, putRight, back, noon.Add(l.now+l.database), l.now)
+	_, err := l.store.Commit(ctx, Minute{Run: run, PutRight: putRight, WentBack: back})
 	if err == nil {
 		l.refusedFor = time.Time{}
+		maps.DeleteFunc(l.ahead, func(at time.Time, _ time.Duration) bool { return at.After(minute) })
+		l.ahead[minute] = minute.Sub(noon.Add(l.now))
 	}
 	var refused *RefusedError
 	var skew *clockError
@@ -322,6 +333,20 @@ func (l *liars) cycle(minute time.Time) {
 	if got != want && l.wrong == "" {
 		l.wrong = fmt.Sprintf("the %s run of %s: %q, want %q", run.Status, minute.Format(time.DateTime), got, want)
 	}
+}
+
+// wentBack tells what the collector can know of its clock: it is further behind than it
+// was at the newest minute before, and later minutes have been stored since.
+func (l *liars) wentBack(minute time.Time) bool {
+	var before time.Time
+	later := false
+	for at := range l.ahead {
+		later = later || at.After(minute)
+		if at.Before(minute) && at.After(before) {
+			before = at
+		}
+	}
+	return later && !before.IsZero() && l.ahead[before]-minute.Sub(noon.Add(l.now)) > 2*time.Minute
 }
 
 // tooOld is the age, in true time, from which no data may be called HEALTHY: two

@@ -52,6 +52,7 @@ type Minute struct {
 	Unsaved  []Run     // failed minutes before it that could not be written at their time
 	Before   []Window  // the two minutes before it, newest last, where they are known
 	PutRight bool      // the clock jumped since the last minute that was refused
+	WentBack bool      // the clock went back, and is not right again
 	Backfill bool      // history: the run's end is Finished, and no clock is asked
 	Finished time.Time // of a backfill; zero: the timestamp plus the duration
 }
@@ -189,7 +190,7 @@ func (s *Store) keepRun(ctx context.Context, conn *pgx.Conn, m Minute, done *Sto
 		}
 	} else {
 		nonNull := roundDown(r.NonNullPct[asset.HYPE]) + roundDown(r.NonNullPct[asset.BTC]) + roundDown(r.NonNullPct[asset.ETH])
-		batch.Queue("SELECT admit_minute($1, $2, $3, $4, $5)", r.Timestamp, r.Status, roundDown(r.CoveragePct), nonNull, m.PutRight).QueryRow(func(row pgx.Row) error { return row.Scan(&done.Superseded) })
+		batch.Queue("SELECT admit_minute($1, $2, $3, $4, $5, $6)", r.Timestamp, r.Status, roundDown(r.CoveragePct), nonNull, m.PutRight, m.WentBack).QueryRow(func(row pgx.Row) error { return row.Scan(&done.Superseded) })
 	}
 	for _, missed := range m.Unsaved {
 		batch.Queue(deleteSuperseded, missed.Timestamp)

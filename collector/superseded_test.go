@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -87,7 +88,7 @@ func TestAGoodMinuteSupersedesWhatIsStoredWithALaterDate(t *testing.T) {
 	same(t, "kept of the boundaries", list(t, db, `SELECT concat_ws(' ', to_char(timestamp AT TIME ZONE 'UTC', 'HH24:MI'), cycle ->> 'outcome', jsonb_array_length(signals), signals -> 0 ->> 'allowed_playbook', superseded_at = whalegate_now())
 		FROM superseded_boundaries ORDER BY 1`), "13:00 computed 3 No-trade t", "13:05 blocked 0 t")
 	same(t, "alerts", list(t, db, "SELECT concat_ws(' ', to_char(timestamp AT TIME ZONE 'UTC', 'HH24:MI'), asset, superseded) FROM alerts ORDER BY 1"),
-		"12:00 BTC f", "12:00 SYSTEM f", "13:00 BTC t", "13:00 SYSTEM f")
+		"12:00 BTC f", "12:00 SYSTEM f", "12:02 SYSTEM f", "13:00 BTC t")
 	// What people were told stays so, but nothing of it reaches beyond the present.
 	same(t, "state", list(t, db, `SELECT concat_ws(' ', asset, alert_type, is_active, to_char(last_triggered AT TIME ZONE 'UTC', 'HH24:MI:SS'), to_char(cooldown_until AT TIME ZONE 'UTC', 'HH24:MI:SS'),
 		confirmed_playbook, pending_playbook, pending_periods, to_char(last_period AT TIME ZONE 'UTC', 'HH24:MI')) FROM alert_state ORDER BY asset, alert_type`),
@@ -342,6 +343,63 @@ func TestAClockThatGoesBackOverwritesNothing(t *testing.T) {
 	present(t, db, minute(1))
 	c.cycle(t.Context(), minute(1))
 	same(t, "the next time", list(t, db, storedRefusals), "12:02 12:04 12:12 x3 a later minute 11", "12:01 12:01 12:14 x1")
+}
+
+// A gap in the history does not tell whether the clock was ahead after it, or went back
+// into it. The collector that lived through both knows: by the newest minute before, the
+// clock is as late as it should be, or it is behind.
+func TestAClockThatGoesBackIntoAGapSupersedesNothing(t *testing.T) {
+	t.Parallel()
+	c := &Collector{}
+	for name, tt := range map[string]struct {
+		shown []int // minutes, and
+		ago   []int // how long ago the clock showed them
+		at    int   // the minute now
+		want  bool
+	}{
+		"nothing is known": {nil, nil, 12, false},
+		"nothing later":    {[]int{0, 1}, []int{2, 1}, 2, false},
+		"nothing before":   {[]int{20, 21}, []int{2, 1}, 5, false},
+		"a gap of ten minutes, then back into it":     {[]int{0, 11, 12, 13}, []int{14, 3, 2, 1}, 3, true},
+		"an hour ahead for three minutes, then right": {[]int{0, 61, 62, 63}, []int{4, 3, 2, 1}, 4, false},
+		"right again, as far as minutes can tell":     {[]int{0, 61, 62, 63}, []int{4, 3, 2, 1}, 3, false},
+		"an hour ahead, then an hour and three back":  {[]int{0, 61, 62, 63}, []int{4, 3, 2, 1}, 1, true},
+		"a restart that knows of the minute before":   {[]int{0, 8}, []int{9, 1}, 3, true},
+		"back among minutes without a gap":            {[]int{0, 1, 2, 3, 4, 5}, []int{6, 5, 4, 3, 2, 1}, 2, true},
+	} {
+		c.shown = nil
+		for i, n := range tt.shown {
+			c.show(minute(n), time.Now().Add(-time.Duration(tt.ago[i])*time.Minute))
+		}
+		if got := c.wentBack(minute(tt.at)); got != tt.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+
+	db, s := database(t, noon)
+	for _, n := range []int{0, 1, 6, 7} {
+		present(t, db, minute(n))
+		commit(t, s, judged(minute(n), hold(1)))
+	}
+	present(t, db, minute(3))
+	for _, m := range []Minute{judged(minute(3), hold(1)), reading(minute(3), Failed, 0, 0)} {
+		m.WentBack = true
+		var refused *RefusedError
+		if _, err := s.Commit(t.Context(), m); !errors.As(err, &refused) || refused.Check != qa.ClockBack {
+			t.Errorf("a %s minute: %v", m.Run.Status, err)
+		}
+	}
+	if err := s.KeepRefused(t.Context(), minute(3)); err != nil {
+		t.Fatal(err)
+	}
+	// Nor does a later minute of the same gap, as long as the clock is not right again.
+	present(t, db, minute(4))
+	var refused *RefusedError
+	if _, err := s.Commit(t.Context(), judged(minute(4), hold(1))); !errors.As(err, &refused) {
+		t.Errorf("the minute after it: %v", err)
+	}
+	same(t, "superseded", list(t, db, superseded))
+	same(t, "runs", list(t, db, "SELECT to_char(timestamp AT TIME ZONE 'UTC', 'HH24:MI') FROM ingest_runs ORDER BY 1"), "12:00", "12:01", "12:06", "12:07")
 }
 
 // A clock that went back for a moment and was put right has shown nothing twice but what

@@ -193,3 +193,49 @@ func TestASupersededAlertDoesNotKeepItsBoundaryFromFiring(t *testing.T) {
 		t.Error("an alert that is not superseded is stored twice")
 	}
 }
+
+// A clock that jumps an hour ahead makes the newest run look an hour old. Its leader
+// knows that it stored it just now: nothing is said of an hour, and after ten minutes
+// that a clock is wrong.
+func TestA5AJumpOfTheClockIsNoOutage(t *testing.T) {
+	s := newScene(t)
+	s.runs(noon, 100)
+	s.clock(noon.Add(30 * time.Second))
+	trouble := &ClockTrouble{}
+	look := func() *SystemTold {
+		t.Helper()
+		told, err := s.rules.LookAtSystem(t.Context(), noon, time.Time{}, trouble)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return told
+	}
+	vouch := func(seconds float64) {
+		t.Helper()
+		s.exec("UPDATE collector_beat SET run_minute = (SELECT max(timestamp) FROM ingest_runs), run_age_seconds = $1", seconds)
+	}
+	vouch(20)
+	s.clock(noon.Add(time.Hour))
+	if told := look(); told != nil || trouble.since.IsZero() {
+		t.Errorf("just jumped: %+v, counting %t", told, !trouble.since.IsZero())
+	}
+	vouch(500)
+	trouble.since = time.Now().Add(-10*time.Minute - time.Second)
+	if told := look(); told == nil || !strings.Contains(told.Message, "A clock has been wrong for 10 minutes") {
+		t.Errorf("ten minutes later: %+v", told)
+	}
+	s.exec("DELETE FROM alert_state")
+	s.exec("DELETE FROM alerts")
+	vouch(660) // and by its own count nothing was stored for eleven minutes
+	trouble.since = time.Now()
+	if told := look(); told == nil || !strings.Contains(told.Message, "has not succeeded for 11 minutes") {
+		t.Errorf("nothing stored for eleven minutes: %+v", told)
+	}
+	s.exec("DELETE FROM alert_state")
+	s.exec("DELETE FROM alerts")
+	vouch(20)
+	s.exec("UPDATE collector_beat SET run_minute = run_minute - interval '1 minute'") // of another run
+	if told := look(); told == nil || !strings.Contains(told.Message, "has not succeeded for 60 minutes") {
+		t.Errorf("nobody vouches for the run: %+v", told)
+	}
+}

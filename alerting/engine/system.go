@@ -24,8 +24,12 @@ type SystemTold struct {
 // down.
 const selectOutlook = `
 	SELECT whalegate_now(), last_success_snapshot_ts, coalesce(clean_runs >= 2 AND snapshot_age_seconds <= 120 AND NOT reasons && '{clock_skew,clock_back,replica_lag}', false),
-		reasons && '{clock_skew,clock_back}'
-	FROM ingest_health`
+		reasons && '{clock_skew,clock_back}', v.seconds
+	FROM ingest_health h LEFT JOIN vouched() v ON v.minute = h.last_success_snapshot_ts`
+
+// jumped is how much older than by its leader's count a run looks when a clock jumped: a
+// minute is stored within its two.
+const jumped = 3 * time.Minute
 
 const selectSystem = `
 	SELECT s.is_active, s.active_alert_id, coalesce(a.message, '')
@@ -119,8 +123,15 @@ func (r Rules) lookAtSystem(ctx context.Context, tx pgx.Tx, started, asOf time.T
 	o := alerting.Outlook{Started: started}
 	var last *time.Time
 	var clockWrong bool
-	if err := tx.QueryRow(ctx, selectOutlook).Scan(&o.Now, &last, &o.Recovered, &clockWrong); err != nil {
+	var vouched *float64
+	if err := tx.QueryRow(ctx, selectOutlook).Scan(&o.Now, &last, &o.Recovered, &clockWrong, &vouched); err != nil {
 		return nil, err
+	}
+	if vouched != nil {
+		// A clock that jumped makes a run look old that the leader stored just now.
+		if by := o.Now.Add(-clock.Seconds(*vouched)); last.Before(by.Add(-jumped)) {
+			last, clockWrong = &by, true
+		}
 	}
 	o.ClockWrong = wrong.lasts(clockWrong)
 	if !asOf.IsZero() && !m.active && !o.Recovered {

@@ -36,9 +36,13 @@ func (i Intent) names(want func(receiver.Route) bool) []string {
 	return names
 }
 
+// A message has the same key wherever and whenever it is made: a database that was
+// restored or promoted makes what was told already once more, by another collector.
+const key = `md5(concat_ws(' ', (SELECT min(applied_at) FROM schema_migrations), a.asset, a.alert_type, extract(epoch FROM a.timestamp), r, `
+
 const insertFiring = `
-	INSERT INTO alert_deliveries (alert_id, receiver, kind)
-	SELECT $1, r, 'firing' FROM unnest($2::text[]) r
+	INSERT INTO alert_deliveries (alert_id, receiver, kind, idempotency_key)
+	SELECT a.id, r, 'firing', ` + key + `'firing'))::uuid FROM alerts a, unnest($2::text[]) r WHERE a.id = $1
 	ON CONFLICT (alert_id, receiver, kind) DO NOTHING`
 
 // Fired writes a row for each receiver that wants to hear of the severity.
@@ -49,9 +53,9 @@ func (i Intent) Fired(ctx context.Context, tx pgx.Tx, alert int64, severity aler
 
 // Only who was to be told that it fired is told that it has cleared.
 const insertResolved = `
-	INSERT INTO alert_deliveries (alert_id, receiver, kind)
-	SELECT alert_id, receiver, 'resolved' FROM alert_deliveries
-	WHERE alert_id = $1 AND kind = 'firing' AND receiver = ANY ($2)
+	INSERT INTO alert_deliveries (alert_id, receiver, kind, idempotency_key)
+	SELECT a.id, r, 'resolved', ` + key + `'resolved'))::uuid FROM alerts a JOIN (SELECT alert_id, receiver AS r, kind FROM alert_deliveries) d ON d.alert_id = a.id
+	WHERE a.id = $1 AND d.kind = 'firing' AND r = ANY ($2)
 	ON CONFLICT (alert_id, receiver, kind) DO NOTHING`
 
 // Cleared writes a row for each receiver that was to be told and wants to hear of

@@ -243,3 +243,33 @@ func TestOnceAReceiverAnswersAgainNothingWaits(t *testing.T) {
 		t.Errorf("%d of 3 are sent at once", n)
 	}
 }
+
+// A database that was restored, or promoted without its newest transactions, lets
+// another collector tell the same once more: a receiver that remembers keys hears it
+// once. No two messages share a key.
+func TestAMessageHasTheSameKeyWhoeverMakesIt(t *testing.T) {
+	s := newScene(t)
+	const keys = `SELECT array_agg(concat_ws(' ', a.asset, a.alert_type, d.receiver, d.kind, d.idempotency_key) ORDER BY a.asset, a.alert_type, d.receiver, d.kind)
+		FROM alert_deliveries d JOIN alerts a ON a.id = d.alert_id`
+	tell := func(assets ...string) []string {
+		for _, asset := range assets {
+			for _, kind := range []alerting.Type{alerting.RegimeChange, alerting.ExitCluster} {
+				id := s.alert(0, asset, kind, all, high)
+				s.in(func(tx pgx.Tx) error { return Intent{[]receiver.Route{all, high}}.Cleared(t.Context(), tx, id) })
+			}
+		}
+		return one[[]string](s, keys)
+	}
+	first := tell("BTC", "ETH")
+	s.exec("DELETE FROM alerts") // and their ids are not given again
+	if diff := cmp.Diff(first, tell("ETH", "BTC")); diff != "" {
+		t.Error(diff)
+	}
+	if n := one[int](s, "SELECT count(*) - count(DISTINCT idempotency_key) FROM alert_deliveries"); n != 0 || len(first) < 6 {
+		t.Errorf("%d of %d keys are another message's as well", n, len(first))
+	}
+	s.exec("UPDATE schema_migrations SET applied_at = applied_at + interval '1 second'; DELETE FROM alerts")
+	if again := tell("BTC", "ETH"); cmp.Equal(first, again) {
+		t.Error("another installation has the same keys")
+	}
+}

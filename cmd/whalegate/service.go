@@ -96,7 +96,7 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 	s.fence = &lead.Fence{}
 	s.candidate = lead.New(lead.Config{
 		DatabaseURL: databaseURL, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, Pace: lead.DefaultPace.Faster(pace.Faster),
-		Weight: client.Tokens, Inherit: client.Inherit, Reconnected: func() { s.collector.Recheck() },
+		Weight: client.Tokens, Inherit: s.inherit, Reconnected: func() { s.collector.Recheck() },
 	})
 	checks := qa.New(pool, s.fence, logger, registry)
 	s.sender = outbox.NewSender(outbox.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, Receivers: receivers})
@@ -224,6 +224,14 @@ func (s *service) awaitSchema(ctx context.Context) error {
 			return fmt.Errorf("wait for the database: %w", err)
 		}
 	}
+}
+
+// inherit takes what the collector that led before leaves.
+func (s *service) inherit(l lead.Legacy) {
+	if l.Weight != nil {
+		s.client.Inherit(*l.Weight)
+	}
+	s.collector.Inherit(l)
 }
 
 // keepHalt remembers the halt in force, and puts it back when the database comes back

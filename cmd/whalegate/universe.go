@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/whalegate/whalegate/collector"
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/qa"
 )
@@ -80,7 +81,7 @@ func (c *universeRefresh) Run(ctx context.Context, logger *slog.Logger) error {
 		return err
 	}
 	unread := prometheus.NewRegistry() // a command's metrics are read by nobody
-	col, err := collector.New(c.collectorConfig(clk, logger, unread, qa.New(pool, nil, logger, unread)), client, collector.NewStore(pool))
+	col, err := collector.New(c.collectorConfig(clk, logger, unread, qa.New(pool, nil, logger, unread)), client, collector.NewStore(pool).Behind(lead.ByHand))
 	if err != nil {
 		return err
 	}

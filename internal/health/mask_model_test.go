@@ -119,6 +119,9 @@ func (m *maskModel) admit(r maskRun, judged bool) (refusal string) {
 				return "worse"
 			}
 		}
+		if runs[n-1].minute.After(r.minute) && !m.refused.IsZero() {
+			return "clock_back" // the clock is among minutes that it has shown, gap or not
+		}
 		if r.status != "failed" {
 			m.supersede(r.minute, func(o maskRun) bool { return o.minute.After(r.minute) || m.wasRefused(o.minute) })
 			m.refused = time.Time{}
@@ -265,7 +268,7 @@ func (w *walk) store(r maskRun) error {
 	}
 	pgtest.SetClock(w.t, w.db, r.minute.Format(time.RFC3339))
 	var answer *pgconn.PgError
-	err := w.exec("SELECT admit_minute($1, $2, $3, $4, false)", r.minute, r.status, r.coverage, r.nonNull[0]+r.nonNull[1]+r.nonNull[2])
+	err := w.exec("SELECT admit_minute($1, $2, $3, $4, false, false)", r.minute, r.status, r.coverage, r.nonNull[0]+r.nonNull[1]+r.nonNull[2])
 	refusal := ""
 	if errors.As(err, &answer) && refusals[answer.Code] != "" {
 		refusal, err = refusals[answer.Code], nil

@@ -25,10 +25,18 @@ type Config struct {
 	Clock       clock.Clock // of the data; only ages of runs follow it
 	Logger      *slog.Logger
 	Registerer  prometheus.Registerer
-	Weight      func() float64       // what is left of the upstream's budget, told to a successor; may be nil
-	Inherit     func(weight float64) // called with what the predecessor had left, before the work begins; may be nil
-	Reconnected func()               // called when the leader's sessions are back after they were lost: the database may be another one; may be nil
-	Pace        Pace                 // zero: DefaultPace
+	Weight      func() float64 // what is left of the upstream's budget, told to a successor; may be nil
+	Inherit     func(Legacy)   // called before the work begins; may be nil
+	Reconnected func()         // called when the leader's sessions are back after they were lost: the database may be another one; may be nil
+	Pace        Pace           // zero: DefaultPace
+}
+
+// Legacy is what a leader gets from its predecessor.
+type Legacy struct {
+	Weight *float64      // what it had left of the upstream's budget; nil: not known
+	Minute time.Time     // of its newest good run; zero: not known
+	Age    time.Duration // of that run, of the data's clock
+	Lost   time.Time     // a minute that it had committed before the database became another, older one; zero: none
 }
 
 // Pace is how fast the lead is watched and taken, in real time.
@@ -372,10 +380,11 @@ func (s *session) guard(ctx context.Context, every time.Duration) error {
 }
 
 // A beat of an epoch that is over changes nothing: the row has the epoch of whoever
-// took over by then.
+// took over by then. Nor does one while the row does not name our session: nobody could
+// see that we lead.
 const writeBeat = `
 	INSERT INTO collector_beat AS b (epoch, beats, beat_at, run_age_seconds, run_minute, boot_id, boot_seconds, weight_left)
-	SELECT $1, 1, beat_now(), $3, $7, nullif($4, ''), $5, $6 FROM collector_leader l WHERE l.epoch = $1 AND l.holder = $2
+	SELECT $1, 1, beat_now(), $3, $7, nullif($4, ''), $5, $6 FROM collector_leader l WHERE l.epoch = $1 AND l.holder = $2 AND l.pid = $8
 	ON CONFLICT (one) DO UPDATE SET
 		epoch = excluded.epoch, beats = b.beats % 1000000000000000 + 1, beat_at = excluded.beat_at, run_age_seconds = excluded.run_age_seconds, run_minute = excluded.run_minute,
 		boot_id = excluded.boot_id, boot_seconds = excluded.boot_seconds, weight_left = excluded.weight_left
@@ -391,7 +400,7 @@ func (c *Candidate) writeBeat(ctx context.Context, s *seat) error {
 	}
 	id, seconds := c.boot()
 	age, minute := c.newest()
-	tag, err := s.beat.conn.Exec(ctx, writeBeat, s.Epoch, s.Holder, age, id, seconds, weight, minute)
+	tag, err := s.beat.conn.Exec(ctx, writeBeat, s.Epoch, s.Holder, age, id, seconds, weight, minute, s.lock.pid())
 	if err == nil && tag.RowsAffected() == 0 {
 		return fmt.Errorf("%w: the row names somebody else", ErrNotLeading)
 	}

@@ -21,10 +21,16 @@ type Term struct {
 	Holder uuid.UUID
 }
 
-// Fence refuses the writes of a process that does not lead. A nil Fence is for commands
-// that a person runs: it refuses nothing, and keeps whoever leads from judging meanwhile.
-// It is safe for concurrent use.
-type Fence struct{ term atomic.Pointer[Term] }
+// Fence refuses the writes of a process that does not lead. A nil Fence lets everything
+// through. It is safe for concurrent use.
+type Fence struct {
+	term   atomic.Pointer[Term]
+	byHand bool
+}
+
+// ByHand is for commands of people: it refuses nothing, and whoever leads judges nothing
+// while one of their transactions is under way.
+var ByHand = &Fence{byHand: true}
 
 // Term is the leadership that the fence checks.
 func (f *Fence) Term() Term {
@@ -46,7 +52,7 @@ const notLeading = "WG001"
 
 // Queue adds the check to a batch, before anything that it guards.
 func (f *Fence) Queue(batch *pgx.Batch) {
-	if f != nil {
+	if f.Len() > 0 {
 		t := f.Term()
 		batch.Queue(checkLead, t.Epoch, t.Holder)
 	}
@@ -54,7 +60,7 @@ func (f *Fence) Queue(batch *pgx.Batch) {
 
 // Len is how many statements Queue adds.
 func (f *Fence) Len() int {
-	if f == nil {
+	if f == nil || f.byHand {
 		return 0
 	}
 	return 1
@@ -62,7 +68,10 @@ func (f *Fence) Len() int {
 
 // Check is the check by itself, for the beginning of a transaction.
 func (f *Fence) Check(ctx context.Context, tx pgx.Tx) error {
-	if f == nil {
+	switch {
+	case f == nil:
+		return nil
+	case f.byHand:
 		return HoldJudging(ctx, tx)
 	}
 	t := f.Term()
@@ -77,7 +86,7 @@ func (f *Fence) Check(ctx context.Context, tx pgx.Tx) error {
 // the leader's jobs is under way, and keeps others from beginning until this one ends:
 // what is judged then is what will have been stored by then.
 func (f *Fence) Alone(ctx context.Context, tx pgx.Tx) error {
-	if f == nil {
+	if f.Len() == 0 {
 		return nil
 	}
 	_, err := tx.Exec(ctx, "SELECT FROM collector_leader FOR UPDATE")

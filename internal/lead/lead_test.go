@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -193,6 +194,18 @@ func TestARowThatWasEmptiedByHandEndsTheEpoch(t *testing.T) {
 	await(t, "a beat", func() bool {
 		return get[bool](t, db, "SELECT coalesce(beat_seconds < 5, false) FROM collector_who()")
 	})
+	// The highest epochs that the rows can hold stop nobody either.
+	for _, sql := range []string{"UPDATE collector_beat SET epoch = 1000000000000000", "UPDATE collector_leader SET epoch = 1000000000000000", "UPDATE collector_leader SET epoch = 1000000000000000, pid = NULL"} {
+		before, led := c.fence.Term(), c.leads.Load()
+		run(t, db, sql)
+		await(t, "the lead again", func() bool { return c.leads.Load() > led && c.working.Load() && c.fence.Term() != Term{} })
+		if after := c.fence.Term(); may(t, db, before) || !may(t, db, after) {
+			t.Errorf("%s: %v after %v", sql, after, before)
+		}
+		await(t, "a beat", func() bool {
+			return get[bool](t, db, "SELECT epoch = (SELECT epoch FROM collector_leader) FROM collector_beat")
+		})
+	}
 }
 
 // A leader that hangs holds its lock, and perhaps the row, in the middle of a
@@ -232,7 +245,7 @@ func TestALeaderThatHangsIsReplaced(t *testing.T) {
 			t.Errorf("session %d of the one that hung lives", i)
 		}
 	}
-	if tag, err := db.Exec(t.Context(), writeBeat, frozen.Epoch, frozen.Holder, nil, "", 0.0, nil, nil); err != nil || tag.RowsAffected() != 0 {
+	if tag, err := db.Exec(t.Context(), writeBeat, frozen.Epoch, frozen.Holder, nil, "", 0.0, nil, nil, 0); err != nil || tag.RowsAffected() != 0 {
 		t.Errorf("its beat: %v %v", tag, err)
 	}
 }
@@ -388,10 +401,11 @@ func TestRowsHoldNothingThatASuccessorCannotReckonWith(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	for table, columns := range map[string]map[string][]string{
-		"collector_leader": {"epoch": {"0", "-1", "9223372036854775807", "1000000000000001", "NULL"}, "holder": {"NULL"}, "one": {"false", "NULL"}},
+		"collector_leader": {"epoch": {"0", "-1", "9223372036854775807", "1000000000000001", "NULL"}, "holder": {"NULL"}, "one": {"false", "NULL"}, "taken_at": {"'infinity'", "'-infinity'", "NULL"}, "backend_start": {"'infinity'"}},
 		"collector_beat": {
 			"epoch": {"0", "9223372036854775807", "NULL"}, "beats": {"-1", "9223372036854775807", "NULL"}, "beat_at": {"'infinity'", "'-infinity'", "NULL"},
-			"run_age_seconds": {"-1", "'NaN'", "'Infinity'", "1e13"}, "one": {"false"},
+			"run_age_seconds": {"-1", "'NaN'", "'Infinity'", "1e13"}, "one": {"false"}, "run_minute": {"'infinity'", "'-infinity'"},
+			"boot_seconds": {"-1", "'-Infinity'", "'Infinity'", "'NaN'"}, "weight_left": {"'NaN'", "'Infinity'", "'-Infinity'"},
 		},
 	} {
 		for column, values := range columns {
@@ -403,7 +417,7 @@ func TestRowsHoldNothingThatASuccessorCannotReckonWith(t *testing.T) {
 		}
 	}
 	// What they may hold at the most leads on.
-	if _, err := db.Exec(t.Context(), "UPDATE collector_beat SET beats = 1000000000000000, beat_at = '200000-01-01', run_age_seconds = 1e12, boot_seconds = 'Infinity', weight_left = 'NaN', run_minute = 'infinity'"); err != nil {
+	if _, err := db.Exec(t.Context(), "UPDATE collector_beat SET beats = 1000000000000000, beat_at = '200000-01-01', run_age_seconds = 1e12, boot_seconds = 1e12, weight_left = 1e12, run_minute = '200000-01-01'"); err != nil {
 		t.Fatal(err)
 	}
 	if who, err := Read(t.Context(), db); err != nil || who.Leads {
@@ -453,5 +467,38 @@ func TestASuccessorKnowsTheAgeOfTheNewestRun(t *testing.T) {
 				t.Errorf("%v s, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+// While a command of a person is under way, whoever leads judges nothing, and writes
+// nothing if that is what the command asks for.
+func TestCommandsOfPeopleHoldTheLeader(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	free := func(strength string) bool {
+		t.Helper()
+		_, err := db.Exec(t.Context(), "SELECT FROM collector_leader "+strength+" NOWAIT")
+		var answer *pgconn.PgError
+		if err != nil && !(errors.As(err, &answer) && answer.Code == lockNotAvailable) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	for name, tt := range map[string]struct {
+		hold         func(context.Context, pgx.Tx) error
+		judges, jobs bool
+	}{"nil": {(*Fence)(nil).Check, true, true}, "by hand": {ByHand.Check, false, true}, "judging": {HoldJudging, false, true}, "writing": {HoldWriting, false, false}} {
+		err := pgx.BeginFunc(t.Context(), db, func(tx pgx.Tx) error {
+			if err := tt.hold(t.Context(), tx); err != nil {
+				return err
+			}
+			if judges, jobs := free("FOR UPDATE"), free("FOR SHARE"); judges != tt.judges || jobs != tt.jobs {
+				t.Errorf("%s: the leader may judge %t, write %t", name, judges, jobs)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

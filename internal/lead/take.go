@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/whalegate/whalegate/internal/clock"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
@@ -31,10 +32,11 @@ const (
 	lockView = "LOCK TABLE leader_lock IN SHARE UPDATE EXCLUSIVE MODE"
 	takeRow  = `
 		INSERT INTO collector_leader AS l (epoch, holder, pid, backend_start, host, process)
-		SELECT 1 + greatest((SELECT max(epoch) FROM collector_leader), (SELECT max(epoch) FROM collector_beat), 0), $1, $2,
+		SELECT least(most, 1 + greatest((SELECT max(epoch) FROM collector_leader), (SELECT max(epoch) FROM collector_beat WHERE epoch < most), 0)), $1, $2,
 			(SELECT backend_start FROM pg_stat_activity WHERE pid = $2), $3, $4
+		FROM (VALUES (1000000000000000)) at (most) -- what the column takes: the holder tells terms apart there
 		ON CONFLICT (one) DO UPDATE SET
-			epoch = greatest(l.epoch + 1, excluded.epoch), holder = excluded.holder, pid = excluded.pid, backend_start = excluded.backend_start,
+			epoch = excluded.epoch, holder = excluded.holder, pid = excluded.pid, backend_start = excluded.backend_start,
 			host = excluded.host, process = excluded.process, taken_at = beat_now()
 		RETURNING epoch`
 	keepRow = `UPDATE collector_leader SET pid = $3, backend_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = $3) WHERE epoch = $1 AND holder = $2`
@@ -81,9 +83,12 @@ func (c *Candidate) take(ctx context.Context, lock *session, found seen, w *watc
 		took = true
 		c.inherit(found, w)
 		// The beat goes over with the row: one of the epoch before changes nothing now.
+		if _, err := tx.Exec(ctx, "DELETE FROM collector_beat WHERE epoch > $1", s.Epoch); err != nil { // nobody wrote that but a person
+			return err
+		}
 		id, seconds := c.boot()
 		age, minute := c.newest()
-		_, err = tx.Exec(ctx, writeBeat, s.Epoch, s.Holder, age, id, seconds, found.Weight, minute)
+		_, err = tx.Exec(ctx, writeBeat, s.Epoch, s.Holder, age, id, seconds, found.Weight, minute, s.lock.pid())
 		return err
 	})
 	if err != nil || !took {
@@ -94,8 +99,8 @@ func (c *Candidate) take(ctx context.Context, lock *session, found seen, w *watc
 		took = false
 		return nil, err
 	}
-	if c.cfg.Inherit != nil && found.Weight != nil {
-		c.cfg.Inherit(*found.Weight)
+	if c.cfg.Inherit != nil {
+		c.cfg.Inherit(c.legacy(found, w))
 	}
 	return s, nil
 }
@@ -119,6 +124,15 @@ func (c *Candidate) inherit(found seen, w *watch) {
 	}
 	age := *found.RunAge / c.inDataTime(1)
 	c.lastGood.Store(&goodRun{now - since - age, found.Run.UTC()})
+}
+
+// legacy is what the work gets from its predecessor.
+func (c *Candidate) legacy(found seen, w *watch) Legacy {
+	l := Legacy{Weight: found.Weight, Lost: w.lost}
+	if age, minute := c.newest(); age != nil {
+		l.Minute, l.Age = *minute, clock.Seconds(*age)
+	}
+	return l
 }
 
 // reseat takes the seat again that the row still names as ours, after its sessions

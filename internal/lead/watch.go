@@ -10,6 +10,7 @@ type watch struct {
 	silent   time.Duration // without a beat, while our own looks were answered
 	moved    time.Time     // when a beat was last seen to move; zero: never
 	absentAt time.Time     // since when the leader's session has been seen to be gone; zero: it is there
+	lost     time.Time     // the newest minute that a beat told of before the database became an older one
 }
 
 // unanswered is a look without an answer. What happened until the next one is not
@@ -21,6 +22,9 @@ func (w *watch) unanswered() { w.at, w.absentAt = time.Time{}, time.Time{} }
 // for long enough.
 func (w *watch) look(now time.Time, v seen, pace Pace) (vacant bool) {
 	w.looks++
+	if older := v.Epoch < w.last.Epoch || v.Epoch == w.last.Epoch && v.Beats < w.last.Beats; older && w.last.Run != nil && w.last.Run.After(w.lost) {
+		w.lost = w.last.Run.UTC()
+	}
 	same := w.looks > 1 && v.Term == w.last.Term && v.Named == w.last.Named
 	switch {
 	case !same:

@@ -50,3 +50,41 @@ func TestWatchFindsTheLeadVacant(t *testing.T) {
 		})
 	}
 }
+
+// A database that was restored, or promoted without its newest transactions, has beats
+// of before: what the last one told of is remembered for the successor.
+func TestWatchRemembersWhatAnOlderDatabaseLacks(t *testing.T) {
+	a, b := uuid.New(), uuid.New()
+	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	beat := func(epoch, beats int64, minute int) seen {
+		at := noon.Add(time.Duration(minute) * time.Minute)
+		return seen{Term: Term{epoch, map[int64]uuid.UUID{1: a, 2: b}[epoch]}, Named: true, PID: 7, Present: true, Beats: beats, Run: &at}
+	}
+	unknown := beat(1, 9, 0)
+	unknown.Run = nil
+	for name, tt := range map[string]struct {
+		looks []seen
+		want  int // minute; -1: none
+	}{
+		"beats that go on":             {[]seen{beat(1, 1, 1), beat(1, 2, 1), beat(1, 22, 2)}, -1},
+		"another one took over":        {[]seen{beat(1, 20, 1), beat(2, 1, 1), beat(2, 2, 2)}, -1},
+		"beats of before":              {[]seen{beat(1, 1, 1), beat(1, 22, 5), beat(1, 20, 4), beat(1, 20, 4)}, 5},
+		"an epoch of before":           {[]seen{beat(1, 40, 4), beat(2, 2, 5), beat(1, 40, 4)}, 5},
+		"emptied":                      {[]seen{beat(2, 2, 5), {}}, 5},
+		"a clock that was put right":   {[]seen{beat(1, 1, 60), beat(1, 2, 3), beat(1, 3, 4)}, -1},
+		"nothing was known":            {[]seen{unknown, beat(1, 8, 1)}, -1},
+		"twice, the second time later": {[]seen{beat(1, 9, 5), beat(1, 8, 4), beat(1, 20, 9), beat(1, 10, 7)}, 9},
+	} {
+		var w watch
+		for _, v := range tt.looks {
+			w.look(time.Now(), v, DefaultPace)
+		}
+		want := noon.Add(time.Duration(tt.want) * time.Minute)
+		if tt.want < 0 {
+			want = time.Time{}
+		}
+		if !w.lost.Equal(want) {
+			t.Errorf("%s: %s, want %s", name, w.lost, want)
+		}
+	}
+}

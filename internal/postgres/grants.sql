@@ -46,7 +46,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA board TO whalegate_writer;
 GRANT USAGE ON SCHEMA public TO whalegate_watchdog;
 GRANT SELECT ON schema_migrations, ingest_health, alerts, alert_state, alert_deliveries TO whalegate_watchdog;
 GRANT INSERT, UPDATE ON alerts, alert_state, alert_deliveries TO whalegate_watchdog;
-GRANT EXECUTE ON FUNCTION whalegate_now(), ingest_health_at(timestamptz) TO whalegate_watchdog;
+GRANT EXECUTE ON FUNCTION whalegate_now(), ingest_health_at(timestamptz), vouched() TO whalegate_watchdog;
 
 -- Grafana. The views run with their owner's rights; a function in a view is run
 -- by who asks.

@@ -95,6 +95,11 @@ func measureAlerts(ctx context.Context, b *bench) (err error) {
 	if err := execute(ctx, conn, standingClock, "GRANT SELECT ON bench_clock TO whalegate_writer", fmt.Sprintf(oldAlerts, someDay.Format(time.RFC3339)), "ANALYZE"); err != nil {
 		return err
 	}
+	_, leaves, err := b.leading(ctx, "alerts")
+	if err != nil {
+		return err
+	}
+	defer leaves()
 	pool, err := postgres.Open(ctx, b.server.URL("whalegate_writer", "alerts"), "bench")
 	if err != nil {
 		return err

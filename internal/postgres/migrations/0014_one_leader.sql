@@ -16,10 +16,10 @@ CREATE TABLE collector_leader (
     epoch         bigint      NOT NULL CHECK (epoch BETWEEN 1 AND 1000000000000000),
     holder        uuid        NOT NULL,  -- a random token, new with each take-over
     pid           integer,               -- backend of the lock session; NULL once the lead was released
-    backend_start timestamptz,
+    backend_start timestamptz CHECK (isfinite(backend_start)),
     host          text        NOT NULL DEFAULT '',
     process       integer     NOT NULL DEFAULT 0, -- pid of the collector on its host
-    taken_at      timestamptz NOT NULL DEFAULT beat_now()
+    taken_at      timestamptz NOT NULL DEFAULT beat_now() CHECK (isfinite(taken_at))
 );
 
 -- Written every three seconds by a session of its own, without waiting for the
@@ -34,12 +34,12 @@ CREATE TABLE collector_beat (
     -- clock, in seconds of the data's clock. NULL: it stored none, and does not
     -- know how long ago its predecessor did.
     run_age_seconds double precision CHECK (run_age_seconds BETWEEN 0 AND 1e12),
-    run_minute      timestamptz, -- of that run
+    run_minute      timestamptz CHECK (isfinite(run_minute)), -- of that run
     -- The machine's boot and the seconds since, so that a restart on the same
     -- machine knows how long nobody led.
     boot_id         text,
-    boot_seconds    double precision,
-    weight_left     double precision                -- of the upstream's budget, for the successor
+    boot_seconds    double precision CHECK (boot_seconds BETWEEN 0 AND 1e12),
+    weight_left     double precision CHECK (weight_left BETWEEN -1e12 AND 1e12) -- of the upstream's budget, for the successor
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 -- What the leader's session locks. A view without tables: no vacuum, dump or
@@ -105,6 +105,22 @@ SELECT EXISTS (
         AND (b.run_minute IS NULL OR EXISTS (SELECT FROM ingest_runs r WHERE r.timestamp = b.run_minute AND r.status <> 'failed' AND NOT r.superseded)))
 $$;
 
+-- vouched is how long ago the leader stored its newest good run, by its own count in
+-- seconds of the data's clock, and which run that is: no row when nobody leads. A clock
+-- that jumped makes the same run look older than that.
+CREATE FUNCTION vouched() RETURNS TABLE (minute timestamptz, seconds double precision)
+    LANGUAGE sql VOLATILE SECURITY DEFINER ROWS 1 SET search_path = public, pg_temp SET jit = off
+    AS $$
+SELECT b.run_minute, b.run_age_seconds + extract(epoch FROM beat_now() - b.beat_at)::double precision
+FROM collector_leader l
+JOIN collector_beat b ON b.one AND b.epoch = l.epoch
+JOIN pg_locks k ON k.pid = l.pid
+WHERE l.one AND k.locktype = 'relation' AND k.relation = 'leader_lock'::regclass AND k.mode = 'ShareUpdateExclusiveLock' AND k.granted
+    AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND b.beat_at BETWEEN beat_now() - interval '30 seconds' AND beat_now() + interval '5 seconds'
+    AND b.run_minute IS NOT NULL AND b.run_age_seconds IS NOT NULL
+$$;
+
 -- A stretch of minutes that were refused because the clock had shown them before.
 -- While one is open the state is STALE (clock_back). Whatever superseded runs is
 -- here as well: with no minute refused (times 0) a clock was ahead, or a person said
@@ -154,6 +170,9 @@ BEGIN
     WHERE greatest(halted_at, resumed_at) > now;
     UPDATE alert_pauses SET paused_at = now, until = now + (until - paused_at), unpaused_at = CASE WHEN unpaused_at > now THEN now ELSE unpaused_at END
     WHERE paused_at > now;
+    -- What was told of a system alert stays; it would be the newest one until that time.
+    UPDATE alerts SET timestamp = least(timestamp, now), resolved_at = CASE WHEN resolved_at > now THEN now ELSE resolved_at END
+    WHERE asset = 'SYSTEM' AND greatest(timestamp, resolved_at) > now;
     UPDATE alert_deliveries
     SET expires_at = CASE WHEN created_at > now THEN now + (expires_at - created_at) ELSE expires_at END,
         created_at = least(created_at, now),
@@ -229,8 +248,12 @@ $$;
 -- one twice: those are superseded, because nobody can tell how long ago they were
 -- written. One that was put right again, as the collector's monotonic clock knows (put_right),
 -- has shown none of them twice. Where nobody knows, a day at the most is set aside.
+--
+-- A gap among what is stored does not tell which clock is wrong. A clock that went back,
+-- as the collector's monotonic clock knows (went_back), or because it has shown stored
+-- minutes before this one, supersedes nothing: the minute is refused like those.
 -- It tells how many runs it superseded.
-CREATE FUNCTION admit_minute(minute timestamptz, status text, coverage numeric, non_null numeric, put_right boolean) RETURNS bigint
+CREATE FUNCTION admit_minute(minute timestamptz, status text, coverage numeric, non_null numeric, put_right boolean, went_back boolean) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SET search_path = public, pg_temp
     AS $$
 DECLARE
@@ -271,8 +294,11 @@ BEGIN
             RAISE EXCEPTION 'the minute is stored, and this reading is no better or comes after its signal' USING ERRCODE = 'WG004';
         END IF;
     END IF;
+    SELECT * INTO open FROM clock_refusals c WHERE c.settled_at IS NULL FOR UPDATE;
+    IF newest.timestamp > minute AND (went_back OR open.id IS NOT NULL AND NOT put_right) THEN
+        RAISE EXCEPTION 'the clock went back: minutes up to % are stored', newest.timestamp USING ERRCODE = 'WG003', DETAIL = newest.timestamp::text;
+    END IF;
     IF status <> 'failed' THEN
-        SELECT * INTO open FROM clock_refusals c WHERE c.settled_at IS NULL FOR UPDATE;
         -- Where later runs are stored, that clock has judged this minute's boundary, too.
         marked := supersede_minutes(least(CASE WHEN newest.timestamp > minute THEN minute - interval '1 microsecond' ELSE minute END,
             CASE WHEN NOT put_right AND minute <= open.first_minute + interval '1 day' THEN open.first_minute - interval '1 microsecond' END), 'infinity');
