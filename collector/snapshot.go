@@ -33,7 +33,11 @@ const (
 type clockError struct{ lead time.Duration }
 
 func (e *clockError) Error() string {
-	return fmt.Sprintf("S1: the snapshot's timestamp is %s ahead of the database's clock (at most %s ahead or %s behind): one of the clocks is wrong", e.lead.Round(time.Second), maxClockLead, maxClockLag)
+	way := "ahead of"
+	if e.lead < 0 {
+		way = "behind"
+	}
+	return fmt.Sprintf("S1: the snapshot's timestamp is %s %s the database's clock (at most %s ahead or %s behind): one of the clocks is wrong", e.lead.Abs().Round(time.Second), way, maxClockLead, maxClockLag)
 }
 
 // RefusedError is a minute that may not be stored, because something at least as

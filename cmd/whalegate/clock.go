@@ -42,18 +42,26 @@ func (c *clockAccept) Run(ctx context.Context) error {
 	}
 	var present time.Time
 	if err := pool.QueryRow(ctx, "SELECT whalegate_now()").Scan(&present); err != nil {
-		return postgres.Because(ctx, "ask for the time", err)
+		return notTaken(ctx, pool, "clock accept", postgres.Because(ctx, "ask for the time", err))
 	}
 	if off := present.Sub(clock.Now()); off.Abs() > maxClockDifference {
-		return fmt.Errorf("clock accept: the database's clock is %s ahead of this machine's (%s against %s): put the wrong one right first, or say so from a machine whose clock is right",
-			off.Round(time.Second), present.UTC().Format(time.RFC3339), clock.Now().Format(time.RFC3339))
+		return fmt.Errorf("clock accept: the database's clock is %s this machine's (%s against %s): put the wrong one right first, or say so from a machine whose clock is right",
+			beside(off), present.UTC().Format(time.RFC3339), clock.Now().Format(time.RFC3339))
 	}
 	var marked int64
 	var now string
 	err = pool.QueryRow(ctx, `SELECT accept_clock($1, $2), to_char(whalegate_now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`, operator(), c.Reason).Scan(&marked, &now)
 	if err != nil {
-		return postgres.Because(ctx, "accept the clock", err)
+		return notTaken(ctx, pool, "clock accept", postgres.Because(ctx, "accept the clock", err))
 	}
 	fmt.Printf("the database's clock, %s, is accepted as right: %d later runs are superseded\n", now, marked)
 	return nil
+}
+
+// beside says how a clock stands beside another one.
+func beside(off time.Duration) string {
+	if off = off.Round(time.Second); off < 0 {
+		return (-off).String() + " behind"
+	}
+	return off.String() + " ahead of"
 }

@@ -3,9 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/postgres"
@@ -26,7 +31,7 @@ func (c *haltCmd) Run(ctx context.Context) error {
 	defer pool.Close()
 	halt, err := health.Stop(ctx, pool, c.Reason, operator())
 	if err != nil {
-		return err
+		return notTaken(ctx, pool, "halt", err)
 	}
 	if c.JSON {
 		return json.NewEncoder(os.Stdout).Encode(halt)
@@ -51,11 +56,49 @@ func (c *resumeCmd) Run(ctx context.Context) error {
 	defer pool.Close()
 	halt, err := health.Resume(ctx, pool, c.Cause, c.Actions, operator())
 	if err != nil {
-		return err
+		return notTaken(ctx, pool, "resume", err)
 	}
 	if c.JSON {
 		return json.NewEncoder(os.Stdout).Encode(halt)
 	}
 	_, err = fmt.Printf("resumed at %s; halted since %s\n", halt.ResumedAt.UTC().Format(time.RFC3339), halt.HaltedAt.UTC().Format(time.RFC3339))
 	return err
+}
+
+// How the server refuses what a person asks it to write.
+const (
+	readOnlyTransaction   = "25006"
+	insufficientPrivilege = "42501"
+)
+
+// notTaken says in one line why the database did not take what a person asked for,
+// where another server or another login would; any other error stays as it is.
+func notTaken(ctx context.Context, db *pgxpool.Pool, command string, err error) error {
+	var answer *pgconn.PgError
+	if !errors.As(err, &answer) {
+		return err
+	}
+	ctx, cancel := postgres.Reading(ctx)
+	defer cancel()
+	var login, owner, source string
+	var standby bool
+	if db.QueryRow(ctx, `
+		SELECT current_user, pg_get_userbyid(d.datdba), s.source, pg_is_in_recovery()
+		FROM pg_database d, pg_settings s
+		WHERE d.datname = current_database() AND s.name = 'default_transaction_read_only'`).Scan(&login, &owner, &source, &standby) != nil {
+		return err
+	}
+	ofLogin := slices.Contains([]string{"user", "database user", "client"}, source)
+	switch {
+	case answer.Code == readOnlyTransaction && standby:
+		return fmt.Errorf("%s: this server is a standby and takes no write: ask the primary (--database-url)", command)
+	case answer.Code == readOnlyTransaction && !ofLogin:
+		return fmt.Errorf("%s: this server is no standby, and read-only by a setting (default_transaction_read_only): whalegate runbook show 7 says how to find and end it", command)
+	case answer.Code == readOnlyTransaction:
+		return fmt.Errorf("%s: %s may only read, by a setting of this login: log in as a member of the database's owner, %s, or as the service does (whalegate_writer)", command, login, owner)
+	case answer.Code == insufficientPrivilege:
+		return fmt.Errorf("%s: %s may not: log in as a member of the database's owner, %s, or as the service does (whalegate_writer)", command, login, owner)
+	default:
+		return err
+	}
 }

@@ -43,7 +43,7 @@ func (f *Facts) lies() (rows []string) {
 	if b.HeaderState != "" && rank(health.State(b.HeaderState)) > rank(state) {
 		rows = append(rows, fmt.Sprintf("the board's header says %s, the state is %s", b.HeaderState, state))
 	}
-	if told := f.metricState(); told != "" && rank(told) > rank(state) {
+	if told := f.metricState(); told != "" && !f.follows() && rank(told) > rank(state) {
 		rows = append(rows, fmt.Sprintf("the metrics say %s, the state is %s", told, state))
 	}
 	return rows
@@ -138,7 +138,10 @@ func boardTruthRecovery(f *Facts) []Criterion {
 		rows += n
 	}
 	told := string(f.metricState())
-	if f.Service.URL == "" || f.Service.Trouble == Refused {
+	switch {
+	case f.follows():
+		told = "not compared: they are of the primary, and this is a standby"
+	case f.Service.URL == "" || f.Service.Trouble == Refused:
 		told = "none: nobody gives any" // nor can they say anything wrong
 	}
 	second := holds(agree, disagree == 0, "database %s, board %s, metrics %s", state, f.Stored.Board.HeaderState, told)

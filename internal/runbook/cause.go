@@ -68,6 +68,9 @@ func (f *Facts) broke() (c cause, at Run) {
 		return stopped, Run{}
 	}
 	if now.Sub(runs[0].Timestamp) > stoppedFrom {
+		if len(f.clockIn(now.Add(-stoppedFrom), now)) > 0 {
+			return ofClock, runs[0] // and the next minute is not in yet
+		}
 		return stopped, runs[0]
 	}
 	for i, r := range runs {
@@ -75,16 +78,40 @@ func (f *Facts) broke() (c cause, at Run) {
 			break
 		}
 		if !r.Clean && (r.Check != "skipped" || !f.over()) {
+			if r.Check == "skipped" && len(f.clockIn(r.Timestamp, r.Timestamp)) > 0 {
+				return ofClock, r
+			}
 			return r.cause(), r
 		}
 		if i+1 < len(runs) && r.Timestamp.Sub(runs[i+1].Timestamp) > time.Minute {
-			if f.refusedIn(runs[i+1].Timestamp.Add(time.Minute), r.Timestamp.Add(-time.Minute)) {
+			if len(f.clockIn(f.gapAfter(runs[i+1]))) > 0 {
 				return ofClock, runs[i+1]
 			}
 			return gap, runs[i+1]
 		}
 	}
 	return nothing, Run{}
+}
+
+// gapAfter is the first and the last minute without a run that counts after a run, up to
+// the present after the newest, or that run's own minute when the next one has a run.
+func (f *Facts) gapAfter(run Run) (from, to time.Time) {
+	from, to = run.Timestamp, run.Timestamp
+	if f.unfollowed(run) {
+		return run.Timestamp.Add(time.Minute), f.at()
+	}
+	for i := 1; i < len(f.Stored.Runs); i++ {
+		newer := f.Stored.Runs[i-1].Timestamp
+		if f.Stored.Runs[i].Timestamp.Equal(run.Timestamp) && newer.Sub(run.Timestamp) > time.Minute {
+			from, to = run.Timestamp.Add(time.Minute), newer.Add(-time.Minute)
+		}
+	}
+	return from, to
+}
+
+// unfollowed tells that a run is the newest, and that the next ones do not come.
+func (f *Facts) unfollowed(run Run) bool {
+	return run.Timestamp.Equal(f.Stored.Runs[0].Timestamp) && f.at().Sub(run.Timestamp) > stoppedFrom
 }
 
 // over tells that what broke a run is past: the newest is clean, and the state not
@@ -152,6 +179,15 @@ const abandoned = "abandoned"
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func ago(d time.Duration) string { return d.Round(time.Second).String() }
+
+// since says how long ago something was, or by how much it is dated later than the
+// clock that judges.
+func since(d time.Duration) string {
+	if d = d.Round(time.Second); d < 0 {
+		return "dated " + ago(-d) + " ahead"
+	}
+	return ago(d) + " ago"
+}
 
 // oneLine is text without line breaks, as far as it matters.
 func oneLine(text string) string {

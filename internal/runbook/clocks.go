@@ -1,13 +1,17 @@
 package runbook
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/qa"
 )
 
 // agreeWithin is how far two clocks may be apart and still agree, and how late a run
@@ -73,21 +77,85 @@ func (f *Facts) ahead() time.Duration {
 	return f.Stored.Clocks.Ahead
 }
 
-// refusedIn tells that a clock was wrong about the minutes from one time to another:
-// their runs do not count, or were refused.
-func (f *Facts) refusedIn(from, to time.Time) bool {
+// How long after the last minute of a gap its evidence may be dated: a check that
+// refused a minute reports within it, and what the first good minute after it sets
+// aside is reported with that one.
+const (
+	refusedWithin = 90 * time.Second
+	settledWithin = 3 * time.Minute
+)
+
+// clockIn lists what says that a clock was wrong about the minutes from one time to
+// another, and which one as far as that is known: their runs do not count, they were
+// refused, or a failed check or a settled refusal is of that time. None: nothing does.
+func (f *Facts) clockIn(from, to time.Time) (which []string) {
+	within := func(t time.Time, late time.Duration) bool { return !t.Before(from) && t.Before(to.Add(late)) }
+	checked := func(id string, late time.Duration) bool {
+		return slices.ContainsFunc(f.Stored.Checks, func(c Check) bool { return c.ID == id && within(c.Last, late) })
+	}
 	c := f.Stored.Clocks
-	for _, m := range c.Superseded {
-		if !m.Before(from) && !m.After(to) {
-			return true
-		}
-	}
+	var back, aside bool
 	for _, r := range []*Refusal{c.Refused, c.Settled} {
-		if r != nil && r.Times > 0 && !r.First.After(to) && !r.Last.Before(from) {
-			return true
+		if r == nil {
+			continue
+		}
+		ended := r.SettledAt != nil && within(*r.SettledAt, settledWithin)
+		back = back || r.Times > 0 && (ended || !r.First.After(to) && !r.Last.Before(from))
+		aside = aside || r.Times == 0 && ended
+	}
+	if checked("S1", refusedWithin) {
+		// The check has the collector's date: that clock agrees with the runs around.
+		which = append(which, "the database's was not the collector's, whose dates agree with the runs before and after")
+	}
+	if back || checked(qa.ClockBack, refusedWithin) {
+		which = append(which, "the database's and the collector's went back together, and showed minutes again")
+	}
+	if aside || checked(qa.Superseded, settledWithin) {
+		which = append(which, "one was ahead, and the runs that it dated later were set aside")
+	}
+	if len(which) == 0 && slices.ContainsFunc(c.Superseded, func(m time.Time) bool { return within(m, time.Minute) }) {
+		which = append(which, "one that wrote runs which do not count any more")
+	}
+	return which
+}
+
+// clockWas is the finding for minutes that are missing because a clock was wrong, and
+// is right again. Minutes whose runs are kept as superseded are not missing.
+func (f *Facts) clockWas() *Finding {
+	c, at := f.broke()
+	if c != ofClock || at.Timestamp.IsZero() || !f.over() {
+		return nil
+	}
+	from, to := f.gapAfter(at)
+	missing := 0
+	for m := from; m.After(at.Timestamp) && !m.After(to); m = m.Add(time.Minute) {
+		if !slices.ContainsFunc(f.Stored.Clocks.Superseded, m.Equal) {
+			missing++
 		}
 	}
-	return false
+	if missing == 0 {
+		return nil
+	}
+	found := database.found(P3, "minutes are missing because a clock was wrong, and that is over: %s", strings.Join(f.clockIn(from, to), "; "))
+	found.figure("missing", "%d minutes, from %s to %s", missing, stamp(from), stamp(to))
+	found.clocks(f)
+	found.clockChecks(f)
+	found.do("compare the clocks of every machine: is the one that was wrong kept right now?", showClocks)
+	found.do("nothing has to be started again; see what was refused, and who settled it", showRefusals)
+	return found
+}
+
+const showRefusals = `psql "$DATABASE_URL" -c "SELECT * FROM clock_refusals ORDER BY id DESC LIMIT 5"`
+
+// clockChecks adds the failed checks that are about clocks.
+func (f *Finding) clockChecks(facts *Facts) {
+	var rows []string
+	for _, c := range facts.Stored.Checks {
+		if slices.Contains([]string{"S1", qa.ClockBack, qa.Superseded}, c.ID) && len(rows) < 5 {
+			rows = append(rows, oneLine(fmt.Sprintf("%s, %d times, last %s: %s", c.ID, c.Times, stamp(c.Last), cmp.Or(c.Error, c.Action))))
+		}
+	}
+	f.rows("failed checks of clocks", rows)
 }
 
 // wrongClock is the finding for a clock that is wrong, or was until just now.
@@ -95,7 +163,8 @@ func (f *Facts) wrongClock() *Finding {
 	c, at := f.broke()
 	dark := f.because(health.ReasonClockSkew, health.ReasonClockBack)
 	apart := f.Database.ClockAhead.Abs() > maxSkew
-	if !dark && !apart && (c != ofClock || f.over()) {
+	waits := c == ofClock && !dark && f.unfollowed(at)
+	if !dark && !apart && !waits && (c != ofClock || f.over()) {
 		return nil
 	}
 	which, ahead := f.apart(), f.ahead()
@@ -114,7 +183,7 @@ func (f *Facts) wrongClock() *Finding {
 		found.do("compare the present clock with one that is surely right", rightTime)
 		found.do(fmt.Sprintf("if the present clock (%s) is wrong: put it right, %s forward; nothing else has to be done", stamp(f.at()), ago(by)), showClocks)
 		found.do("if the present clock is right: say so; the later runs are superseded, and its minutes are taken again", acceptClock)
-	case dark:
+	case dark || waits:
 		found = database.found(f.worst(P2), "a clock was wrong; it is right again, and the next minute that is taken ends it")
 	case at.Check == "S1" && !f.Stored.Runs[0].Clean:
 		found = database.found(f.worst(P2), "a clock is wrong: the collector's is not the database's, and minutes are refused for it; which one it is cannot be told from here")
@@ -126,13 +195,54 @@ func (f *Facts) wrongClock() *Finding {
 	if c == ofClock && at.Check != "" {
 		found.rows("run", []string{at.text()})
 	}
+	if c == ofClock && !dark {
+		if known := f.clockIn(f.gapAfter(at)); len(known) > 0 {
+			found.figure("which clock", "%s", strings.Join(known, "; "))
+		}
+	}
 	found.clocks(f)
 	if ahead > 0 {
-		found.do("or wait: minutes are taken again once the database's clock shows "+stamp(f.at().Add(ahead)), "whalegate runbook verify database --watch && "+twoCleanMinutes)
+		found.waitForClock(f, ahead)
 	} else {
 		found.do("wait for two clean minutes", twoCleanMinutes)
 	}
 	return found
+}
+
+// waitForClock adds what ends it while stored runs are later than the present, if
+// nobody sets a clock or says which is right: the next good minute sets those runs
+// aside, unless it is refused.
+func (f *Finding) waitForClock(facts *Facts, ahead time.Duration) {
+	const watch = "whalegate runbook verify database --watch && " + twoCleanMinutes
+	shows := stamp(facts.at().Add(ahead))
+	asked := facts.Service.ClockAhead != nil && facts.Service.Status != nil
+	switch {
+	case facts.follows():
+		f.do("this is a standby: ask the primary what it takes", "whalegate runbook diagnose")
+	case facts.vacant():
+		f.do("no collector leads, so no minute comes: start one; its first good minute ends it if the present clock is right", "sudo systemctl start whalegate")
+		f.do("then wait for two clean minutes", twoCleanMinutes)
+	case facts.Database.ClockAhead.Abs() > maxSkew && !asked || asked && (*facts.Service.ClockAhead-facts.Database.ClockAhead).Abs() > maxSkew:
+		f.do("no minute is taken while the collector's clock and the database's differ: once they agree, wait for two clean minutes", twoCleanMinutes)
+	case facts.Stored.Clocks.Refused != nil || facts.shown():
+		f.do("or wait: minutes that the clock has shown before are refused, and are taken again at the latest once the database's clock shows "+shows, watch)
+	case ahead < lookedBack && facts.led():
+		f.do("or wait: a collector leads, and its next good minute ends it", watch)
+	default:
+		f.do("or wait for the next minute: if it is taken, that ends it; if it is refused (clock_back), minutes are taken again at the latest once the database's clock shows "+shows, watch)
+	}
+}
+
+// lookedBack is how far the runs reach back that were read, at one a minute.
+const lookedBack = 60 * time.Minute
+
+// shown tells that the present minute, or the next one, is stored already: it is
+// refused when it comes again.
+func (f *Facts) shown() bool {
+	present := f.at().Truncate(time.Minute)
+	return slices.ContainsFunc(f.Stored.Runs, func(r Run) bool {
+		return r.Timestamp.Equal(present) && f.at().Before(r.Finished) || r.Timestamp.Equal(present.Add(time.Minute))
+	})
 }
 
 const (

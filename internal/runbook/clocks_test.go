@@ -67,6 +67,92 @@ func TestAClockThatIsRightAgainIsNotToBeSet(t *testing.T) {
 	}
 }
 
+// Which clock was wrong is told where the checks of that time tell it, and the minutes
+// that are missing for it are counted.
+func TestAClockThatWasWrongIsNamed(t *testing.T) {
+	settled := func(times int) *Refusal {
+		return &Refusal{First: minute(1), Last: minute(1), Newest: minute(8), At: minute(1), Times: times, SettledAt: new(minute(1).Add(5 * time.Second)), SettledBy: "a later minute"}
+	}
+	check := func(id string) []Check {
+		return []Check{{ID: id, Times: 6, Last: minute(2).Add(5 * time.Second), Error: "what it said"}}
+	}
+	for _, tt := range []struct {
+		name    string
+		checks  []Check
+		settled *Refusal
+		says    string
+	}{
+		{"S1", check("S1"), nil, "that is over: the database's was not the collector's"},
+		{"refused", check("clock_back"), nil, "that is over: the database's and the collector's went back together"},
+		{"refused, and settled", nil, settled(6), "that is over: the database's and the collector's went back together"},
+		{"set aside", check("superseded"), nil, "that is over: one was ahead"},
+		{"S1, and set aside", check("S1"), settled(0), "agree with the runs before and after; one was ahead"},
+	} {
+		f := calm()
+		f.missed(2, 7)
+		f.Stored.Checks, f.Stored.Clocks.Settled = tt.checks, tt.settled
+		r := Diagnose(f)
+		checkReport(t, r)
+		found := r.Findings[0]
+		if found.Slug != "database" || found.Severity != P3 || !strings.Contains(found.Summary, tt.says) || slices.Contains(r.Matching, "ingestion") || slices.Contains(r.Matching, "crash") {
+			t.Errorf("%s: %v %s", tt.name, r.Matching, found.Summary)
+		}
+		if !slices.ContainsFunc(found.Evidence, func(e Evidence) bool {
+			return e.What == "missing" && e.Figure == "6 minutes, from 2026-03-01T11:56:00Z to 2026-03-01T12:01:00Z"
+		}) {
+			t.Errorf("%s: %+v", tt.name, found.Evidence)
+		}
+	}
+}
+
+// What is said to end it does end it: nothing waits for a clock while no collector
+// leads, or while the next good minute is enough.
+func TestOnlyWhatEndsAClockThatWasAheadIsSaid(t *testing.T) {
+	ahead := func(f *Facts, by time.Duration) {
+		f.Stored.Runs = nil
+		for n := range 5 { // nothing of the present
+			r := good(n)
+			r.Timestamp = r.Timestamp.Add(by)
+			f.Stored.Runs = append(f.Stored.Runs, r)
+		}
+		f.Stored.Clocks = Clocks{Newest: new(minute(0).Add(by)), Ahead: by}
+		f.state(health.Stale, "clock_skew")
+	}
+	for _, tt := range []struct {
+		name        string
+		fault       func(*Facts)
+		says, lacks string
+	}{
+		{"no collector leads", func(f *Facts) { ahead(f, 59*time.Minute); f.died() }, "start one", "clock shows 2026"},
+		{"one leads", func(f *Facts) { ahead(f, 59*time.Minute) }, "its next good minute ends it", "clock shows 2026"},
+		{"one leads, and minutes are refused", func(f *Facts) { f.back(20 * time.Minute) }, "are refused, and are taken again at the latest once the database's clock shows 2026-03-01T12:18:05Z", "next good minute"},
+		{"one leads, and the next minute is stored", func(f *Facts) { f.back(20 * time.Minute); f.Stored.Clocks.Refused = nil }, "shown before are refused", "next good minute"},
+		{"so far that the runs that were read do not reach back", func(f *Facts) { ahead(f, 48*time.Hour) }, "if it is refused (clock_back)", "a collector leads"},
+		{"the clocks differ", func(f *Facts) { ahead(f, 59*time.Minute); *f.Service.ClockAhead = time.Hour }, "while the collector's clock and the database's differ", "clock shows 2026"},
+		{"a standby", func(f *Facts) {
+			ahead(f, 59*time.Minute)
+			f.Stored.Standby = &Standby{Beat: new(time.Second)}
+		}, "ask the primary", "clock shows 2026"},
+	} {
+		f := calm()
+		tt.fault(&f)
+		r := Diagnose(f)
+		checkReport(t, r)
+		i := slices.Index(r.Matching, "database")
+		if i < 0 {
+			t.Errorf("%s: %v", tt.name, r.Matching)
+			continue
+		}
+		var told []string
+		for _, a := range r.Findings[i].Actions {
+			told = append(told, a.Do)
+		}
+		if all := strings.Join(told, "\n"); !strings.Contains(all, tt.says) || strings.Contains(all, tt.lacks) {
+			t.Errorf("%s: %s", tt.name, all)
+		}
+	}
+}
+
 // A halt says that a resume has to wait for the clocks.
 func TestAHaltNamesAClockThatIsWrong(t *testing.T) {
 	f := calm()
@@ -153,6 +239,10 @@ func TestAGermanServerIsUnderstood(t *testing.T) {
 			f.Stored.Runs = []Run{{Timestamp: minute(0), Status: "failed", Check: "S2", Error: "kein Universum"}}
 			f.state(health.Stale, "run_failed")
 		}, "universe", ""},
+		{"a server that only reads", func(f *Facts) {
+			f.Database.WriteError = "FEHLER: kann INSERT nicht in einer Read-only-Transaktion ausführen (SQLSTATE 25006)"
+			f.Database.ReadOnly = "configuration file"
+		}, "read-only by a setting", showReadOnly},
 		{"clocks", func(f *Facts) {
 			f.Stored.Runs[0] = Run{Timestamp: minute(0), Status: "failed", Check: "S1", Error: "die Zeit ist nicht die der Datenbank"}
 			f.state(health.Stale, "run_failed")

@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// connect opens one session that cannot be held for long and writes nothing.
+// connect opens one session that cannot be held for long.
 func connect(ctx context.Context, databaseURL string) (*pgx.Conn, error) {
 	config, err := pgx.ParseConfig(databaseURL)
 	if err != nil {
@@ -16,7 +16,7 @@ func connect(ctx context.Context, databaseURL string) (*pgx.Conn, error) {
 	}
 	config.ConnectTimeout = connectTimeout
 	for name, value := range map[string]string{
-		"application_name": "whalegate runbook", "timezone": "UTC", "statement_timeout": statementTimeout, "lock_timeout": lockWait, "default_transaction_read_only": "on",
+		"application_name": "whalegate runbook", "timezone": "UTC", "statement_timeout": statementTimeout, "lock_timeout": lockWait,
 	} {
 		config.RuntimeParams[name] = value
 	}

@@ -36,12 +36,15 @@ func judgeCrash(f *Facts) *Finding {
 		found = crash.found(f.worst(P2), "no run comes, and something else answers at %s: the process may be gone", f.Service.URL)
 	case c == gap && !f.outlived(at):
 		found = crash.found(f.worst(P3), "the process was away: minutes are missing from the runs")
+		if f.tookOver() {
+			found.Summary = fmt.Sprintf("the collector that led fell silent, and minutes are missing from the runs: another one took the lead %s; the one before may have ended, or hung", since(f.Stored.Led))
+		}
 		found.figure("missing", "%d minutes within the last hour", f.missing(time.Hour)+f.skipped(time.Hour))
 		if up := f.Service.Up; up > 0 {
 			found.figure("process up for", "%s", ago(up))
 		}
 		found.whoLeads(f)
-		found.do("find out why it ended: its last lines, and whether the kernel killed it", endOfLog)
+		found.whyAway(f)
 		found.do("wait until it has lived for ten minutes", "whalegate runbook verify crash --watch")
 		return found
 	case f.led() && f.because(health.ReasonNoCollector):
@@ -73,11 +76,11 @@ func (f *Facts) replaced() bool {
 }
 
 func (f *Facts) replacement() *Finding {
-	found := crash.found(P3, "the process at %s is there and does not answer, and a collector took the lead %s ago: it replaced the one that hangs, which writes nothing more", f.Service.URL, ago(f.Stored.Led))
+	found := crash.found(P3, "the process at %s is there and does not answer, and a collector took the lead %s: it replaced the one that hangs, which writes nothing more", f.Service.URL, since(f.Stored.Led))
 	found.figure("service", "%s: %s", f.Service.URL, f.Service.Error)
 	found.whoLeads(f)
 	found.lastRun(f)
-	found.do("see whether it was paused (state T), or waits for a disk (D)", "ps -o pid,stat,etime,args -C whalegate")
+	found.do("see whether it was paused (state T), or waits for a disk (D)", showProcess)
 	found.do("let a paused one go on, by its pid, which is not the pid of the one that leads: it notices that it does not lead any more, and waits", "kill -CONT <pid>")
 	found.do("if it still hangs after two minutes, keep the end of its log and restart it", "sudo systemctl restart whalegate")
 	found.do("wait until it has recovered", "whalegate runbook verify crash --watch")
@@ -85,17 +88,51 @@ func (f *Facts) replacement() *Finding {
 }
 
 // unproven is the finding for a collector that leads and has stored no good minute of
-// its own lately, by its own count, though the runs look recent.
+// its own lately, by its own count.
 func (f *Facts) unproven() *Finding {
 	found := crash.found(P2, "a collector leads, and has stored no good minute of its own yet: it took over, and how long nobody led is not known")
 	if own := seconds(f.leader().RunAgeSeconds); own != nil && *own > oldestOwnRun {
-		found.Summary = fmt.Sprintf("a collector leads, and has stored no good minute for %s by its own count, though the runs look younger: it is stuck, or a clock went back", ago(*own))
+		found.Summary = fmt.Sprintf("a collector leads, and has stored no good minute for %s by its own count: it is stuck, or what it stores is refused", ago(*own))
+		if f.younger(*own) {
+			found.Summary = fmt.Sprintf("a collector leads, and has stored no good minute for %s by its own count, though the runs look younger: it is stuck, or a clock went back", ago(*own))
+		}
 	}
 	found.whoLeads(f)
 	found.lastRun(f)
 	found.do("wait for its first minute", "whalegate runbook verify crash --watch")
 	found.do("if none comes: read why", "journalctl -u whalegate -n 100")
 	return found
+}
+
+// younger tells that the newest good run is more than a minute younger by the
+// database's clock than the collector counts itself.
+func (f *Facts) younger(own time.Duration) bool {
+	for _, r := range f.Stored.Runs {
+		if r.Status != "failed" {
+			return f.at().Sub(r.Timestamp) < own-time.Minute
+		}
+	}
+	return false
+}
+
+// tookOver tells that whoever leads took the lead from another one, rather than being
+// the process that was asked and started with it.
+func (f *Facts) tookOver() bool {
+	if f.Stored == nil || f.Stored.Led == 0 || !f.led() {
+		return false
+	}
+	return f.Service.waits() || f.Service.Up <= 0 || f.Service.Up-f.Stored.Led > 2*time.Minute
+}
+
+// whyAway adds how to find out what became of a collector that was away: one that was
+// replaced may still be there.
+func (f *Finding) whyAway(facts *Facts) {
+	if !facts.tookOver() {
+		f.do("find out why it ended: its last lines, and whether the kernel killed it", endOfLog)
+		return
+	}
+	f.do("on the machine of the one before: see whether it is still there, and was paused (state T) or waits for a disk (D)", showProcess)
+	f.do("if it is gone, find out why it ended: its last lines, and whether the kernel killed it", endOfLog)
 }
 
 // restarted is the finding for a process that has not been at work for long and took
@@ -107,15 +144,19 @@ func (f *Facts) restarted() *Finding {
 		return nil
 	}
 	found := crash.found(P3, "the process was started %s ago: as it should be if somebody did that, else it died before", ago(s.Up))
-	if s.waits() || s.Up-up > 2*time.Minute {
+	if f.tookOver() {
 		found = crash.found(P3, "a collector took the lead from another one %s ago: as it should be if somebody ended that, else it died or hung", ago(up))
 	}
-	found.figure("process up for", "%s", ago(s.Up))
+	if s.Up > 0 {
+		found.figure("process up for", "%s", ago(s.Up))
+	}
 	found.whoLeads(f)
-	found.do("if nobody restarted it: find out why it ended", endOfLog)
+	found.whyAway(f)
 	found.do("wait until it has lived for ten minutes", "whalegate runbook verify crash --watch")
 	return found
 }
+
+const showProcess = "ps -o pid,stat,etime,args -C whalegate"
 
 const endOfLog = `journalctl -u whalegate -n 100; dmesg | grep -i -E 'killed process|out of memory' | tail`
 
@@ -128,6 +169,8 @@ func crashRecovery(f *Facts) []Criterion {
 		first = holds(up, false, "it does not answer: %s", oneLine(s.Error))
 	case s.Up == 0:
 		first = unsure(up, "its metrics do not tell when it started")
+	case s.Up < 0:
+		first = unsure(up, "its start is "+since(s.Up)+" of this machine's clock")
 	default:
 		first = holds(up, s.Up >= longEnough, "%s", ago(s.Up))
 	}
@@ -139,5 +182,5 @@ func crashRecovery(f *Facts) []Criterion {
 		return []Criterion{first, holds(whole, false, "there is no run")}
 	}
 	age := f.at().Sub(f.Stored.Runs[0].Timestamp)
-	return []Criterion{first, holds(whole, missing == 0 && age <= stoppedFrom, "%d missing, the newest run is of %s ago", missing, ago(age))}
+	return []Criterion{first, holds(whole, missing == 0 && age <= stoppedFrom, "%d missing, the newest run %s", missing, since(age))}
 }

@@ -62,7 +62,9 @@ const (
 
 const twoCleanMinutes = "whalegate runbook verify ingestion --watch"
 
-const showSessions = `psql "$DATABASE_URL" -c "SELECT pid, usename, state, wait_event_type, pg_blocking_pids(pid) AS blocked_by, now() - xact_start AS since, left(query, 60) AS query FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle' AND pid IS DISTINCT FROM (SELECT pid FROM collector_leader) ORDER BY xact_start"`
+// showSessions reads catalogs only: a lock on one of our tables must not hold it. The
+// leader's session is known by the lock that it holds.
+const showSessions = `psql "$DATABASE_URL" -c "SELECT pid, usename, state, wait_event_type, pg_blocking_pids(pid) AS blocked_by, now() - xact_start AS since, left(query, 60) AS query FROM pg_stat_activity a WHERE datname = current_database() AND state <> 'idle' AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.relation = to_regclass('leader_lock') AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted) ORDER BY xact_start"`
 
 func judgeDatabase(f *Facts) *Finding {
 	d := f.Database
@@ -94,6 +96,8 @@ func (f *Facts) ailing() *Finding {
 	var found *Finding
 	c, at := f.broke()
 	switch {
+	case f.readOnly() != nil:
+		found = f.readOnly()
 	case f.wrongClock() != nil:
 		found = f.wrongClock()
 	case f.lagging() != nil:
@@ -109,7 +113,12 @@ func (f *Facts) ailing() *Finding {
 			found.do("take that away, as an administrator", liftLimit)
 		}
 		found.do("read what it is told, and what it logs in with", "journalctl -u whalegate -n 50")
+		if waiting, _ := f.Service.unsaved(); waiting > 0 {
+			found.do("see whether its login is read-only by a setting of its own", showReadOnly)
+		}
 		found.do("see whether the disk is full", "df -h")
+	case f.loginReadOnly() != nil:
+		found = f.loginReadOnly()
 	case d.WriteError != "":
 		found = database.found(P1, "it takes no write: %s", oneLine(d.WriteError))
 		found.do("see whether the disk is full", "df -h")
@@ -117,7 +126,7 @@ func (f *Facts) ailing() *Finding {
 	case c == ofDatabase && !f.over():
 		found = database.found(f.worst(P2), "minutes could not be written")
 		if at.Check == qa.Lost {
-			found.Summary = "minutes were lost: the database came back as another one"
+			found.Summary = "minutes were lost: the database came back as another one, or somebody deleted rows"
 		}
 		found.rows("run", []string{at.text()})
 		found.do("if it is over: wait for two clean minutes", twoCleanMinutes)
@@ -126,6 +135,8 @@ func (f *Facts) ailing() *Finding {
 		found = f.leaderless()
 	case f.strained() != nil:
 		found = f.strained()
+	case f.clockWas() != nil:
+		found = f.clockWas()
 	case f.lost() != nil:
 		found = f.lost()
 	default:
@@ -227,9 +238,12 @@ func (f *Facts) full() *Finding {
 
 const diskFull = "53100" // as the server says it
 
+// showSizes leaves out tables that are locked: their size could not be asked for.
+const showSizes = `psql "$DATABASE_URL" -c "SELECT relname AS table, pg_size_pretty(pg_total_relation_size(relid)) AS total_size FROM pg_stat_user_tables WHERE relid NOT IN (SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL) ORDER BY pg_total_relation_size(relid) DESC LIMIT 10"`
+
 // makeRoom adds what to do about a disk that is full, or nearly.
 func (f *Finding) makeRoom() {
-	f.do("see what uses it: often it is another program", `df -h; psql "$DATABASE_URL" -c "SELECT relname AS table, pg_size_pretty(pg_total_relation_size(relid)) AS total_size FROM pg_stat_user_tables ORDER BY pg_total_relation_size(relid) DESC LIMIT 10"`)
+	f.do("see what uses it: often it is another program; a table that somebody holds for itself, or waits to, is left out", "df -h; "+showSizes)
 	f.do("see what is older than it has to be kept", "whalegate prune --dry-run")
 	f.do("remove that, or give the disk more room", "whalegate prune")
 }
@@ -300,7 +314,7 @@ func (f *Finding) measured(facts *Facts) {
 	d, s := facts.Database, facts.Stored
 	f.figure("a question about health takes", "%s", d.RoundTrip.Round(time.Millisecond))
 	if d.ClockAhead != 0 {
-		f.figure("its clock is ahead of this machine's by", "%s", d.ClockAhead.Round(time.Second))
+		f.figure("its clock, beside this machine's", "%s", agrees(d.ClockAhead))
 	}
 	f.figure("size", "%d MB, %d of %d connections", s.Storage.Database>>20, s.Storage.Connections, s.Storage.Most)
 	if s.Storage.FreePct != nil {
@@ -379,7 +393,10 @@ func (f *Facts) opens(name string) Criterion {
 // writes is told by what the service could not write, by a write that is rolled back,
 // or by the newest run.
 func (f *Facts) writes(name string) Criterion {
-	if f.Database.WriteError != "" {
+	switch {
+	case f.readOnlyServer():
+		return holds(name, false, "%s", f.Database.whyReadOnly())
+	case f.Database.WriteError != "":
 		return holds(name, false, "%s", oneLine(f.Database.WriteError))
 	}
 	if unsaved, _ := f.Service.unsaved(); unsaved > 0 {
@@ -398,6 +415,6 @@ func (f *Facts) writes(name string) Criterion {
 	case f.Database.WriteTried:
 		return holds(name, true, "a row was taken, and rolled back")
 	default:
-		return holds(name, age <= stoppedFrom, "newest run %s, of %s ago", newest.Status, ago(age))
+		return holds(name, age <= stoppedFrom, "newest run %s, %s", newest.Status, since(age))
 	}
 }

@@ -28,6 +28,8 @@ type Database struct {
 	ClockAhead time.Duration     // of its clock over this machine's, beyond what the round trip explains
 	WriteError string            // why a write, rolled back, was refused; "" when it was taken
 	WriteTried bool              // false: this role may not
+	InRecovery bool              // it is a standby
+	ReadOnly   string            // where it was set that transactions are read-only, as pg_settings names it; "": they are not
 }
 
 // Trouble is why the database could not be asked as it should.
@@ -264,6 +266,7 @@ type Check struct {
 	Times    int
 	Last     time.Time
 	Action   string
+	Error    string // what the check said; "": nothing
 }
 
 // at is the present as the database knows it, or else this machine.
@@ -272,6 +275,12 @@ func (f *Facts) at() time.Time {
 		return f.Stored.At
 	}
 	return f.Now
+}
+
+// follows tells that the database that was asked only follows another one: the
+// service works on the primary, and the two may differ.
+func (f *Facts) follows() bool {
+	return f.Database.InRecovery || f.Stored != nil && f.Stored.Standby != nil
 }
 
 // health is the state as the database judges it, or as the service was told; the

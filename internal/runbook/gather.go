@@ -45,6 +45,7 @@ func Gather(ctx context.Context, from Source) Facts {
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	f.Stored = &Stored{}
+	f.Database.read(ctx, conn, partSettings, func(ctx context.Context) error { return f.Database.guard(ctx, conn) })
 	f.Database.read(ctx, conn, partHealth, func(ctx context.Context) error { return f.askHealth(ctx, conn, from.Clock) })
 	asked := make(chan Service, 1)
 	go func() { asked <- askService(ctx, from) }()
@@ -212,10 +213,24 @@ func (f *Facts) checkSchema(ctx context.Context, conn *pgx.Conn) {
 	}
 }
 
-// tryWrite writes a row and takes it back. A role that may not is no evidence of
-// anything, nor is a standby, which takes none.
+// guard makes the session read-only, and keeps what it was by itself: what the service
+// meets when it writes.
+func (d *Database) guard(ctx context.Context, conn *pgx.Conn) error {
+	var setting, source string
+	err := conn.QueryRow(ctx, `
+		SELECT pg_is_in_recovery(), setting, source, set_config(name, 'on', false) IS NULL
+		FROM pg_settings WHERE name = 'default_transaction_read_only'`).Scan(&d.InRecovery, &setting, &source, nil)
+	if err == nil && setting == "on" {
+		d.ReadOnly = source
+	}
+	return err
+}
+
+// tryWrite writes a row as the service would, in a transaction as the server makes it
+// by itself, and takes the row back. A role that may not is no evidence of anything, nor
+// is a standby, which takes none.
 func (f *Facts) tryWrite(ctx context.Context, conn *pgx.Conn) {
-	if conn.IsClosed() || f.Stored.Standby != nil || f.Database.Trouble != "" && f.Database.Trouble != Denied {
+	if conn.IsClosed() || f.follows() || f.Database.Trouble != "" && f.Database.Trouble != Denied {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, answersWithin)
@@ -226,7 +241,13 @@ func (f *Facts) tryWrite(ctx context.Context, conn *pgx.Conn) {
 		return
 	}
 	f.Database.WriteTried = true
-	tx, err := conn.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadWrite})
+	if _, err = conn.Exec(ctx, "RESET default_transaction_read_only"); err == nil {
+		defer func() { _, _ = conn.Exec(ctx, "SET default_transaction_read_only = on") }() // nothing else writes
+	}
+	var tx pgx.Tx
+	if err == nil {
+		tx, err = conn.Begin(ctx)
+	}
 	if err == nil {
 		_, err = tx.Exec(ctx, `INSERT INTO qa_events (day, check_id, stage, severity, subject, action_taken, first_ts, last_ts)
 			VALUES ('1970-01-01', 'probe', 'runbook', 'info', 'probe', 'rolled back', '1970-01-01Z', '1970-01-01Z')`)

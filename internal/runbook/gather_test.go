@@ -9,11 +9,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/whalegate/whalegate/internal/clock"
@@ -192,6 +194,17 @@ func TestTheTroubleIsNamedAsWhatItIs(t *testing.T) {
 
 func passwordServer(t *testing.T) *server.Server {
 	t.Helper()
+	s, err := server.Start(t.Context(), server.Config{Dir: filepath.Join(serverDir(t), "data"), Password: "right", Settings: pgtest.Settings()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Kill() }) // its data is thrown away
+	return s
+}
+
+// serverDir is a folder for the data of servers.
+func serverDir(t *testing.T) string {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "whalegate-runbook-")
 	if err != nil {
 		t.Fatal(err)
@@ -200,12 +213,7 @@ func passwordServer(t *testing.T) *server.Server {
 	if err := os.Chmod(dir, 0o711); err != nil { // the server's user has to pass through
 		t.Fatal(err)
 	}
-	s, err := server.Start(t.Context(), server.Config{Dir: filepath.Join(dir, "data"), Password: "right", Settings: pgtest.Settings()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Kill() }) // its data is thrown away
-	return s
+	return dir
 }
 
 func TestAClockAnHourOffIsNamed(t *testing.T) {
@@ -262,6 +270,111 @@ func TestALockedTableIsSeenAndWhoHoldsIt(t *testing.T) {
 	}
 }
 
+// Commands that need only catalogs answer while somebody holds every table that they
+// are asked about, the leader's above all.
+func TestNoCommandForALockWaitsForIt(t *testing.T) {
+	db := pgtest.New(t)
+	must(t, db, wholeHour)
+	tx, err := db.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.Background())
+	if _, err := tx.Exec(t.Context(), "LOCK TABLE collector_leader, collector_beat, ingest_runs, qa_events, wallet_snapshots, clock_refusals IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := db.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	if _, err := conn.Exec(t.Context(), "SET lock_timeout = '500ms'"); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{showSessions, showSizes, showLead, showReadOnly, connectionLimits} {
+		for _, sql := range regexp.MustCompile(`-c "([^"]*)"`).FindAllStringSubmatch(command, -1) {
+			if _, err := conn.Exec(t.Context(), sql[1]); err != nil {
+				t.Errorf("%s: %v", sql[1], err)
+			}
+		}
+	}
+	_, sql, _ := strings.Cut(showSessions, ` -c "`)
+	rows, err := conn.Query(t.Context(), "SELECT pid FROM ("+strings.TrimSuffix(sql, `"`)+") s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var leader int
+	if err := tx.QueryRow(t.Context(), "SELECT pid FROM collector_leader").Scan(&leader); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(shown, int(tx.Conn().PgConn().PID())) || slices.Contains(shown, leader) {
+		t.Errorf("shown: %d; holder %d, leader %d", shown, tx.Conn().PgConn().PID(), leader)
+	}
+	f := ask(t, db, "")
+	if found := Diagnose(f).Findings[0]; found.Slug != "database" || found.Actions[0].Command != showSessions {
+		t.Errorf("%s: %s", found.Slug, found.Summary)
+	}
+}
+
+// A write is tried as the service writes: where a setting makes transactions
+// read-only it is refused, and where that was set is named.
+func TestAReadOnlySettingIsNamed(t *testing.T) {
+	for _, tt := range []struct {
+		name, sql, role, says string
+		severity              Severity
+	}{
+		{"for the database", "ALTER DATABASE %s SET default_transaction_read_only = on", "", "for this database (ALTER DATABASE)", P1},
+		{"for the database, as the service's login", "ALTER DATABASE %s SET default_transaction_read_only = on", "whalegate_writer", "for this database (ALTER DATABASE)", P1},
+		{"for the login", "ALTER ROLE whalegate_writer IN DATABASE %s SET default_transaction_read_only = on", "whalegate_writer", "it is this login alone", P3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			db := pgtest.New(t)
+			must(t, db, wholeHour)
+			must(t, db, fmt.Sprintf(tt.sql, db.Config().ConnConfig.Database))
+			f := ask(t, db, tt.role)
+			r := Diagnose(f)
+			checkReport(t, r)
+			if found := r.Findings[0]; found.Slug != "database" || found.Severity != tt.severity || !strings.Contains(found.Summary, tt.says) || !strings.Contains(f.Database.WriteError, "SQLSTATE 25006") {
+				t.Errorf("%s %s: %s (%s)", found.Slug, found.Severity, found.Summary, f.Database.WriteError)
+			}
+			if c := database.Verify(f)[2]; c.Holds || c.Unknown {
+				t.Errorf("verify: %+v", c)
+			}
+		})
+	}
+}
+
+// What the finding says takes the setting of a whole server away, in a session that is
+// read-only by it.
+func TestAReadOnlyServerIsMadeToWriteAgain(t *testing.T) {
+	s := startServer(t, filepath.Join(serverDir(t), "data"))
+	if err := pgtest.Prepare(t.Context(), s, followed); err != nil {
+		t.Fatal(err)
+	}
+	db := pool(t, s)
+	must(t, db, wholeHour)
+	ask := func() Facts { return Gather(t.Context(), Source{DatabaseURL: s.URL(server.Superuser, followed)}) }
+	must(t, db, "ALTER SYSTEM SET default_transaction_read_only = on")
+	must(t, db, "SELECT pg_reload_conf()")
+	await(t, func() bool { return ask().Database.ReadOnly != "" })
+	r := Diagnose(ask())
+	found := r.Findings[0]
+	if found.Slug != "database" || !strings.Contains(found.Summary, "for the whole server") || found.Actions[0].Command != showReadOnly || found.Actions[1].Command != resetServer {
+		t.Errorf("%v: %s %+v", r.Matching, found.Summary, found.Actions)
+	}
+	for _, sql := range regexp.MustCompile(`-c "([^"]*)"`).FindAllStringSubmatch(resetServer, -1) {
+		must(t, db, sql[1])
+	}
+	await(t, func() bool {
+		f := ask()
+		return f.Database.ReadOnly == "" && f.Database.WriteTried && f.Database.WriteError == ""
+	})
+}
+
 func await(t *testing.T, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !ok(); {
@@ -295,6 +408,9 @@ func TestWhatIsStoredIsFound(t *testing.T) {
 		{"minutes that are refused", "SELECT refuse_minute(pg_temp.minute() - interval '5 minutes')", "database"},
 		{"minutes that were lost", `INSERT INTO qa_events (day, check_id, stage, severity, details, action_taken, first_ts, last_ts)
 			VALUES (now(), 'lost', 'ingestion', 'critical', '{"minutes": 3, "since": "2026-03-01T11:00:00Z", "until": "2026-03-01T11:02:00Z", "written_again": 2}', 'written again where still known, else failed', now(), now())`, "database"},
+		{"minutes that a clock cost", `DELETE FROM ingest_runs WHERE timestamp BETWEEN pg_temp.minute() - interval '6 minutes' AND pg_temp.minute() - interval '3 minutes';
+			INSERT INTO qa_events (day, check_id, stage, severity, details, action_taken, first_ts, last_ts)
+			VALUES (now(), 'S1', 'ingestion', 'critical', '{"error": "S1: the snapshot''s timestamp is of another time"}', 'nothing written, run failed', pg_temp.minute() - interval '6 minutes', pg_temp.minute() - interval '175 seconds')`, "database"},
 		{"nobody who leads", "UPDATE collector_leader SET pid = NULL", "crash"},
 		{"minutes without a run", "DELETE FROM ingest_runs WHERE timestamp BETWEEN now() - interval '6 minutes' AND now() - interval '3 minutes'", "crash"},
 	} {

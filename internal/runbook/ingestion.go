@@ -82,7 +82,7 @@ func (f *Facts) hangs(stopped bool) *Finding {
 	found.figure("service", "%s: %s", f.Service.URL, f.Service.Error)
 	found.lastRun(f)
 	found.whoLeads(f)
-	found.do("see whether it was paused (state T), or waits for a disk (D)", "ps -o pid,stat,etime,args -C whalegate")
+	found.do("see whether it was paused (state T), or waits for a disk (D)", showProcess)
 	found.do("let a paused one go on, by its pid", "kill -CONT <pid>")
 	found.do("if it still hangs after two minutes, keep the end of its log and restart it", "sudo systemctl restart whalegate")
 	return found
@@ -163,7 +163,7 @@ func (f *Finding) lastRun(facts *Facts) {
 		return
 	}
 	r := facts.Stored.Runs[0]
-	f.figure("newest run", "%s ago: %s", ago(facts.at().Sub(r.Timestamp)), r.text())
+	f.figure("newest run", "%s: %s", since(facts.at().Sub(r.Timestamp)), r.text())
 }
 
 // checks adds the failed checks of a stage, by the letter of their ids.
@@ -190,10 +190,14 @@ func ingestionRecovery(f *Facts) []Criterion {
 			unreadable = append(unreadable, "not of "+asset)
 		}
 	}
+	old := figure(h.AgeSeconds, "%.0f s")
+	if s := seconds(h.AgeSeconds); s != nil && s.Round(time.Second) < 0 {
+		old = since(*s)
+	}
 	return []Criterion{
 		holds(clean, h.CleanRuns >= 2, "%d in a row", h.CleanRuns),
 		holds(coverage, h.CoveragePct != nil && *h.CoveragePct >= 90, "%s", figure(h.CoveragePct, "%.1f %%")),
-		holds(age, h.AgeSeconds != nil && *h.AgeSeconds <= 120 && !h.ClockIsWrong(), "%s", figure(h.AgeSeconds, "%.0f s")),
+		holds(age, h.AgeSeconds != nil && *h.AgeSeconds <= 120 && !h.ClockIsWrong(), "%s", old),
 		holds(sizes, len(unreadable) == 0, "%s", cmp.Or(strings.Join(unreadable, ", "), "yes")),
 	}
 }

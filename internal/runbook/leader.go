@@ -2,7 +2,6 @@ package runbook
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/whalegate/whalegate/internal/clock"
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/lead"
+	"github.com/whalegate/whalegate/internal/status"
 )
 
 // What health asks of the leader's beat and of its newest good run (docs/health.md).
@@ -74,7 +74,7 @@ func seconds(s *float64) *time.Duration {
 // nobody could tell, as on a standby.
 func (f *Facts) leader() *lead.Who {
 	switch {
-	case f.Stored != nil && f.Stored.Standby != nil:
+	case f.follows():
 		return nil
 	case f.Stored != nil:
 		return f.Stored.Leader
@@ -123,15 +123,18 @@ func (f *Facts) working() time.Duration {
 }
 
 // whoLeads adds who leads, or led last, since when nothing is heard of it, and who
-// waits.
+// waits; on a standby who led as far as that was replicated.
 func (f *Finding) whoLeads(facts *Facts) {
-	w := facts.leader()
+	w, standby := facts.leader(), false
+	if facts.follows() && facts.Stored != nil {
+		w, standby = facts.Stored.Leader, true
+	}
 	if w == nil {
 		return
 	}
-	f.figure("who leads", "%s", w.Text())
+	f.figure("who leads", "%s", status.Leads(*w, standby))
 	if beat := seconds(w.BeatSeconds); beat != nil && w.Epoch != nil {
-		f.figure("its last beat", "%s ago", ago(*beat))
+		f.figure("its last beat", "%s", since(*beat))
 	}
 }
 
@@ -181,11 +184,9 @@ func (f *Facts) lagging() *Finding {
 		found.do("see whether it receives, and from where", showReplay)
 		found.do("ask the primary", "whalegate runbook diagnose")
 	}
-	if s.Beat != nil {
-		found.figure("age of the replicated beat", "%s", ago(*s.Beat))
-	}
+	found.whoLeads(f)
 	if s.Received != nil {
-		found.figure("the primary last sent", "%s ago", ago(*s.Received))
+		found.figure("the primary last sent", "%s", since(*s.Received))
 	}
 	found.do("until then point the boards at the primary, or leave them dark: they open by themselves", "whalegate runbook verify database --watch")
 	return found
@@ -205,7 +206,10 @@ func (f *Facts) leads(name string) Criterion {
 	if s := f.Stored.Standby; s != nil {
 		figure := "no beat was ever replicated"
 		if s.Beat != nil {
-			figure = fmt.Sprintf("this is a standby; the replicated beat is %s old", ago(*s.Beat))
+			figure = "this is a standby; the last beat that was replicated: " + since(*s.Beat)
+		}
+		if w := f.Stored.Leader; w != nil {
+			figure += "; " + status.Leads(*w, true)
 		}
 		return holds(name, s.Beat != nil && !f.because(health.ReasonReplicaLag), "%s", figure)
 	}

@@ -29,7 +29,7 @@ func (l Loss) text() string {
 	return fmt.Sprintf("%s: %d minutes from %s to %s; %d were written again, %d are stored as failed", stamp(l.At), l.Minutes, l.Since, l.Until, l.WrittenAgain, l.Minutes-l.WrittenAgain)
 }
 
-// lost is the finding for minutes that a database came back without: for a day
+// lost is the finding for minutes that a database has no longer: for a day
 // where something stays lost, and for an hour where all of it was written again.
 func (f *Facts) lost() *Finding {
 	if len(f.Stored.Lost) == 0 {
@@ -39,8 +39,8 @@ func (f *Facts) lost() *Finding {
 	if l.WrittenAgain >= l.Minutes && f.at().Sub(l.At) > time.Hour {
 		return nil
 	}
-	found := database.found(P3, "the database came back without %d minutes that it had taken: a standby was promoted, or a backup restored; %d were written again", l.Minutes, l.WrittenAgain)
-	found.do("see whether this is the server that you mean, and since when it runs", whichServer)
+	found := database.found(P3, "the database came back without %d minutes that it had taken: a standby was promoted, a backup restored, or somebody deleted rows; %d were written again", l.Minutes, l.WrittenAgain)
+	found.do("see whether this is the server that you mean, and since when it runs: if it is, and ran before the first of those minutes, rows were deleted; ask who works in it", whichServer)
 	found.do("see what is stored as failed for it", showLost)
 	return found
 }

@@ -13,6 +13,7 @@ import (
 // The parts of what is stored, read one by one, so that one that cannot be read
 // hides no other.
 const (
+	partSettings = "settings"
 	partHealth   = "health"
 	partHalt     = "halts"
 	partRuns     = "runs"
@@ -46,7 +47,8 @@ func (l partList) names() (names []string) {
 // parts in the order of reading; the sessions first, before the reading itself
 // waits for somebody.
 var parts = partList{
-	{partHealth, nil}, // asked by itself, twice
+	{partSettings, nil}, // asked by itself, first
+	{partHealth, nil},   // asked by itself, twice
 	{partSessions, readSessions},
 	{partLeader, readLeader},
 	{partClocks, readClocks},
@@ -126,7 +128,7 @@ func readDirty(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 
 func readChecks(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 	s.Checks, err = list[Check](ctx, conn, `
-		SELECT check_id, severity, subject, occurrences, last_ts, action_taken
+		SELECT check_id, severity, subject, occurrences, last_ts, action_taken, coalesce(details->>'error', '')
 		FROM qa_events WHERE last_ts > whalegate_now() - interval '1 hour'
 		ORDER BY last_ts DESC LIMIT 30`)
 	return err
@@ -184,6 +186,6 @@ func readAlerts(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 		SELECT count(*) FILTER (WHERE state = 'failed' AND created_at > whalegate_now() - interval '48 hours' AND expires_at > whalegate_now() - interval '24 hours'), count(*) FILTER (WHERE state IN ('pending', 'unknown')),
 			coalesce(extract(epoch FROM whalegate_now() - min(created_at) FILTER (WHERE state IN ('pending', 'unknown'))), 0)::double precision
 		FROM alert_deliveries WHERE kind <> 'test'`).Scan(&a.Failed, &a.Waiting, &oldest)
-	a.Oldest = clock.Seconds(oldest)
+	a.Oldest = clock.Seconds(max(0, oldest)) // negative while a clock that was ahead has dated them
 	return err
 }

@@ -57,6 +57,7 @@ func TestEachRecoveryCriterionIsHeldByItsFigure(t *testing.T) {
 		{database, "a lock", func(f *Facts) { f.Stored.Sessions = []Session{{For: time.Minute, BlockedBy: []int{1}}} }, []int{1}},
 		{database, "no write", func(f *Facts) { f.Database.WriteError = "disk full" }, []int{2}},
 		{database, "no write by this role, and no run", func(f *Facts) { f.Database.WriteTried = false; f.silent(5) }, []int{2}},
+		{database, "read-only by a setting, as a role that may not write sees it", func(f *Facts) { f.Database.ReadOnly, f.Database.WriteTried = "database", false }, []int{2}},
 		{database, "minutes wait", func(f *Facts) { f.Service.Metrics[`whalegate_runs_unsaved{reason="database"}`] = 1 }, []int{2}},
 		{universe, "none for nine hours", func(f *Facts) { f.Stored.Universe.Refreshes[0].AsOf = noon.Add(-9 * time.Hour) }, []int{0}},
 		{database, "room for a row, and none for a minute", func(f *Facts) { f.Stored.Runs[0] = bad(0, 200, "disk_full") }, []int{2}},

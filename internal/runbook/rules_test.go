@@ -234,7 +234,69 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.settled(6)
 			f.Stored.Cycles = f.Stored.Cycles[1:]
 		}, "signal-lock", P3, "", 1},
+		{"7: the database's clock was wrong for six minutes, and the collector's was not", func(f *Facts) {
+			f.missed(2, 7)
+			f.Stored.Checks = []Check{{ID: "S1", Severity: "critical", Times: 6, Last: minute(2).Add(5 * time.Second)}}
+		}, "database", P3, "", 1},
+		{"7: the same, and two clean minutes not in yet", func(f *Facts) {
+			f.missed(1, 7)
+			f.Stored.Checks = []Check{{ID: "S1", Severity: "critical", Times: 6, Last: minute(1).Add(5 * time.Second)}}
+			f.state(health.Stale, "recovering")
+		}, "database", P1, "signal-lock", 2},
+		{"7: the same, and the next minute not in yet", func(f *Facts) {
+			f.silent(6)
+			f.Stored.Checks = []Check{{ID: "S1", Severity: "critical", Times: 6, Last: minute(1).Add(5 * time.Second)}}
+		}, "database", P2, "", 1},
+		{"1: no run comes, and a clock was wrong when they ended", func(f *Facts) {
+			f.silent(6)
+			f.Stored.Checks = []Check{{ID: "S1", Severity: "critical", Times: 1, Last: minute(5)}}
+		}, "ingestion", P2, "", 1},
+		{"7: the same, and the minutes of it are stored as skipped", func(f *Facts) {
+			f.Stored.Runs[1] = Run{Timestamp: minute(1), Status: "failed", Failures: map[string]int{}, Check: "skipped", Error: "no cycle in this minute"}
+			f.Stored.Checks = []Check{{ID: "S1", Severity: "critical", Times: 1, Last: minute(1).Add(5 * time.Second)}}
+			f.state(health.Stale, "recovering")
+		}, "database", P1, "signal-lock", 2},
+		{"7: both clocks were an hour ahead, and what they stored was set aside", func(f *Facts) {
+			f.missed(2, 7)
+			f.Stored.Clocks.Settled = &Refusal{First: minute(1), Last: minute(1), Newest: minute(1).Add(time.Hour), At: minute(1), SettledAt: new(minute(1).Add(5 * time.Second)), SettledBy: "an earlier minute", Runs: 6}
+		}, "database", P3, "", 1},
+		{"7: both went back, were put right, and no refused minute was shown twice", func(f *Facts) {
+			f.missed(2, 7)
+			f.Stored.Clocks.Settled = &Refusal{First: minute(27), Last: minute(22), Newest: minute(8), At: minute(27), Times: 6, SettledAt: new(minute(1).Add(5 * time.Second)), SettledBy: "a later minute"}
+		}, "database", P3, "", 1},
+		{"1: minutes are missing, and a clock was wrong at another time", func(f *Facts) {
+			f.missed(2, 7)
+			f.Stored.Checks = []Check{{ID: "S1", Severity: "critical", Times: 6, Last: minute(30)}}
+			f.Stored.Clocks.Settled = &Refusal{First: minute(40), Last: minute(35), Newest: minute(41), At: minute(40), Times: 3, SettledAt: new(minute(34)), SettledBy: "a later minute"}
+		}, "ingestion", P3, "", 1},
+		{"7: read-only by a setting", func(f *Facts) {
+			f.silent(5)
+			f.Database.ReadOnly, f.Database.WriteError = "configuration file", "cannot execute INSERT in a read-only transaction (SQLSTATE 25006)"
+			f.Service.Metrics[`whalegate_runs_unsaved{reason="database"}`] = 5
+		}, "database", P1, "", 2},
+		{"7: read-only by a setting, as a role that may not write sees it", func(f *Facts) {
+			f.silent(5)
+			f.Database.ReadOnly, f.Database.WriteTried = "database", false
+		}, "database", P1, "", 2},
+		{"7: read-only by a setting, and a table locked", func(f *Facts) {
+			f.Database.ReadOnly = "configuration file"
+			f.Stored.Sessions = []Session{{PID: 7, State: "active", For: time.Minute, BlockedBy: []int{8}}}
+		}, "database", P1, "", 2},
+		{"7: this login alone is read-only", func(f *Facts) {
+			f.Database.ReadOnly, f.Database.WriteError = "user", "Transaktion ist nur lesend (SQLSTATE 25006)"
+		}, "database", P3, "", 1},
+		{"7: a login of the boards, which is read-only and may not write", func(f *Facts) { f.Database.ReadOnly, f.Database.WriteTried = "user", false }, "", "", "", 0},
+		{"7: a standby that is read-only by a setting too", func(f *Facts) {
+			f.standby(Standby{Paused: true, Beat: new(10 * time.Minute)})
+			f.Database.ReadOnly, f.Database.InRecovery = "configuration file", true
+		}, "database", P1, "", 2},
 		{"7: a standby whose replay is paused", func(f *Facts) { f.standby(Standby{Paused: true, Beat: new(10 * time.Minute)}) }, "database", P1, "", 2},
+		{"7: a standby whose replay is paused, and the service on the primary is well", func(f *Facts) {
+			service := f.Service.Metrics
+			f.Service.Metrics = nil
+			f.standby(Standby{Paused: true, Beat: new(10 * time.Minute)})
+			f.Service.Metrics = service
+		}, "database", P1, "", 2},
 		{"7: a standby that hears nothing", func(f *Facts) { f.standby(Standby{Beat: new(time.Minute)}) }, "database", P1, "", 2},
 		{"7: a standby whose primary has no collector", func(f *Facts) {
 			f.standby(Standby{Beat: new(time.Minute), Received: new(time.Second)})
@@ -392,6 +454,9 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		})
 	}
 }
+
+// missed leaves no run of the minutes from n to last ago.
+func (f *Facts) missed(n, last int) { f.Stored.Runs = slices.Delete(f.Stored.Runs, n, last+1) }
 
 func (f *Facts) refresh(status string, received, warnings int, why string) {
 	r := Refresh{AsOf: noon.Add(-time.Minute), Status: status, Requested: 200, Received: received, Warnings: warnings, Error: why}
@@ -647,6 +712,91 @@ func TestTheSessionInTheWayIsTheOneThatWaitsForNobody(t *testing.T) {
 		f.Stored.Sessions = tt.sessions
 		if got := f.inTheWay(); got != tt.want {
 			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
+// What is said of a collector that leads and stores nothing is no more than what is
+// known, and what led to a gap is not called an end when it may have hung.
+func TestNoMoreIsSaidThanIsKnown(t *testing.T) {
+	unproven := func(f *Facts) {
+		f.Stored.Leader.Leads, *f.Stored.Leader.RunAgeSeconds = false, 240
+		f.state(health.Degraded, "no_collector")
+	}
+	for _, tt := range []struct {
+		name        string
+		fault       func(*Facts)
+		says, lacks string
+	}{
+		{"its runs look young", unproven, "though the runs look younger", ""},
+		{"its runs are as old as it counts", func(f *Facts) { f.silent(4); unproven(f) }, "no good minute for 4m0s by its own count", "look younger"},
+		{"its runs cannot be read", func(f *Facts) {
+			unproven(f)
+			f.Stored.Runs, f.Database.Unreadable[partRuns] = nil, "permission denied"
+		}, "by its own count", "look younger"},
+		{"the leader before hung or ended", func(f *Facts) { f.missed(2, 3); f.taken("db2", time.Minute) }, "may have ended, or hung", "process was away"},
+		{"the same, asked of the one that hung", func(f *Facts) { f.missed(2, 3); f.taken("db2", time.Minute); f.waiting() }, "may have ended, or hung", "process was away"},
+		{"it started again", func(f *Facts) {
+			f.missed(2, 3)
+			f.Service.Up, f.Stored.Led = 2*time.Minute, 110*time.Second
+		}, "the process was away", "hung"},
+		{"a standby, read-only by a setting too", func(f *Facts) {
+			f.standby(Standby{Paused: true, Beat: new(10 * time.Minute)})
+			f.Database.ReadOnly = "configuration file"
+		}, "its replay is paused", "by a setting"},
+		{"rows are gone", func(f *Facts) { f.Stored.Lost = []Loss{{At: noon, Minutes: 3}} }, "or somebody deleted rows", ""},
+	} {
+		f := calm()
+		tt.fault(&f)
+		found := Diagnose(f).Findings[0]
+		if !strings.Contains(found.Summary, tt.says) || tt.lacks != "" && strings.Contains(found.Summary, tt.lacks) {
+			t.Errorf("%s: %s", tt.name, found.Summary)
+		}
+		if strings.Contains(found.Summary, "or hung") && strings.HasPrefix(found.Actions[0].Do, "find out why it ended") {
+			t.Errorf("%s: %s", tt.name, found.Actions[0].Do)
+		}
+		checkReport(t, Diagnose(f))
+	}
+}
+
+// A time that a clock dated ahead of the present is not an age below zero.
+func TestNoAgeIsNegative(t *testing.T) {
+	minus := regexp.MustCompile(`(^|[ (])-\d`)
+	for name, fault := range map[string]func(*Facts){
+		"the database's clock went back": func(f *Facts) {
+			f.back(20 * time.Minute)
+			f.Database.ClockAhead, f.Service.Up = -20*time.Minute, -time.Minute
+			*f.Stored.Leader.BeatSeconds, *f.Stored.Health.AgeSeconds = -1200, -1200
+			f.Stored.Universe.Refreshes[0].AsOf = noon.Add(18 * time.Minute)
+		},
+		"it is gone since": func(f *Facts) { f.back(20 * time.Minute); f.died(); *f.Stored.Leader.BeatSeconds = -1200 },
+		"another one took the lead, by a clock that was ahead": func(f *Facts) {
+			f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"}
+			f.taken("db2", -time.Minute)
+			f.Stored.Later++
+		},
+		"a standby that is behind": func(f *Facts) {
+			f.standby(Standby{Paused: true, Beat: new(-time.Minute), Received: new(-time.Minute)})
+			*f.Stored.Leader.BeatSeconds = -60
+		},
+	} {
+		f := calm()
+		fault(&f)
+		var text strings.Builder
+		if err := Diagnose(f).WriteText(&text); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(text.String()) {
+			if !strings.Contains(line, "ss://") && !strings.HasPrefix(line, "       ") && minus.MatchString(line) {
+				t.Errorf("%s: %s", name, line)
+			}
+		}
+		for _, r := range all {
+			for _, c := range r.Verify(f) {
+				if minus.MatchString(c.Figure) {
+					t.Errorf("%s: %s: %s", name, c.Name, c.Figure)
+				}
+			}
 		}
 	}
 }

@@ -33,7 +33,7 @@ func judgeSignalLock(f *Facts) *Finding {
 	switch c := f.Stored.Cycles[0]; {
 	case c.Timestamp.Before(due) && f.stale():
 		return f.heldBack(due, "the newest boundary was never computed, and the state is STALE")
-	case c.Timestamp.Before(due) && f.refusedIn(due.Add(-period), due):
+	case c.Timestamp.Before(due) && len(f.clockIn(due.Add(-period), due)) > 0:
 		return f.heldBack(due, "the newest boundary fell into the time of a wrong clock")
 	case c.Timestamp.Before(due) && f.working() > 0 && f.working() < f.at().Sub(due):
 		return f.heldBack(due, "the newest boundary fell into the time without a process")

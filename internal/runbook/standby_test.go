@@ -10,12 +10,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
 	"github.com/whalegate/whalegate/internal/postgres/server"
+	"github.com/whalegate/whalegate/internal/status"
 )
 
 const followed = "hyperliquid"
@@ -24,14 +26,7 @@ const followed = "hyperliquid"
 // primary's collector looked for in its own sessions; when its replay is paused, what
 // the finding says lets it go on.
 func TestAStandbyIsKnownAsOne(t *testing.T) {
-	dir, err := os.MkdirTemp("", "whalegate-runbook-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o711); err != nil { // the server's user has to pass through
-		t.Fatal(err)
-	}
+	dir := serverDir(t)
 	primary := startServer(t, filepath.Join(dir, "primary"))
 	if err := pgtest.Prepare(t.Context(), primary, followed); err != nil {
 		t.Fatal(err)
@@ -69,6 +64,15 @@ func TestAStandbyIsKnownAsOne(t *testing.T) {
 	}
 
 	replica := pool(t, standby)
+	const leads = "db1/0 (as replicated) since "
+	report, err := status.Read(t.Context(), replica, time.Now())
+	var text strings.Builder
+	if err != nil || !report.Standby || report.WriteText(&text) != nil || !strings.Contains(text.String(), leads) || !strings.Contains(text.String(), "cannot be seen from a standby") || strings.Contains(text.String(), "nobody") {
+		t.Errorf("status: %v\n%s", err, text.String())
+	}
+	if c := database.Verify(f)[6]; !c.Holds || !strings.Contains(c.Figure, leads) {
+		t.Errorf("verify: %+v", c)
+	}
 	must(t, replica, "SELECT pg_wal_replay_pause()")
 	await(t, func() bool { f = ask(); return f.because(health.ReasonReplicaLag) })
 	r := Diagnose(f)
@@ -78,6 +82,14 @@ func TestAStandbyIsKnownAsOne(t *testing.T) {
 	}
 	if ExitCode(f, database.Verify(f)) == 0 {
 		t.Error("paused: verify holds")
+	}
+	if !slices.ContainsFunc(found.Evidence, func(e Evidence) bool { return e.What == "who leads" && strings.HasPrefix(e.Figure, leads) }) {
+		t.Errorf("paused: who leads: %+v", found.Evidence)
+	}
+	of := f
+	of.Service = calm().Service // of the primary, which is well
+	if r := Diagnose(of); r.Matching[0] != "database" || slices.Contains(r.Matching, "board-truth") {
+		t.Errorf("paused, and the primary's service is HEALTHY: %v", r.Matching)
 	}
 	_, sql, _ := strings.Cut(resumeReplay, ` -c "`)
 	must(t, replica, strings.TrimSuffix(sql, `"`))

@@ -84,7 +84,7 @@ func universeRecovery(f *Facts) []Criterion {
 	}
 	last := f.Stored.Universe.Refreshes[0]
 	return []Criterion{
-		holds(succeeded, last.Status == "success" && f.at().Sub(last.AsOf) <= refreshOverdue, "%s %s ago, one is due every six hours", last.Status, ago(f.at().Sub(last.AsOf))),
+		holds(succeeded, last.Status == "success" && f.at().Sub(last.AsOf) <= refreshOverdue, "%s %s, one is due every six hours", last.Status, since(f.at().Sub(last.AsOf))),
 		holds(received, percent(last.Received, last.Requested) >= minReceivedPct, "%d of %d", last.Received, last.Requested),
 		holds(churn, last.Warnings == 0, "%d", last.Warnings),
 	}

@@ -28,6 +28,7 @@ type Report struct {
 	ReasonWords    []string     `json:"reason_words"`    // the reasons, each in words; empty: there is none, or nobody answered
 	TradingAllowed string       `json:"trading_allowed"` // what the state allows
 	Leader         *lead.Who    `json:"leader"`          // who leads and who waits; nil: nobody asked, or nobody answered
+	Standby        bool         `json:"standby"`         // the server only follows another one, and sees no session of its collectors
 	Universe       *Universe    `json:"universe"`        // nil: there is none yet
 	LastRun        *Run         `json:"last_run"`
 	LastCycle      *Cycle       `json:"last_signal_cycle"`
@@ -86,6 +87,9 @@ func Read(ctx context.Context, db health.Querier, now time.Time) (Report, error)
 		report.ReasonWords, err = readWords(ctx, db, h.Reasons)
 	}
 	if err == nil {
+		report.Standby, err = readStandby(ctx, db)
+	}
+	if err == nil {
 		var who lead.Who
 		if who, err = lead.Read(ctx, db); err == nil {
 			report.Leader = &who
@@ -128,6 +132,30 @@ func readWords(ctx context.Context, db health.Querier, reasons []string) ([]stri
 		return nil, fmt.Errorf("word the reasons: %w", postgres.Cause(err))
 	}
 	return words, nil
+}
+
+func readStandby(ctx context.Context, db health.Querier) (standby bool, err error) {
+	rows, err := db.Query(ctx, "SELECT pg_is_in_recovery()")
+	if err == nil {
+		standby, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[bool])
+	}
+	if err != nil {
+		return false, fmt.Errorf("ask whether it is a standby: %w", postgres.Cause(err))
+	}
+	return standby, nil
+}
+
+// Leads says in one line who leads and who waits. A standby knows the leader only by
+// its replicated row: it sees no session of the primary.
+func Leads(who lead.Who, standby bool) string {
+	if !standby {
+		return who.Text()
+	}
+	text := "nobody so far (as replicated)"
+	if who.Epoch != nil {
+		text = fmt.Sprintf("%s/%d (as replicated) since %s (epoch %d)", *who.Host, *who.Process, who.TakenAt.UTC().Format(time.RFC3339), *who.Epoch)
+	}
+	return text + "; who waits cannot be seen from a standby"
 }
 
 func readUniverse(ctx context.Context, db health.Querier) (*Universe, error) {
@@ -193,8 +221,7 @@ func (r Report) WriteText(w io.Writer) error {
 	}
 	switch {
 	case r.LastSuccess != nil:
-		line("last success", "%s (%s ago, %s clean in a row)", r.LastSuccess.Format(time.RFC3339),
-			clock.Seconds(*r.AgeSeconds).Round(time.Second), cleanRuns(r.CleanRuns))
+		line("last success", "%s (%s, %s clean in a row)", r.LastSuccess.Format(time.RFC3339), since(clock.Seconds(*r.AgeSeconds)), cleanRuns(r.CleanRuns))
 	case r.Error == "":
 		line("last success", "none yet")
 	}
@@ -203,7 +230,7 @@ func (r Report) WriteText(w io.Writer) error {
 			run.Succeeded, run.Expected, run.CoveragePct, run.RowsWritten, time.Duration(run.DurationMS)*time.Millisecond, parenthesis(reasons(run)))
 	}
 	if r.Leader != nil {
-		line("leads", "%s", r.Leader.Text())
+		line("leads", "%s", Leads(*r.Leader, r.Standby))
 	}
 	if u := r.Universe; u != nil {
 		line("universe", "%d wallets as of %s, accounts known of %d, last refresh %s, churn warnings %d",
@@ -227,6 +254,15 @@ func (r Report) WriteText(w io.Writer) error {
 		line("halt", "since %s by %s: %s", h.HaltedAt.UTC().Format(time.RFC3339), h.HaltedBy, h.Reason)
 	}
 	return t.Flush()
+}
+
+// since says how long ago a success was, or by how much it is dated later than the
+// clock that judges.
+func since(age time.Duration) string {
+	if age = age.Round(time.Second); age < 0 {
+		return "dated " + (-age).String() + " ahead"
+	}
+	return age.String() + " ago"
 }
 
 // cleanRuns says that the count ends at ten.

@@ -72,7 +72,7 @@ func TestStatusShowsFiguresAndTheHalt(t *testing.T) {
 	if err := json.Unmarshal(line.Bytes(), &object); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"health_state", "snapshot_status", "last_success_snapshot_ts", "snapshot_age_seconds", "coverage_pct", "clean_runs", "reasons", "universe", "last_run", "halt", "leader"} {
+	for _, key := range []string{"health_state", "snapshot_status", "last_success_snapshot_ts", "snapshot_age_seconds", "coverage_pct", "clean_runs", "reasons", "universe", "last_run", "halt", "leader", "standby"} {
 		if _, ok := object[key]; !ok {
 			t.Errorf("JSON lacks %s", key)
 		}
@@ -112,6 +112,17 @@ func TestStatusShowsNoSupersededRunAndWhoLeads(t *testing.T) {
 		var text bytes.Buffer
 		if err := report.WriteText(&text); err != nil || !strings.Contains(text.String(), tt.text) {
 			t.Errorf("%s: text lacks %q, %v:\n%s", tt.sql, tt.text, err, text.String())
+		}
+	}
+}
+
+// What a clock that was ahead has dated is not an age below zero.
+func TestStatusDatesASuccessAheadOfThePresent(t *testing.T) {
+	for age, want := range map[float64]string{-1100: "(dated 18m20s ahead, 2 clean in a row)", -0.2: "(0s ago, ", 30: "(30s ago, "} {
+		var text bytes.Buffer
+		report := Report{Health: health.Health{State: health.Stale, LastSuccess: &now, AgeSeconds: &age, CleanRuns: 2}}
+		if err := report.WriteText(&text); err != nil || !strings.Contains(text.String(), want) {
+			t.Errorf("%v: %v %s", age, err, text.String())
 		}
 	}
 }
