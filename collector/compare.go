@@ -63,7 +63,7 @@ func (c *Collector) compare(ctx context.Context, present time.Time) (err error) 
 	if len(c.kept) == 0 {
 		return nil
 	}
-	ended, err := c.store.Ended(ctx, c.kept[0].run.Timestamp)
+	stored, err := c.store.Stored(ctx, c.kept[0].run.Timestamp)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (c *Collector) compare(ctx context.Context, present time.Time) (err error) 
 		if !at.Before(present) {
 			break
 		}
-		if _, there := ended[at]; there {
+		if stored[at] {
 			continue
 		}
 		lost = append(lost, at.Format(time.RFC3339))

@@ -69,20 +69,19 @@ func (s *Store) Newest(ctx context.Context) (time.Time, error) {
 	return newest.UTC(), postgres.Because(ctx, "look for the newest run", err)
 }
 
-// Ended reads when the stored run of each minute since an instant ended, superseded
-// ones included.
-func (s *Store) Ended(ctx context.Context, since time.Time) (map[time.Time]time.Time, error) {
+// Stored reads which minutes since an instant have a run, superseded ones included.
+func (s *Store) Stored(ctx context.Context, since time.Time) (map[time.Time]bool, error) {
 	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
-	rows, err := s.pool.Query(ctx, "SELECT timestamp, finished_at FROM ingest_runs WHERE timestamp >= $1", since)
+	rows, err := s.pool.Query(ctx, "SELECT timestamp FROM ingest_runs WHERE timestamp >= $1", since)
 	if err != nil {
 		return nil, postgres.Because(ctx, "read runs", err)
 	}
-	ended := map[time.Time]time.Time{}
-	var at, finished time.Time
-	_, err = pgx.ForEachRow(rows, []any{&at, &finished}, func() error {
-		ended[at.UTC()] = finished.UTC()
+	stored := map[time.Time]bool{}
+	var at time.Time
+	_, err = pgx.ForEachRow(rows, []any{&at}, func() error {
+		stored[at.UTC()] = true
 		return nil
 	})
-	return ended, postgres.Because(ctx, "read runs", err)
+	return stored, postgres.Because(ctx, "read runs", err)
 }

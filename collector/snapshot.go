@@ -95,13 +95,18 @@ func (s *Store) Commit(ctx context.Context, m Minute) (done Stored, err error) {
 		return done, nil
 	}
 	if !held.Conn().IsClosed() {
-		_, _ = held.Exec(context.WithoutCancel(ctx), "ROLLBACK") // the end of the session does it too
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+		_, _ = held.Exec(ending, "ROLLBACK") // the end of the session does it too
+		cancel()
 	}
 	if refused := asRefusal(err); refused != nil {
 		return done, refused
 	}
 	return done, lead.Refused(postgres.Because(ctx, "commit snapshot", err))
 }
+
+// rollbackTimeout bounds how long a server is waited for that may have gone meanwhile.
+const rollbackTimeout = 5 * time.Second
 
 // asRefusal is what admit_minute said, nil when it was something else.
 func asRefusal(err error) error {
@@ -136,6 +141,9 @@ func (s *Store) commit(ctx context.Context, conn *pgx.Conn, m Minute) (done Stor
 	case replaced:
 		err = remark(ctx, conn, m.Run.Timestamp)
 	case m.Run.Status != Failed: // a failed run's rows feed nothing
+		if done.Superseded > 0 {
+			m.Before = nil // they may be among those
+		}
 		done.Dirty, err = s.markNewest(ctx, conn, m)
 	}
 	if err == nil {

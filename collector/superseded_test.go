@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
@@ -74,6 +76,9 @@ func TestAGoodMinuteSupersedesWhatIsStoredWithALaterDate(t *testing.T) {
 		('ETH', 'regime_change', false, $2, $2, 'Long-only', 'No-trade', 1, $2),
 		('SYSTEM', 'system_stale', true, $1, NULL, NULL, NULL, 0, NULL)`, minute(60), noon)
 	rows := list(t, db, storedRows)
+	exec(t, db, `INSERT INTO alert_deliveries (alert_id, receiver, kind, state, attempts, delivered_at)
+		SELECT id, to_char(timestamp AT TIME ZONE 'UTC', 'HH24:MI ') || r, 'firing', state, attempts, CASE state WHEN 'delivered' THEN timestamp END
+		FROM alerts, (VALUES ('waits', 'pending', 0), ('tried', 'pending', 1), ('lost', 'unknown', 1), ('has', 'delivered', 1)) d (r, state, attempts) WHERE asset = 'BTC'`)
 
 	present(t, db, minute(2))
 	commit(t, s, judged(minute(2), hold(1, "1", "11"), hold(2)))
@@ -89,6 +94,8 @@ func TestAGoodMinuteSupersedesWhatIsStoredWithALaterDate(t *testing.T) {
 		FROM superseded_boundaries ORDER BY 1`), "13:00 computed 3 No-trade t", "13:05 blocked 0 t")
 	same(t, "alerts", list(t, db, "SELECT concat_ws(' ', to_char(timestamp AT TIME ZONE 'UTC', 'HH24:MI'), asset, superseded) FROM alerts ORDER BY 1"),
 		"12:00 BTC f", "12:00 SYSTEM f", "12:02 SYSTEM f", "13:00 BTC t")
+	// Nobody is told of it who has not been yet.
+	same(t, "deliveries", list(t, db, "SELECT receiver FROM alert_deliveries ORDER BY 1"), "12:00 has", "12:00 lost", "12:00 tried", "12:00 waits", "13:00 has", "13:00 lost", "13:00 tried")
 	// What people were told stays so, but nothing of it reaches beyond the present.
 	same(t, "state", list(t, db, `SELECT concat_ws(' ', asset, alert_type, is_active, to_char(last_triggered AT TIME ZONE 'UTC', 'HH24:MI:SS'), to_char(cooldown_until AT TIME ZONE 'UTC', 'HH24:MI:SS'),
 		confirmed_playbook, pending_playbook, pending_periods, to_char(last_period AT TIME ZONE 'UTC', 'HH24:MI')) FROM alert_state ORDER BY asset, alert_type`),
@@ -345,6 +352,75 @@ func TestAClockThatGoesBackOverwritesNothing(t *testing.T) {
 	same(t, "the next time", list(t, db, storedRefusals), "12:02 12:04 12:12 x3 a later minute 11", "12:01 12:01 12:14 x1")
 }
 
+// Minutes that are set aside feed no verdict on a collapse, also not those that the
+// collector remembers.
+func TestS6MinutesThatAreSetAsideAreNotRemembered(t *testing.T) {
+	db, _ := database(t, noon)
+	enrol(t, db, 1)
+	size := "10"
+	c := collecting(t, db, &upstream{state: func(context.Context, string) (hyperliquid.State, error) {
+		state := flat(noon)
+		state.Positions = positions(size)
+		return state, nil
+	}}, nil)
+	for n := range 5 {
+		present(t, db, minute(n))
+		c.cycle(t.Context(), minute(n))
+	}
+	present(t, db, minute(2)) // the clock goes back, and catches up
+	c.cycle(t.Context(), minute(2))
+	c.refusedAt = time.Time{} // the collector no longer knows: it has shown them twice
+	for n := 5; n <= 6; n++ {
+		if size = "10"; n == 5 {
+			size = "0"
+		}
+		present(t, db, minute(n))
+		c.cycle(t.Context(), minute(n))
+	}
+	same(t, "superseded", list(t, db, superseded), "12:02", "12:03", "12:04")
+	same(t, "dirty", list(t, db, "SELECT timestamp::text FROM wallet_snapshots WHERE is_dirty"))
+}
+
+// Whoever decides alerts locks their state before the alerts. So does what sets
+// boundaries aside: neither waits for the other with what that one needs.
+func TestSettingAsideTakesLocksInTheOrderOfTheAlerts(t *testing.T) {
+	db, s := database(t, noon)
+	commit(t, s, judged(minute(0), hold(1)))
+	present(t, db, minute(60))
+	commit(t, s, judged(minute(60), hold(1)))
+	decided(t, db, minute(60))
+	exec(t, db, "INSERT INTO alert_state (asset, alert_type, is_active, last_period) VALUES ('BTC', 'exit_cluster', true, $1)", minute(60))
+	tx, err := db.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	if _, err := tx.Exec(t.Context(), "SELECT FROM alert_state FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	present(t, db, minute(1))
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.Commit(context.Background(), judged(minute(1), hold(1)))
+		ended <- err
+	}()
+	for waits := false; !waits; {
+		if err := db.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database())").Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := tx.Exec(t.Context(), "SELECT FROM alerts FOR UPDATE NOWAIT"); err != nil {
+		t.Error(err)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	same(t, "superseded", list(t, db, superseded), "13:00")
+}
+
 // A gap in the history does not tell whether the clock was ahead after it, or went back
 // into it. The collector that lived through both knows: by the newest minute before, the
 // clock is as late as it should be, or it is behind.
@@ -500,6 +576,10 @@ func TestWhatWasDatedAheadIsPulledBack(t *testing.T) {
 		INSERT INTO alert_deliveries (alert_id, receiver, kind, state, created_at, next_attempt_at, last_attempt_at, expires_at, delivered_at)
 		SELECT id, r, 'firing', state, made, made + interval '1 minute', tried, made + interval '1 day', CASE WHEN state = 'delivered' THEN made END
 		FROM a, (VALUES ('then', 'pending', $1::timestamptz, NULL::timestamptz), ('new', 'pending', $2, NULL), ('tried', 'unknown', $1, $2), ('done', 'delivered', $2, $2)) d (r, state, made, tried)`, minute(1), minute(60))
+	// Two outages of that time, of which one is not over.
+	exec(t, db, `INSERT INTO alerts (timestamp, asset, alert_type, severity, message, health_state, resolved_at) VALUES
+		($1, 'SYSTEM', 'system_stale', 'critical', 'ahead, over', 'STALE', $1::timestamptz + interval '5 minutes'),
+		($1::timestamptz + interval '30 minutes', 'SYSTEM', 'system_stale', 'critical', 'ahead', 'STALE', NULL)`, minute(60))
 	exec(t, db, `INSERT INTO alert_state (asset, alert_type, is_active, last_triggered, cooldown_until) VALUES
 		('BTC', 'exit_cluster', true, $1, $1::timestamptz + interval '1 hour'), ('BTC', 'regime_change', false, NULL, NULL), ('ETH', 'exit_cluster', true, $2, NULL)`, minute(60), minute(60))
 
@@ -516,6 +596,8 @@ func TestWhatWasDatedAheadIsPulledBack(t *testing.T) {
 	same(t, "deliveries", list(t, db, "SELECT concat_ws(' ', receiver, "+at("created_at")+", "+at("next_attempt_at")+", "+at("last_attempt_at")+", "+at("expires_at")+") FROM alert_deliveries ORDER BY id"),
 		"then 01 12:01:00 01 12:02:00 - 02 12:01:00", "new 01 12:02:20 01 12:02:20 - 02 12:02:20",
 		"tried 01 12:01:00 01 12:02:00 01 11:02:20 02 12:01:00", "done 01 13:00:00 01 13:01:00 01 13:00:00 02 13:00:00")
+	same(t, "alerts", list(t, db, "SELECT concat_ws(' ', message, "+at("timestamp")+", "+at("resolved_at")+") FROM alerts WHERE message <> 'm' ORDER BY timestamp"),
+		"ahead, over 01 12:02:19 01 12:02:20", "ahead 01 12:02:20 -")
 	same(t, "state of the alerts", list(t, db, "SELECT concat_ws(' ', asset, alert_type, "+at("last_triggered")+", "+at("cooldown_until")+") FROM alert_state ORDER BY asset, alert_type"),
 		"BTC exit_cluster 01 12:02:20 01 13:02:20", "BTC regime_change - -", "ETH exit_cluster 01 12:02:20 -")
 }

@@ -37,8 +37,10 @@ func (i Intent) names(want func(receiver.Route) bool) []string {
 }
 
 // A message has the same key wherever and whenever it is made: a database that was
-// restored or promoted makes what was told already once more, by another collector.
-const key = `md5(concat_ws(' ', (SELECT min(applied_at) FROM schema_migrations), a.asset, a.alert_type, extract(epoch FROM a.timestamp), r, `
+// restored or promoted makes what was told already once more, by another collector. An
+// alert that fires again at a boundary whose runs were superseded is another one.
+const key = `md5(concat_ws(' ', (SELECT min(applied_at) FROM schema_migrations), a.asset, a.alert_type, extract(epoch FROM a.timestamp), (
+	SELECT count(*) FROM alerts o WHERE o.superseded AND o.timestamp = a.timestamp AND o.asset = a.asset AND o.alert_type = a.alert_type AND o.id <> a.id), r, `
 
 const insertFiring = `
 	INSERT INTO alert_deliveries (alert_id, receiver, kind, idempotency_key)

@@ -43,3 +43,18 @@ func TestARestoredDatabaseTellsNothingTwice(t *testing.T) {
 		t.Errorf("another process sends %d", n)
 	}
 }
+
+// An alert whose boundary's runs were superseded may fire again at the same boundary: it
+// is another one, and is told.
+func TestAnAlertThatFiresAgainAfterItsRunsWereSupersededIsTold(t *testing.T) {
+	s := newScene(t)
+	sender := s.sender(all)
+	s.alert(0, "BTC", alerting.ExitCluster, all)
+	s.drain(sender, 0)
+	s.exec("UPDATE alerts SET superseded = true")
+	s.alert(0, "BTC", alerting.ExitCluster, all)
+	s.drain(sender, 0)
+	if sent := s.took(); len(sent) != 2 || sent[0].Key == sent[1].Key {
+		t.Errorf("%d messages: %+v", len(sent), sent)
+	}
+}

@@ -46,7 +46,7 @@ type service struct {
 	heartbeat *heartbeat.Heartbeat
 	retention *retention.Job
 	client    *hyperliquid.Client
-	halt      *health.Halt // in force, as far as the watcher of health has seen; nil: none
+	halts     *health.Keeper
 	fence     *lead.Fence
 	candidate *lead.Candidate
 	server    *web.Server
@@ -94,6 +94,7 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 	intent := outbox.For(receivers)
 	s := &service{receivers: intent.Names(), heartbeat: beat, clock: c, logger: logger, pool: pool, registry: registry, client: client, universe: exchange.Universe}
 	s.fence = &lead.Fence{}
+	s.halts = &health.Keeper{DB: pool, Fence: s.fence, Logger: logger}
 	s.candidate = lead.New(lead.Config{
 		DatabaseURL: databaseURL, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, Pace: lead.DefaultPace.Faster(pace.Faster),
 		Weight: client.Tokens, Inherit: s.inherit, Reconnected: func() { s.collector.Recheck() },
@@ -169,7 +170,7 @@ func (s *service) run(ctx context.Context) error {
 	}
 	{ // Health, watched whatever the schema is: it cannot be asked, so it is STALE.
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		watcher := &health.Watcher{DB: s.pool, Fence: s.fence, Clock: s.clock, Logger: s.logger, Every: lookEvery, Changed: s.healthChanged}
+		watcher := &health.Watcher{DB: s.pool, Fence: s.fence, Clock: s.clock, Logger: s.logger, Every: lookEvery, Looked: s.halts.Look, Changed: s.healthChanged}
 		g.Add(func() error { return watcher.Run(ctx) }, func(error) { cancel() })
 	}
 	{ // HTTP.
@@ -191,6 +192,7 @@ func (s *service) run(ctx context.Context) error {
 // next start goes on with.
 func (s *service) lead(ctx context.Context) error {
 	if h, err := health.Read(ctx, s.pool); err == nil { // an outage in which nobody led has not been reported
+		s.halts.Look(ctx, h)
 		s.healthChanged(ctx, h)
 	}
 	var g run.Group
@@ -234,36 +236,8 @@ func (s *service) inherit(l lead.Legacy) {
 	s.collector.Inherit(l)
 }
 
-// keepHalt remembers the halt in force, and puts it back when the database comes back
-// without it.
-func (s *service) keepHalt(ctx context.Context, h health.Health) {
-	switch {
-	case slices.Contains(h.Reasons, health.ReasonDatabase):
-	case slices.Contains(h.Reasons, "halted"):
-		halt, err := health.InForce(ctx, s.pool)
-		if err != nil {
-			s.logger.Error("remember the halt", "error", err)
-			return
-		}
-		s.halt = halt
-	case s.halt != nil:
-		done, err := health.PutBack(ctx, s.pool, s.fence, *s.halt)
-		switch {
-		case errors.Is(err, lead.ErrNotLeading):
-			return // whoever leads does, and this one may lead next
-		case err != nil:
-			s.logger.Error("put the halt back", "error", err)
-			return
-		case done:
-			s.logger.Error("the database came back without the halt that was in force: it is in force again", "halted_at", s.halt.HaltedAt, "by", s.halt.HaltedBy, "reason", s.halt.Reason)
-		}
-		s.halt = nil
-	}
-}
-
 // healthChanged turns an outage of ten minutes into a failed check.
 func (s *service) healthChanged(ctx context.Context, h health.Health) {
-	s.keepHalt(ctx, h)
 	if s.fence.Term() == (lead.Term{}) {
 		return // whoever leads reports it
 	}

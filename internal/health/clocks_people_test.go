@@ -2,10 +2,14 @@ package health_test
 
 import (
 	"errors"
+	"log/slog"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
 )
 
@@ -100,5 +104,76 @@ func TestAHaltThatTheDatabaseLostIsPutBack(t *testing.T) {
 	putBack(true)
 	if again, err := health.InForce(ctx, db); err != nil || again == nil || again.Reason != halt.Reason || again.HaltedBy != "op" {
 		t.Errorf("%+v, %v", again, err)
+	}
+}
+
+// Who remembers a halt tries to put it back at every look until it is, and forgets it
+// once it was resumed, also while another collector leads.
+func TestTheKeeperOfAHalt(t *testing.T) {
+	db := pgtest.New(t)
+	ctx := t.Context()
+	leading, waiting := &lead.Fence{}, &lead.Fence{}
+	leading.Set(lead.Term{Epoch: pgtest.Epoch, Holder: uuid.MustParse(pgtest.Holder)})
+	leader, spare := &health.Keeper{DB: db, Fence: leading, Logger: slog.New(slog.DiscardHandler)}, &health.Keeper{DB: db, Fence: waiting, Logger: slog.New(slog.DiscardHandler)}
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := db.Exec(ctx, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inForce := func() bool {
+		t.Helper()
+		halt, err := health.InForce(ctx, db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return halt != nil
+	}
+	halted, other, gone := health.Health{State: health.Stale, Reasons: []string{"halted"}}, health.Health{State: health.Stale, Reasons: []string{"recovering"}}, health.Health{State: health.Stale, Reasons: []string{health.ReasonDatabase}}
+	begin := func() {
+		t.Helper()
+		exec("TRUNCATE halts")
+		if _, err := health.Stop(ctx, db, "two boards disagree", "op"); err != nil {
+			t.Fatal(err)
+		}
+		leader.Look(ctx, halted)
+		spare.Look(ctx, halted)
+	}
+
+	begin()
+	leader.Look(ctx, gone)
+	exec("TRUNCATE halts")
+	exec("ALTER TABLE halts RENAME TO away") // it cannot be put back
+	leader.Look(ctx, other)
+	exec("ALTER TABLE away RENAME TO halts")
+	spare.Look(ctx, other)
+	if inForce() {
+		t.Error("a spare put it back")
+	}
+	leader.Look(ctx, other)
+	if !inForce() {
+		t.Error("it was not tried again")
+	}
+
+	begin()
+	exec("UPDATE halts SET resumed_at = whalegate_now(), resumed_by = 'op', cause = 'c', actions = 'a'")
+	leader.Look(ctx, other)
+	spare.Look(ctx, other)
+	exec("TRUNCATE halts") // long after, by a backup of before
+	waiting.Set(leading.Term())
+	leader.Look(ctx, other)
+	spare.Look(ctx, other)
+	if inForce() {
+		t.Error("a halt that was resumed is in force again")
+	}
+	waiting.Set(lead.Term{})
+
+	begin()
+	exec("TRUNCATE halts")
+	spare.Look(ctx, other)
+	waiting.Set(leading.Term()) // it takes over
+	spare.Look(ctx, other)
+	if !inForce() {
+		t.Error("a successor did not put it back")
 	}
 }

@@ -31,6 +31,8 @@ type Watcher struct {
 	Logger *slog.Logger
 	Every  time.Duration // between two looks, of Clock
 
+	// Looked is told of each look; may be nil.
+	Looked func(context.Context, Health)
 	// Changed is told of each new state or set of reasons; may be nil.
 	Changed func(context.Context, Health)
 }
@@ -58,6 +60,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 		h, err := Read(ctx, w.DB)
 		if ctx.Err() != nil {
 			return nil
+		}
+		if w.Looked != nil {
+			w.Looked(ctx, h)
 		}
 		if h.State != last.State || !slices.Equal(h.Reasons, last.Reasons) {
 			w.log(ctx, last, h, err)

@@ -209,6 +209,7 @@ func (c *Candidate) look(ctx context.Context, watching **session, w *watch) (*se
 	if err != nil {
 		return nil, err
 	}
+	_, w.boot = c.boot()
 	vacant := w.look(time.Now(), found, c.cfg.Pace)
 	if w.looks == 1 && !vacant {
 		c.cfg.Logger.Info("waiting for the lead", "epoch", found.Epoch)

@@ -441,7 +441,7 @@ func TestASuccessorKnowsTheAgeOfTheNewestRun(t *testing.T) {
 	}{
 		"restarted on the same machine":     {"this boot", 103, last, 0, 43},
 		"an hour later":                     {"this boot", 3700, last, 0, 3640},
-		"watched from another machine":      {"another", 7, last, 12 * time.Second, 52},
+		"watched from another machine":      {"another", 70, last, 12 * time.Second, 52},
 		"a figure that nobody can reckon":   {"this boot", 103, seen{RunAge: &absurd, Run: &at, BootID: "this boot", BootTime: 100}, 0, math.MaxInt64 / 1e9},
 		"not watched":                       {"another", 7, last, 0, -1},
 		"the boot clock went back":          {"this boot", 99, last, 0, -1},
@@ -454,7 +454,7 @@ func TestASuccessorKnowsTheAgeOfTheNewestRun(t *testing.T) {
 			c.boot = func() (string, float64) { return tt.boot, tt.now }
 			w := &watch{}
 			if tt.moved > 0 {
-				w.moved = time.Now().Add(-tt.moved)
+				w.moved = new(tt.now - tt.moved.Seconds())
 			}
 			c.inherit(tt.found, w)
 			got := -1.0
@@ -479,7 +479,7 @@ func TestCommandsOfPeopleHoldTheLeader(t *testing.T) {
 		t.Helper()
 		_, err := db.Exec(t.Context(), "SELECT FROM collector_leader "+strength+" NOWAIT")
 		var answer *pgconn.PgError
-		if err != nil && !(errors.As(err, &answer) && answer.Code == lockNotAvailable) {
+		if err != nil && (!errors.As(err, &answer) || answer.Code != lockNotAvailable) {
 			t.Fatal(err)
 		}
 		return err == nil

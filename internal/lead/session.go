@@ -85,10 +85,7 @@ type seen struct {
 
 const selectSeen = `
 	SELECT l.epoch, l.holder, l.pid,
-		EXISTS (
-			SELECT FROM pg_locks k
-			WHERE k.pid = l.pid AND k.locktype = 'relation' AND k.relation = 'leader_lock'::regclass AND k.mode = 'ShareUpdateExclusiveLock' AND k.granted
-				AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())),
+		EXISTS (SELECT FROM leader_sessions k WHERE k.pid = l.pid),
 		b.beats, b.run_age_seconds, b.run_minute, b.boot_id, b.boot_seconds, b.weight_left
 	FROM (VALUES (1)) one
 	LEFT JOIN collector_leader l ON l.one

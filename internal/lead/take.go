@@ -27,7 +27,7 @@ const (
 	// A leader that was frozen in the middle of a transaction holds the row. Those
 	// that wait for the lead themselves hold it for a moment only, unless they are
 	// frozen as well.
-	endBlockers = `SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a
+	blockers = `SELECT a.pid FROM pg_stat_activity a
 		WHERE a.pid = ANY (pg_blocking_pids($1)) AND ($2 OR a.application_name !~ '^whalegate (waits|leads|beats) ')`
 	lockView = "LOCK TABLE leader_lock IN SHARE UPDATE EXCLUSIVE MODE"
 	takeRow  = `
@@ -117,8 +117,8 @@ func (c *Candidate) inherit(found seen, w *watch) {
 	switch {
 	case id != "" && id == found.BootID && now >= found.BootTime:
 		since = now - found.BootTime
-	case !w.moved.IsZero():
-		since = time.Since(w.moved).Seconds()
+	case w.moved != nil && now >= *w.moved:
+		since = now - *w.moved
 	default:
 		return // nobody knows how long nobody led: the gate waits for a run of ours
 	}
@@ -160,10 +160,15 @@ func (c *Candidate) reseat(ctx context.Context, s *seat) (err error) {
 	})
 }
 
+// rowTimeout bounds one try to get the row.
+const rowTimeout = 2 * askTimeout
+
+var errRowTimeout = fmt.Errorf("the leader's row was not to be had within %s", rowTimeout)
+
 // withRow runs do in a transaction that has the row to itself. ending ends whoever
 // holds it for longer than a moment.
 func (c *Candidate) withRow(ctx context.Context, s *seat, ending bool, do func(context.Context, pgx.Tx) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 2*askTimeout, errAskTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, rowTimeout, errRowTimeout)
 	defer cancel()
 	err := pgx.BeginFunc(ctx, s.beat.conn, func(tx pgx.Tx) error {
 		if err := c.lockRow(ctx, s, tx, ending); err != nil {
@@ -181,14 +186,7 @@ func (c *Candidate) lockRow(ctx context.Context, s *seat, tx pgx.Tx, ending bool
 		go func() {
 			defer close(ended)
 			for round := 1; sleep(waiting, rowPatience) == nil; round++ {
-				var n int
-				err := s.lock.conn.QueryRow(ctx, endBlockers, s.beat.pid(), round >= frozenAfter).Scan(&n)
-				if err != nil {
-					return
-				}
-				if n > 0 {
-					c.cfg.Logger.Warn("ended sessions of the collector that led", "sessions", n)
-				}
+				c.endBlockers(ctx, s, round >= frozenAfter)
 			}
 		}()
 		defer func() { cancel(); <-ended }()
@@ -198,6 +196,27 @@ func (c *Candidate) lockRow(ctx context.Context, s *seat, tx pgx.Tx, ending bool
 		_, err = tx.Exec(ctx, lockRow)
 	}
 	return err
+}
+
+// endBlockers ends the sessions that keep the row from us, each by itself: that of a
+// superuser cannot be ended, and the others can.
+func (c *Candidate) endBlockers(ctx context.Context, s *seat, frozen bool) {
+	rows, err := s.lock.conn.Query(ctx, blockers, s.beat.pid(), frozen)
+	var pids []int32
+	if err == nil {
+		pids, err = pgx.CollectRows(rows, pgx.RowTo[int32])
+	}
+	if err != nil {
+		c.complain("look who holds the leader's row", err)
+		return
+	}
+	for _, pid := range pids {
+		if _, err := s.lock.conn.Exec(ctx, "SELECT pg_terminate_backend($1)", pid); err == nil {
+			c.cfg.Logger.Warn("ended a session that held the leader's row", "pid", pid)
+			continue
+		}
+		c.complain("end a session that holds the leader's row", err)
+	}
 }
 
 // lockView takes the lock of the leader, ending whoever still holds it.

@@ -8,7 +8,9 @@ type watch struct {
 	last     seen
 	at       time.Time     // of the last look that was answered; zero: none, or one since was not
 	silent   time.Duration // without a beat, while our own looks were answered
-	moved    time.Time     // when a beat was last seen to move; zero: never
+	boot     float64       // seconds since boot of this look, and
+	bootAt   float64       // of the last one: a machine that was suspended knows by them how long
+	moved    *float64      // seconds since boot after which the last beat was written; nil: not known
 	absentAt time.Time     // since when the leader's session has been seen to be gone; zero: it is there
 	lost     time.Time     // the newest minute that a beat told of before the database became an older one
 }
@@ -21,6 +23,10 @@ func (w *watch) unanswered() { w.at, w.absentAt = time.Time{}, time.Time{} }
 // named, the lead was released, its session was gone twice, or its beat stood still
 // for long enough.
 func (w *watch) look(now time.Time, v seen, pace Pace) (vacant bool) {
+	var before *float64
+	if !w.at.IsZero() {
+		before = new(w.bootAt)
+	}
 	w.looks++
 	if older := v.Epoch < w.last.Epoch || v.Epoch == w.last.Epoch && v.Beats < w.last.Beats; older && w.last.Run != nil && w.last.Run.After(w.lost) {
 		w.lost = w.last.Run.UTC()
@@ -28,9 +34,9 @@ func (w *watch) look(now time.Time, v seen, pace Pace) (vacant bool) {
 	same := w.looks > 1 && v.Term == w.last.Term && v.Named == w.last.Named
 	switch {
 	case !same:
-		w.silent, w.moved = 0, time.Time{}
+		w.silent, w.moved = 0, nil
 	case v.Beats != w.last.Beats:
-		w.silent, w.moved = 0, now
+		w.silent, w.moved = 0, before // it may have been written at any time since that look
 	case !w.at.IsZero():
 		w.silent += now.Sub(w.at)
 	}
@@ -40,7 +46,7 @@ func (w *watch) look(now time.Time, v seen, pace Pace) (vacant bool) {
 	case !same || w.absentAt.IsZero():
 		w.absentAt = now
 	}
-	w.last, w.at = v, now
+	w.last, w.at, w.bootAt = v, now, w.boot
 	switch {
 	case !v.Named || v.PID == 0:
 		return true

@@ -88,3 +88,37 @@ func TestWatchRemembersWhatAnOlderDatabaseLacks(t *testing.T) {
 		}
 	}
 }
+
+// A beat may have been written at any time since the look before the one that saw it, and
+// a spare that was cut off, stopped or suspended looks late: the age of the newest run
+// must not come out too low for it.
+func TestWatchTakesABeatForAsOldAsItMayBe(t *testing.T) {
+	a := uuid.New()
+	beat := func(n int64) seen { return seen{Term: Term{1, a}, Named: true, PID: 7, Present: true, Beats: n} }
+	began := time.Now()
+	for name, tt := range map[string]struct {
+		looks []any // beats, nil without an answer
+		boot  []float64
+		want  *float64
+	}{
+		"never":                                {[]any{int64(1), int64(1)}, []float64{10, 11}, nil},
+		"with the next look":                   {[]any{int64(1), int64(2)}, []float64{10, 11}, new(10.0)},
+		"and none since":                       {[]any{int64(1), int64(2), int64(2), int64(2)}, []float64{10, 11, 12, 13}, new(10.0)},
+		"stopped or suspended for ten minutes": {[]any{int64(1), int64(2), int64(9)}, []float64{10, 11, 611}, new(11.0)},
+		"cut off for ten minutes":              {[]any{int64(1), int64(2), nil, int64(9)}, []float64{10, 11, 12, 611}, nil},
+		"and then another beat":                {[]any{int64(1), int64(2), nil, int64(9), int64(10)}, []float64{10, 11, 12, 611, 612}, new(611.0)},
+	} {
+		var w watch
+		for i, n := range tt.looks {
+			w.boot = tt.boot[i]
+			if n == nil {
+				w.unanswered()
+				continue
+			}
+			w.look(began, beat(n.(int64)), DefaultPace)
+		}
+		if (w.moved == nil) != (tt.want == nil) || w.moved != nil && *w.moved != *tt.want {
+			t.Errorf("%s: %v, want %v", name, w.moved, tt.want)
+		}
+	}
+}

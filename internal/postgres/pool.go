@@ -39,7 +39,16 @@ func Open(ctx context.Context, databaseURL, program string) (*pgxpool.Pool, erro
 	config.ConnConfig.Tracer = newStopwatch()
 	config.MaxConns = 8
 	config.MaxConnIdleTime = 5 * time.Minute
+	config.AfterConnect = settle
 	return pgxpool.NewWithConfig(ctx, config)
+}
+
+// settle undoes what a person may have set for the database or the role and what the
+// transactions of the service rely on: a lock that was waited for shows what was
+// committed meanwhile. It is no parameter of the connection, which a pooler may refuse.
+func settle(ctx context.Context, conn *pgx.Conn) error {
+	const settings = "SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off"
+	return conn.PgConn().Exec(ctx, settings).Close() // no statement of the service's: it is not measured
 }
 
 // Connect opens a single session, outside of any pool.

@@ -279,3 +279,22 @@ func TestS1SnapshotsOffTheMinuteAreRefusedByTheTable(t *testing.T) {
 		t.Errorf("a row off the minute: %v", err)
 	}
 }
+
+// What a person set for the database does not change how the service's transactions see
+// what others commit.
+func TestOpenSettlesWhatTransactionsRelyOn(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	if _, err := db.Exec(t.Context(), "DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''serializable''', current_database()); EXECUTE format('ALTER DATABASE %I SET default_transaction_deferrable = on', current_database()); END$$"); err != nil {
+		t.Fatal(err)
+	}
+	pool, err := postgres.Open(t.Context(), db.Config().ConnString(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	var isolation, deferrable string
+	if err := pool.QueryRow(t.Context(), "SELECT current_setting('transaction_isolation'), current_setting('transaction_deferrable')").Scan(&isolation, &deferrable); err != nil || isolation != "read committed" || deferrable != "off" {
+		t.Errorf("%s, deferrable %s, %v", isolation, deferrable, err)
+	}
+}

@@ -46,6 +46,13 @@ CREATE TABLE collector_beat (
 -- reindex waits for the lock or stops it, and only who may write here can take it.
 CREATE VIEW leader_lock AS SELECT 1 AS one;
 
+-- The session that holds it.
+CREATE VIEW leader_sessions AS
+SELECT k.pid
+FROM pg_locks k
+WHERE k.locktype = 'relation' AND k.relation = 'leader_lock'::regclass AND k.mode = 'ShareUpdateExclusiveLock' AND k.granted
+    AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database());
+
 -- check_lead is the fence. It raises WG001 unless the epoch and its holder lead,
 -- and keeps it so until the transaction ends.
 CREATE FUNCTION check_lead(my_epoch bigint, me uuid) RETURNS void
@@ -96,10 +103,8 @@ SELECT EXISTS (
     SELECT
     FROM collector_leader l
     JOIN collector_beat b ON b.one AND b.epoch = l.epoch -- by the key the planner knows that these are single rows
-    JOIN pg_locks k ON k.pid = l.pid
-    WHERE l.one AND k.locktype = 'relation' AND k.relation = 'leader_lock'::regclass AND k.mode = 'ShareUpdateExclusiveLock' AND k.granted
-        AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND b.beat_at BETWEEN beat_now() - interval '30 seconds' AND beat_now() + interval '5 seconds'
+    JOIN leader_sessions k ON k.pid = l.pid
+    WHERE l.one AND b.beat_at BETWEEN beat_now() - interval '30 seconds' AND beat_now() + interval '5 seconds'
         AND b.run_age_seconds <= 180
         -- It vouches for a run that still counts.
         AND (b.run_minute IS NULL OR EXISTS (SELECT FROM ingest_runs r WHERE r.timestamp = b.run_minute AND r.status <> 'failed' AND NOT r.superseded)))
@@ -114,10 +119,8 @@ CREATE FUNCTION vouched() RETURNS TABLE (minute timestamptz, seconds double prec
 SELECT b.run_minute, b.run_age_seconds + extract(epoch FROM beat_now() - b.beat_at)::double precision
 FROM collector_leader l
 JOIN collector_beat b ON b.one AND b.epoch = l.epoch
-JOIN pg_locks k ON k.pid = l.pid
-WHERE l.one AND k.locktype = 'relation' AND k.relation = 'leader_lock'::regclass AND k.mode = 'ShareUpdateExclusiveLock' AND k.granted
-    AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND b.beat_at BETWEEN beat_now() - interval '30 seconds' AND beat_now() + interval '5 seconds'
+JOIN leader_sessions k ON k.pid = l.pid
+WHERE l.one AND b.beat_at BETWEEN beat_now() - interval '30 seconds' AND beat_now() + interval '5 seconds'
     AND b.run_minute IS NOT NULL AND b.run_age_seconds IS NOT NULL
 $$;
 
@@ -133,7 +136,7 @@ CREATE TABLE clock_refusals (
     refused_at   timestamptz NOT NULL DEFAULT whalegate_now(),
     times        bigint      NOT NULL DEFAULT 1,
     settled_at   timestamptz,
-    settled_by   text,                 -- 'a later minute', or who accepted the clock
+    settled_by   text,                 -- 'a later minute', 'an earlier minute', or who accepted the clock
     reason       text,                 -- why they did
     runs         bigint,               -- that were superseded with it
     CONSTRAINT settled_by_somebody CHECK ((settled_at IS NULL) = (settled_by IS NULL))
@@ -166,13 +169,20 @@ CREATE FUNCTION pull_back() RETURNS void
 DECLARE
     now timestamptz := whalegate_now();
 BEGIN
+    PERFORM FROM alert_state ORDER BY asset, alert_type FOR UPDATE; -- before the alerts, as those that decide them do
     UPDATE halts SET halted_at = least(halted_at, now), resumed_at = CASE WHEN resumed_at > now THEN now ELSE resumed_at END
     WHERE greatest(halted_at, resumed_at) > now;
     UPDATE alert_pauses SET paused_at = now, until = now + (until - paused_at), unpaused_at = CASE WHEN unpaused_at > now THEN now ELSE unpaused_at END
     WHERE paused_at > now;
     -- What was told of a system alert stays; it would be the newest one until that time.
-    UPDATE alerts SET timestamp = least(timestamp, now), resolved_at = CASE WHEN resolved_at > now THEN now ELSE resolved_at END
-    WHERE asset = 'SYSTEM' AND greatest(timestamp, resolved_at) > now;
+    -- No two of them may have one time.
+    UPDATE alerts a SET timestamp = least(a.timestamp, o.at), resolved_at = CASE WHEN a.resolved_at > now THEN now ELSE a.resolved_at END
+    FROM (
+        SELECT s.id, now - (row_number() OVER (ORDER BY s.timestamp DESC) - 1) * interval '1 millisecond' AS at
+        FROM alerts s
+        WHERE s.asset = 'SYSTEM' AND greatest(s.timestamp, s.resolved_at) > now
+    ) o
+    WHERE a.id = o.id;
     UPDATE alert_deliveries
     SET expires_at = CASE WHEN created_at > now THEN now + (expires_at - created_at) ELSE expires_at END,
         created_at = least(created_at, now),
@@ -193,6 +203,7 @@ CREATE FUNCTION move_boundaries(after timestamptz, before timestamptz) RETURNS v
     LANGUAGE plpgsql VOLATILE SET search_path = public, pg_temp
     AS $$
 BEGIN
+    PERFORM FROM alert_state ORDER BY asset, alert_type FOR UPDATE; -- before the alerts, as those that decide them do
     INSERT INTO superseded_boundaries (timestamp, cycle, signals)
     SELECT coalesce(c.timestamp, s.timestamp), to_jsonb(c), coalesce(s.list, '[]')
     FROM (SELECT * FROM signal_cycles WHERE timestamp > after AND timestamp < before) c
@@ -202,6 +213,10 @@ BEGIN
     DELETE FROM signals WHERE timestamp > after AND timestamp < before;
     DELETE FROM signal_cycles WHERE timestamp > after AND timestamp < before;
     UPDATE alerts SET superseded = true WHERE timestamp > after AND timestamp < before AND asset <> 'SYSTEM' AND NOT superseded;
+    -- What nobody was told of it yet, nobody is told.
+    DELETE FROM alert_deliveries d USING alerts a
+    WHERE a.id = d.alert_id AND a.superseded AND d.state = 'pending'
+        AND NOT EXISTS (SELECT FROM alert_deliveries f WHERE f.alert_id = d.alert_id AND f.receiver = d.receiver AND f.kind = 'firing' AND (f.attempts > 0 OR f.state <> 'pending'));
     -- What is remembered of alerts must not reach beyond the present: no boundary
     -- would be looked at until the clock came there again.
     UPDATE alert_state
@@ -241,8 +256,9 @@ $$;
 -- admit_minute decides whether a run of a minute may be stored, and raises when
 -- not: WG002 when its time is not of the database's present (S1), WG003 when the
 -- clock has shown the minute before (clock_back), WG004 when what is stored is as
--- good, or a signal has judged it (worse). Whatever it finds stored for later
--- minutes was written by a clock that was ahead: a good minute supersedes it.
+-- good, or a signal has judged it (worse). What it finds stored for later minutes was
+-- written by a clock that was ahead, unless the clock went back: a good minute
+-- supersedes it.
 --
 -- A clock that went back and caught up has shown every minute since the first refused
 -- one twice: those are superseded, because nobody can tell how long ago they were
@@ -365,10 +381,7 @@ CREATE FUNCTION collector_who()
     LANGUAGE sql VOLATILE SECURITY DEFINER ROWS 1 SET search_path = public, pg_temp SET jit = off
     AS $$
 SELECT collector_leads(), l.epoch, l.host, l.process, l.pid,
-    EXISTS (
-        SELECT FROM pg_locks k
-        WHERE k.pid = l.pid AND k.locktype = 'relation' AND k.relation = 'leader_lock'::regclass AND k.mode = 'ShareUpdateExclusiveLock' AND k.granted
-            AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database())),
+    EXISTS (SELECT FROM leader_sessions k WHERE k.pid = l.pid),
     l.taken_at, extract(epoch FROM beat_now() - b.beat_at)::double precision, b.run_age_seconds,
     coalesce((
         SELECT array_agg(substring(a.application_name FROM '^whalegate waits (.*)$') ORDER BY a.pid)

@@ -183,9 +183,10 @@ BEGIN
 END
 $$;
 
--- An alert of a superseded boundary is not shown beside the one that has its time.
+-- Nothing about alerts is in the planner's statistics, which viewers can read.
 ALTER TABLE alerts ALTER COLUMN superseded SET STATISTICS 0;
 
+-- An alert of a superseded boundary is not shown beside the one that has its time.
 CREATE OR REPLACE VIEW board.alerts WITH (security_barrier) AS
 SELECT a.timestamp, a.asset, a.alert_type, a.severity, a.message, a.resolved_at
 FROM public.decision_surface() d

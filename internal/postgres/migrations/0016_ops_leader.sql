@@ -220,10 +220,7 @@ CREATE FUNCTION lead_session() RETURNS integer
     AS $$
 SELECT l.pid
 FROM collector_leader l
-WHERE l.one AND EXISTS (
-    SELECT FROM pg_locks k
-    WHERE k.pid = l.pid AND k.locktype = 'relation' AND k.relation = 'leader_lock'::regclass AND k.mode = 'ShareUpdateExclusiveLock' AND k.granted
-        AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+WHERE l.one AND EXISTS (SELECT FROM leader_sessions k WHERE k.pid = l.pid)
 $$;
 
 CREATE OR REPLACE FUNCTION ops_sessions()
