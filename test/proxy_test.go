@@ -38,21 +38,29 @@ func (w *wire) accept() {
 		if err != nil {
 			return
 		}
-		far, err := net.Dial("tcp", w.to)
-		w.mu.Lock()
-		if err != nil || w.down {
-			w.mu.Unlock()
-			_ = near.Close()
-			if far != nil {
-				_ = far.Close()
-			}
-			continue
-		}
-		w.conns[near], w.conns[far] = struct{}{}, struct{}{}
-		w.mu.Unlock()
-		go w.copy(near, far)
-		go w.copy(far, near)
+		go w.connect(near)
 	}
+}
+
+// connect begins on the far side once anything gets there at all.
+func (w *wire) connect(near net.Conn) {
+	w.mu.Lock()
+	passing := w.deaf
+	w.mu.Unlock()
+	<-passing
+	far, err := net.Dial("tcp", w.to)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil || w.down {
+		_ = near.Close()
+		if far != nil {
+			_ = far.Close()
+		}
+		return
+	}
+	w.conns[near], w.conns[far] = struct{}{}, struct{}{}
+	go w.copy(near, far)
+	go w.copy(far, near)
 }
 
 func (w *wire) copy(to, from net.Conn) {

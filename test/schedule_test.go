@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/whalegate/whalegate/internal/clock"
@@ -109,6 +110,26 @@ func newTroupe(t testing.TB, seed uint64) *troupe {
 func (r *troupe) exec(sql string, args ...any) {
 	r.Helper()
 	_, err := r.db.Exec(r.Context(), sql, args...)
+	must(r, err)
+}
+
+// patiently does what an administrator does, who gives up when it has to wait for long:
+// a collector that was stopped in the middle of a transaction keeps its locks.
+func (r *troupe) patiently(sql string) {
+	r.Helper()
+	err := r.db.AcquireFunc(r.Context(), func(c *pgxpool.Conn) error {
+		if _, err := c.Exec(r.Context(), "SET lock_timeout = '5s'"); err != nil {
+			return err
+		}
+		defer func() { _, _ = c.Exec(context.Background(), "RESET lock_timeout") }()
+		_, err := c.Exec(r.Context(), sql)
+		return err
+	})
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) && answer.Code == "55P03" {
+		r.note("… which was given up: %s", answer.Message)
+		return
+	}
 	must(r, err)
 }
 
@@ -256,18 +277,14 @@ func (r *troupe) meddle() {
 		r.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '" + writer + "'")
 	case 2:
 		r.note("collector_leader is emptied by hand")
-		r.exec("DELETE FROM collector_leader")
+		r.patiently("DELETE FROM collector_leader")
 	case 3:
 		r.note("VACUUM FULL")
-		r.exec("VACUUM FULL")
+		r.patiently("VACUUM FULL")
 	default:
 		length := time.Duration(1+r.chance.IntN(4)) * time.Second
 		r.note("no snapshot is taken for %s", length)
-		must(r, pgx.BeginFunc(r.Context(), r.db, func(tx pgx.Tx) error {
-			_, err := tx.Exec(r.Context(), "LOCK TABLE wallet_snapshots IN SHARE MODE")
-			time.Sleep(length)
-			return err
-		}))
+		r.patiently(fmt.Sprintf("BEGIN; LOCK TABLE wallet_snapshots IN SHARE MODE; SELECT pg_sleep(%d); COMMIT", length/time.Second))
 	}
 }
 
@@ -429,7 +446,6 @@ func TestSchedulesOfSeveralCollectors(t *testing.T) {
 			// Everything is put right: one leads, and it becomes HEALTHY.
 			r.note("everything is put right")
 			r.setClock(0)
-			r.exec("SELECT accept_clock('test', 'it is right')")
 			for _, m := range r.members {
 				m.wire.heal()
 				m.wire.cut(false)
@@ -443,6 +459,7 @@ func TestSchedulesOfSeveralCollectors(t *testing.T) {
 				}
 			}
 			r.awaitLeader()
+			r.exec("SELECT accept_clock('test', 'it is right')")
 			r.awaitHealthy()
 			cancel()
 			watching.Wait()

@@ -52,19 +52,14 @@ const notLeading = "WG001"
 
 // Queue adds the check to a batch, before anything that it guards.
 func (f *Fence) Queue(batch *pgx.Batch) {
-	if f.Len() > 0 {
+	if f.checks() {
 		t := f.Term()
 		batch.Queue(checkLead, t.Epoch, t.Holder)
 	}
 }
 
-// Len is how many statements Queue adds.
-func (f *Fence) Len() int {
-	if f == nil || f.byHand {
-		return 0
-	}
-	return 1
-}
+// checks tells that the fence refuses anything at all.
+func (f *Fence) checks() bool { return f != nil && !f.byHand }
 
 // Check is the check by itself, for the beginning of a transaction.
 func (f *Fence) Check(ctx context.Context, tx pgx.Tx) error {
@@ -86,7 +81,7 @@ func (f *Fence) Check(ctx context.Context, tx pgx.Tx) error {
 // the leader's jobs is under way, and keeps others from beginning until this one ends:
 // what is judged then is what will have been stored by then.
 func (f *Fence) Alone(ctx context.Context, tx pgx.Tx) error {
-	if f.Len() == 0 {
+	if !f.checks() {
 		return nil
 	}
 	_, err := tx.Exec(ctx, "SELECT FROM collector_leader FOR UPDATE")

@@ -60,9 +60,9 @@ func (c *Candidate) take(ctx context.Context, lock *session, found seen, w *watc
 		return nil, err
 	}
 	s := &seat{Term: Term{Holder: newHolder()}, lock: lock, beat: beat}
-	took := false
+	took, leads := false, false
 	defer func() {
-		if !took {
+		if !leads {
 			beat.close()
 		}
 	}()
@@ -92,16 +92,15 @@ func (c *Candidate) take(ctx context.Context, lock *session, found seen, w *watc
 		return err
 	})
 	if err != nil || !took {
-		took = false
 		return nil, err
 	}
 	if err := lock.exec(ctx, "SET application_name = "+postgres.Quote(c.program("leads"))); err != nil {
-		took = false
 		return nil, err
 	}
 	if c.cfg.Inherit != nil {
 		c.cfg.Inherit(c.legacy(found, w))
 	}
+	leads = true
 	return s, nil
 }
 

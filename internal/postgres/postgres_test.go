@@ -293,8 +293,9 @@ func TestOpenSettlesWhatTransactionsRelyOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	var isolation, deferrable string
-	if err := pool.QueryRow(t.Context(), "SELECT current_setting('transaction_isolation'), current_setting('transaction_deferrable')").Scan(&isolation, &deferrable); err != nil || isolation != "read committed" || deferrable != "off" {
-		t.Errorf("%s, deferrable %s, %v", isolation, deferrable, err)
+	var isolation, deferrable, idle string
+	err = pool.QueryRow(t.Context(), "SELECT current_setting('transaction_isolation'), current_setting('transaction_deferrable'), current_setting('idle_in_transaction_session_timeout')").Scan(&isolation, &deferrable, &idle)
+	if err != nil || isolation != "read committed" || deferrable != "off" || idle != "1min" {
+		t.Errorf("%s, deferrable %s, idle %s, %v", isolation, deferrable, idle, err)
 	}
 }
