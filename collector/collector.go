@@ -56,7 +56,7 @@ type Collector struct {
 	lastTime   map[string]time.Time // newest state time stored, by account
 	recent     []Window             // the newest committed minutes, two at most
 	unsaved    []Run                // failed minutes that could not be written yet
-	partitions time.Time            // the day up to which partitions are known to exist
+	partitions days                 // whose partitions are known to exist
 	refusedFor time.Time            // the last minute that was refused for the clock; zero: none since the last commit
 	refusedAt  time.Time            // when that was, on the monotonic clock
 	kept       []kept               // what was committed within the last hour

@@ -187,3 +187,13 @@ func TestASuccessorKnowsWhatWasLostWithItsPredecessor(t *testing.T) {
 	c.cycle(t.Context(), minute(5))
 	same(t, "lost", list(t, db, lostEvents))
 }
+
+// A lead can be lost to a database that came back as one of an older epoch: whoever gets
+// it again still knows what it had committed.
+func TestALeadThatIsLostWithTheDatabaseForgetsNoMinute(t *testing.T) {
+	db, c := collected(t)
+	lose(t, db, 3)
+	c.forget()
+	c.cycle(t.Context(), minute(5))
+	same(t, "lost", list(t, db, lostEvents), "critical 2 12:03 12:04 2 x1")
+}

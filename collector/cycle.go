@@ -47,11 +47,11 @@ func (c *Collector) Snapshots(ctx context.Context) error {
 	return nil
 }
 
-// forget drops what is remembered of the database and of the minutes before.
+// forget drops what is remembered of the database and of the minutes before. What was
+// committed is not forgotten: a lead may be lost because the database became another one.
 func (c *Collector) forget() {
-	c.lastTime, c.recent, c.unsaved, c.partitions = map[string]time.Time{}, nil, nil, time.Time{}
-	c.kept, c.refusedAt, c.refusedFor = nil, time.Time{}, time.Time{}
-	c.recheck.Store(false)
+	c.lastTime, c.recent, c.unsaved, c.partitions = map[string]time.Time{}, nil, nil, days{}
+	c.refusedAt, c.refusedFor = time.Time{}, time.Time{}
 	c.countUnsaved()
 }
 
@@ -215,17 +215,20 @@ func (c *Collector) collect(ctx context.Context, minute time.Time) (Run, []Readi
 	return Judge(minute, len(wallets), readings, failures), readings, nil
 }
 
+// days is a stretch of days; the zero value is none.
+type days struct{ first, last time.Time }
+
 // prepare makes the partitions of the days ahead, and learns from the database
 // what it last stored.
 func (c *Collector) prepare(ctx context.Context, minute time.Time) error {
 	const daysAhead = 3
 	day := minute.Truncate(24 * time.Hour)
-	if c.partitions.Before(day.AddDate(0, 0, daysAhead-1)) {
+	if day.Before(c.partitions.first) || c.partitions.last.Before(day.AddDate(0, 0, daysAhead-1)) {
 		until := day.AddDate(0, 0, daysAhead)
 		if err := c.store.EnsurePartitions(ctx, day, until); err != nil {
 			return err
 		}
-		c.partitions = until
+		c.partitions = days{day, until}
 	}
 	if len(c.lastTime) == 0 {
 		times, err := c.store.StateTimes(ctx)
@@ -241,7 +244,7 @@ func (c *Collector) prepare(ctx context.Context, minute time.Time) error {
 // whoever waits for it.
 func (c *Collector) committed(ctx context.Context, run Run, readings []Reading, dirty []Collapse) {
 	c.refusedAt, c.refusedFor = time.Time{}, time.Time{}
-	c.show(run.Timestamp, time.Now())
+	c.show(shown{run.Timestamp, time.Now(), true})
 	c.unsaved = nil
 	c.countUnsaved()
 	if run.Status != Failed { // a failed run's rows feed nothing
@@ -292,6 +295,7 @@ func (c *Collector) lost(ctx context.Context, run Run, err error) {
 	if errors.Is(err, postgres.ErrUnreachable) {
 		c.Recheck() // it may come back as another one
 	}
+	c.partitions = days{} // one may be missing
 	c.metrics.cycles.WithLabelValues(string(Failed)).Inc()
 	var stored *RefusedError
 	if errors.As(err, &stored) {

@@ -81,7 +81,7 @@ func TestACycleOfACollectorThatDoesNotLeadLeavesNothingBehind(t *testing.T) {
 	fence := &lead.Fence{}
 	c.store = c.store.Behind(fence)
 	before := list(t, db, everything)
-	c.partitions = noon.AddDate(0, 0, 3)
+	c.partitions = days{noon.AddDate(0, 0, -1), noon.AddDate(0, 0, 3)}
 	c.cycle(t.Context(), noon)
 	same(t, "what is stored", list(t, db, everything), before...)
 	if n := metric(t, c, "whalegate_cycles_total", "failed"); n != 0 || len(c.unsaved) > 0 || len(c.kept) > 0 {

@@ -50,6 +50,7 @@ type liars struct {
 	refusedAt  time.Duration               // when, in true time
 	beat       time.Duration               // true time of the last beat
 	ahead      map[time.Time]time.Duration // how far each minute that this collector knows was ahead of the truth
+	own        map[time.Time]bool          // which of them it stored itself
 
 	model ledger
 	wrong string // what a commit did that it should not
@@ -234,7 +235,7 @@ func (l *liars) start(known bool) {
 	}
 	l.session, l.alive = session, true
 	l.fence.Set(term)
-	l.good, l.refusedFor, l.ahead = nil, time.Time{}, map[time.Time]time.Duration{}
+	l.good, l.refusedFor, l.ahead, l.own = nil, time.Time{}, map[time.Time]time.Duration{}, map[time.Time]bool{}
 	if known && age != nil && minute != nil {
 		l.goodMinute = minute.UTC()
 		l.good = new(l.beat - time.Duration(*age*float64(time.Second)))
@@ -310,6 +311,8 @@ func (l *liars) cycle(minute time.Time) {
 	if err == nil {
 		l.refusedFor = time.Time{}
 		maps.DeleteFunc(l.ahead, func(at time.Time, _ time.Duration) bool { return at.After(minute) })
+		maps.DeleteFunc(l.own, func(at time.Time, _ bool) bool { return at.After(minute) })
+		l.own[minute] = true
 		l.ahead[minute] = minute.Sub(noon.Add(l.now))
 	}
 	var refused *RefusedError
@@ -335,18 +338,19 @@ func (l *liars) cycle(minute time.Time) {
 	}
 }
 
-// wentBack tells what the collector can know of its clock: it is further behind than it
-// was at the newest minute before, and later minutes have been stored since.
+// wentBack tells what the collector can know of its clock: it has stored later minutes
+// itself, and the clock is further behind than at the newest minute before, if it knows
+// of any.
 func (l *liars) wentBack(minute time.Time) bool {
 	var before time.Time
 	later := false
 	for at := range l.ahead {
-		later = later || at.After(minute)
+		later = later || at.After(minute) && l.own[at]
 		if at.Before(minute) && at.After(before) {
 			before = at
 		}
 	}
-	return later && !before.IsZero() && l.ahead[before]-minute.Sub(noon.Add(l.now)) > 2*time.Minute
+	return later && (before.IsZero() || l.ahead[before]-minute.Sub(noon.Add(l.now)) > 2*time.Minute)
 }
 
 // tooOld is the age, in true time, from which no data may be called HEALTHY: two

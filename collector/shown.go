@@ -12,31 +12,41 @@ import (
 type shown struct {
 	minute time.Time
 	at     time.Time
+	own    bool // our own clock showed it then; else a predecessor says so
 }
 
 const shownFor = 24 * time.Hour
 
-// Inherit takes what the predecessor knew. It is called before Snapshots.
+// Inherit takes what the predecessor knew, and what was seen while waiting. It is called
+// before Snapshots.
 func (c *Collector) Inherit(l lead.Legacy) {
-	if !l.Minute.IsZero() {
-		c.show(l.Minute, time.Now().Add(-c.cfg.Clock.Real(l.Age)))
+	now := time.Now()
+	if !l.Minute.IsZero() && len(l.Seen) == 0 {
+		c.show(shown{l.Minute, now.Add(-c.cfg.Clock.Real(l.Age)), false})
+	}
+	for _, s := range l.Seen {
+		c.show(shown{s.Minute, now.Add(-s.Ago), true})
 	}
 	c.inherited = l
 }
 
 // show remembers a stored minute.
-func (c *Collector) show(minute, at time.Time) {
-	c.shown = slices.DeleteFunc(c.shown, func(s shown) bool { return !s.minute.Before(minute) || minute.Sub(s.minute) > shownFor })
-	c.shown = append(c.shown, shown{minute, at})
+func (c *Collector) show(s shown) {
+	c.shown = slices.DeleteFunc(c.shown, func(o shown) bool { return !o.minute.Before(s.minute) || s.minute.Sub(o.minute) > shownFor })
+	c.shown = append(c.shown, s)
 }
 
-// wentBack tells whether the clock went back before a minute: later ones were stored,
-// and by the newest one before them it should be later now. Where it is just as late as
-// by that one, it was ahead when it showed the later ones, and is right again.
+// wentBack tells whether the clock went back before a minute: it has shown later ones,
+// and it is not as late as it should be by the newest one before them. Where it is, it
+// was ahead when it showed the later ones, and is right again. Where nothing before is
+// known, no guess may set later minutes aside.
 func (c *Collector) wentBack(minute time.Time) bool {
+	if !slices.ContainsFunc(c.shown, func(s shown) bool { return s.own && s.minute.After(minute) }) {
+		return false
+	}
 	i := slices.IndexFunc(c.shown, func(s shown) bool { return !s.minute.Before(minute) })
-	if i < 1 || !c.shown[len(c.shown)-1].minute.After(minute) {
-		return false // nothing before, or nothing later: nobody knows
+	if i < 1 {
+		return true
 	}
 	before := c.shown[i-1]
 	return before.minute.Add(c.cfg.Clock.Elapsed(time.Since(before.at))).Sub(minute) > 2*interval

@@ -154,8 +154,9 @@ func TestATakeOverDoesTheMinuteThatWasUnderWay(t *testing.T) {
 	}
 }
 
-// Who has lost the lead and gets it again knows nothing any more: another collector
-// has written since.
+// Who has lost the lead and gets it again knows nothing of the database any more: another
+// collector has written since. What it committed it still knows: the lead may be lost
+// because the database became an older one.
 func TestAFreshTermBeginsWithoutMemory(t *testing.T) {
 	db, _ := database(t, noon)
 	enrol(t, db, 2)
@@ -164,7 +165,7 @@ func TestAFreshTermBeginsWithoutMemory(t *testing.T) {
 	c.remember(failedRun(minute(-1), 2, ofDatabase, "away"))
 	c.Recheck()
 	c.forget()
-	if len(c.lastTime)+len(c.recent)+len(c.unsaved)+len(c.kept) > 0 || !c.partitions.IsZero() || c.recheck.Load() {
+	if len(c.lastTime)+len(c.recent)+len(c.unsaved) > 0 || c.partitions != (days{}) || len(c.kept) != 1 {
 		t.Errorf("%+v", c)
 	}
 	if n := metric(t, c, "whalegate_runs_unsaved", ofDatabase); n != 0 {
@@ -262,4 +263,30 @@ func TestAMinuteLostWithTheDatabaseIsStoredBeforeTheNext(t *testing.T) {
 	if got := list(t, db, "SELECT status || ' ' || error FROM ingest_runs ORDER BY timestamp"); len(got) != 2 || got[0] != "failed not written: gone" || len(c.unsaved) != 0 {
 		t.Errorf("stored %q, %d left", got, len(c.unsaved))
 	}
+}
+
+// A clock that is put right, or a day whose partition somebody detached, finds the days
+// that are needed: what was made for other days is no reason to make none.
+func TestPartitionsAreMadeForTheDayThatTheClockShows(t *testing.T) {
+	db, _ := database(t, noon)
+	enrol(t, db, 1)
+	earlier := noon.AddDate(0, 0, -5) // which has no partition
+	c := collecting(t, db, &upstream{}, func(cfg *Config) { cfg.Clock = frozen(t, earlier) })
+	ahead := noon.AddDate(0, 0, 30)
+	present(t, db, ahead)
+	c.cycle(t.Context(), ahead)
+	exec(t, db, "SELECT accept_clock('op', 'a watch')")
+	present(t, db, earlier)
+	exec(t, db, "SELECT accept_clock('op', 'a watch')")
+	c.cycle(t.Context(), earlier)
+	same(t, "status", list(t, db, "SELECT status FROM ingest_runs WHERE NOT superseded"), "success")
+
+	name := list(t, db, "SELECT tableoid::regclass::text FROM wallet_snapshots WHERE timestamp = '"+earlier.Format(time.RFC3339)+"' LIMIT 1")[0]
+	exec(t, db, "ALTER TABLE wallet_snapshots DETACH PARTITION "+name)
+	exec(t, db, "ALTER TABLE "+name+" RENAME TO put_away")
+	for n := 1; n <= 2; n++ { // the first one finds out
+		present(t, db, earlier.Add(time.Duration(n)*time.Minute))
+		c.cycle(t.Context(), earlier.Add(time.Duration(n)*time.Minute))
+	}
+	same(t, "status", list(t, db, "SELECT status FROM ingest_runs WHERE NOT superseded ORDER BY timestamp"), "success", "failed", "success")
 }

@@ -435,7 +435,7 @@ func TestAClockThatGoesBackIntoAGapSupersedesNothing(t *testing.T) {
 	}{
 		"nothing is known": {nil, nil, 12, false},
 		"nothing later":    {[]int{0, 1}, []int{2, 1}, 2, false},
-		"nothing before":   {[]int{20, 21}, []int{2, 1}, 5, false},
+		"nothing before":   {[]int{20, 21}, []int{2, 1}, 5, true},
 		"a gap of ten minutes, then back into it":     {[]int{0, 11, 12, 13}, []int{14, 3, 2, 1}, 3, true},
 		"an hour ahead for three minutes, then right": {[]int{0, 61, 62, 63}, []int{4, 3, 2, 1}, 4, false},
 		"right again, as far as minutes can tell":     {[]int{0, 61, 62, 63}, []int{4, 3, 2, 1}, 3, false},
@@ -445,7 +445,7 @@ func TestAClockThatGoesBackIntoAGapSupersedesNothing(t *testing.T) {
 	} {
 		c.shown = nil
 		for i, n := range tt.shown {
-			c.show(minute(n), time.Now().Add(-time.Duration(tt.ago[i])*time.Minute))
+			c.show(shown{minute(n), time.Now().Add(-time.Duration(tt.ago[i]) * time.Minute), true})
 		}
 		if got := c.wentBack(minute(tt.at)); got != tt.want {
 			t.Errorf("%s: %t", name, got)

@@ -238,4 +238,10 @@ func TestA5AJumpOfTheClockIsNoOutage(t *testing.T) {
 	if told := look(); told == nil || !strings.Contains(told.Message, "has not succeeded for 60 minutes") {
 		t.Errorf("nobody vouches for the run: %+v", told)
 	}
+	s.exec("DELETE FROM alert_state")
+	s.exec("DELETE FROM alerts")
+	s.exec("UPDATE collector_beat SET run_minute = run_minute + interval '30 minutes'") // which a restored database lacks
+	if told := look(); told != nil {
+		t.Errorf("the leader stored a run that the database has lost: %+v", told)
+	}
 }

@@ -25,7 +25,7 @@ type SystemTold struct {
 const selectOutlook = `
 	SELECT whalegate_now(), last_success_snapshot_ts, coalesce(clean_runs >= 2 AND snapshot_age_seconds <= 120 AND NOT reasons && '{clock_skew,clock_back,replica_lag}', false),
 		reasons && '{clock_skew,clock_back}', v.seconds
-	FROM ingest_health h LEFT JOIN vouched() v ON v.minute = h.last_success_snapshot_ts`
+	FROM ingest_health h LEFT JOIN vouched() v ON v.minute >= h.last_success_snapshot_ts`
 
 // jumped is how much older than by its leader's count a run looks when a clock jumped: a
 // minute is stored within its two.

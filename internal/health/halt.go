@@ -52,7 +52,9 @@ func Stop(ctx context.Context, db Beginner, reason, by string) (halt Halt, err e
 		if err := lead.HoldJudging(ctx, tx); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, "INSERT INTO halts (halted_at, halted_by, reason) VALUES (whalegate_now(), $1, $2) RETURNING "+haltColumns, by, reason)
+		// A clock that went back would date it before minutes that it does not concern.
+		rows, err := tx.Query(ctx, `INSERT INTO halts (halted_at, halted_by, reason)
+			VALUES (greatest(whalegate_now(), (SELECT max(finished_at) FROM ingest_runs WHERE NOT superseded)), $1, $2) RETURNING `+haltColumns, by, reason)
 		if err != nil {
 			return err
 		}

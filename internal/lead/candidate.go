@@ -36,7 +36,14 @@ type Legacy struct {
 	Weight *float64      // what it had left of the upstream's budget; nil: not known
 	Minute time.Time     // of its newest good run; zero: not known
 	Age    time.Duration // of that run, of the data's clock
+	Seen   []Seen        // the minutes of a day that were stored while this collector waited and its own clock showed them, oldest first
 	Lost   time.Time     // a minute that it had committed before the database became another, older one; zero: none
+}
+
+// Seen is a minute that was seen to be stored.
+type Seen struct {
+	Minute time.Time
+	Ago    time.Duration // in real time
 }
 
 // Pace is how fast the lead is watched and taken, in real time.
@@ -210,6 +217,7 @@ func (c *Candidate) look(ctx context.Context, watching **session, w *watch) (*se
 		return nil, err
 	}
 	_, w.boot = c.boot()
+	w.clock = c.cfg.Clock.Now()
 	vacant := w.look(time.Now(), found, c.cfg.Pace)
 	if w.looks == 1 && !vacant {
 		c.cfg.Logger.Info("waiting for the lead", "epoch", found.Epoch)

@@ -104,12 +104,19 @@ const lockNotAvailable = "55P03"
 
 func hold(ctx context.Context, tx pgx.Tx, strength string) error {
 	err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
-		for _, sql := range []string{"SET LOCAL lock_timeout = '" + holdPatience + "'", "SELECT FROM collector_leader " + strength, "SET LOCAL lock_timeout TO DEFAULT"} {
-			if _, err := tx.Exec(ctx, sql); err != nil {
-				return err
-			}
+		var before string
+		if err := tx.QueryRow(ctx, "SELECT current_setting('lock_timeout')").Scan(&before); err != nil {
+			return err
 		}
-		return nil
+		const set = "SELECT set_config('lock_timeout', $1, true)"
+		if _, err := tx.Exec(ctx, set, holdPatience); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "SELECT FROM collector_leader "+strength); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, set, before)
+		return err
 	})
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) && answer.Code == lockNotAvailable {

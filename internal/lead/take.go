@@ -128,6 +128,10 @@ func (c *Candidate) inherit(found seen, w *watch) {
 // legacy is what the work gets from its predecessor.
 func (c *Candidate) legacy(found seen, w *watch) Legacy {
 	l := Legacy{Weight: found.Weight, Lost: w.lost}
+	_, now := c.boot()
+	for _, s := range w.seen {
+		l.Seen = append(l.Seen, Seen{s.minute, clock.Seconds(now - s.boot)})
+	}
 	if age, minute := c.newest(); age != nil {
 		l.Minute, l.Age = *minute, clock.Seconds(*age)
 	}

@@ -1,6 +1,9 @@
 package lead
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // watch is what a waiting collector knows of the leader, by its own monotonic clock.
 type watch struct {
@@ -12,7 +15,30 @@ type watch struct {
 	bootAt   float64       // of the last one: a machine that was suspended knows by them how long
 	moved    *float64      // seconds since boot after which the last beat was written; nil: not known
 	absentAt time.Time     // since when the leader's session has been seen to be gone; zero: it is there
+	clock    time.Time     // what our own clock shows at this look
+	seen     []witnessed   // minutes that were stored while our own clock showed them
 	lost     time.Time     // the newest minute that a beat told of before the database became an older one
+}
+
+// witnessed is a minute that was stored when our own clock showed it, and when that was
+// on the boot clock.
+type witnessed struct {
+	minute time.Time
+	boot   float64
+}
+
+const (
+	witnessedWithin = 2 * time.Minute // of our own clock
+	witnessedFor    = 24 * time.Hour
+)
+
+// witness takes in which run the leader's beat tells of.
+func (w *watch) witness(run *time.Time) {
+	if run == nil || w.looks > 1 && w.last.Run != nil && w.last.Run.Equal(*run) || w.clock.Sub(*run).Abs() > witnessedWithin {
+		return
+	}
+	w.seen = slices.DeleteFunc(w.seen, func(s witnessed) bool { return !s.minute.Before(*run) || run.Sub(s.minute) > witnessedFor })
+	w.seen = append(w.seen, witnessed{run.UTC(), w.boot})
 }
 
 // unanswered is a look without an answer. What happened until the next one is not
@@ -31,6 +57,7 @@ func (w *watch) look(now time.Time, v seen, pace Pace) (vacant bool) {
 	if older := v.Epoch < w.last.Epoch || v.Epoch == w.last.Epoch && v.Beats < w.last.Beats; older && w.last.Run != nil && w.last.Run.After(w.lost) {
 		w.lost = w.last.Run.UTC()
 	}
+	w.witness(v.Run)
 	same := w.looks > 1 && v.Term == w.last.Term && v.Named == w.last.Named
 	switch {
 	case !same:

@@ -1,6 +1,7 @@
 package lead
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -120,5 +121,25 @@ func TestWatchTakesABeatForAsOldAsItMayBe(t *testing.T) {
 		if (w.moved == nil) != (tt.want == nil) || w.moved != nil && *w.moved != *tt.want {
 			t.Errorf("%s: %v, want %v", name, w.moved, tt.want)
 		}
+	}
+}
+
+// A collector that waits keeps the minutes that its own clock showed when they were
+// stored, and none that it did not show.
+func TestWatchWitnessesMinutes(t *testing.T) {
+	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	a := uuid.New()
+	var w watch
+	for i, tt := range []struct{ run, clock int }{{0, 0}, {0, 0}, {1, 1}, {2, 62}, {63, 63}, {64, 64}, {5, 5}, {6, 6}} {
+		run := noon.Add(time.Duration(tt.run) * time.Minute)
+		w.boot, w.clock = float64(i), noon.Add(time.Duration(tt.clock)*time.Minute+10*time.Second)
+		w.look(time.Now(), seen{Term: Term{1, a}, Named: true, PID: 7, Present: true, Beats: int64(i), Run: &run}, DefaultPace)
+	}
+	var got []int
+	for _, s := range w.seen {
+		got = append(got, int(s.minute.Sub(noon)/time.Minute), int(s.boot))
+	}
+	if want := []int{0, 0, 1, 2, 5, 6, 6, 7}; !slices.Equal(got, want) {
+		t.Errorf("minutes and when: %v, want %v", got, want)
 	}
 }

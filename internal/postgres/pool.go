@@ -43,13 +43,15 @@ func Open(ctx context.Context, databaseURL, program string) (*pgxpool.Pool, erro
 	return pgxpool.NewWithConfig(ctx, config)
 }
 
-// settle undoes what a person may have set for the database or the role and what the
-// transactions of the service rely on: a lock that was waited for shows what was
-// committed meanwhile. And it lets the server end a transaction whose process was frozen
+// settle undoes what a person may have set for the database or the role: where our names
+// are looked for, how long a statement may take, which is for whoever asks to say, and
+// what transactions rely on, that a lock that was waited for shows what was committed
+// meanwhile. And it lets the server end a transaction whose process was frozen
 // or cut off in its middle: its locks would stop everybody for as long as that lasts.
 // These are no parameters of the connection, which a pooler may refuse.
 func settle(ctx context.Context, conn *pgx.Conn) error {
-	const settings = "SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off; SET idle_in_transaction_session_timeout = '60s'"
+	const settings = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout') AND source NOT IN ('user', 'database user', 'client');" +
+		"SET search_path = public; SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off; SET idle_in_transaction_session_timeout = '60s'"
 	return conn.PgConn().Exec(ctx, settings).Close() // no statement of the service's: it is not measured
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -285,7 +286,7 @@ func TestS1SnapshotsOffTheMinuteAreRefusedByTheTable(t *testing.T) {
 func TestOpenSettlesWhatTransactionsRelyOn(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	if _, err := db.Exec(t.Context(), "DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''serializable''', current_database()); EXECUTE format('ALTER DATABASE %I SET default_transaction_deferrable = on', current_database()); END$$"); err != nil {
+	if _, err := db.Exec(t.Context(), "DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''serializable''', current_database()); EXECUTE format('ALTER DATABASE %I SET default_transaction_deferrable = on', current_database()); EXECUTE format('ALTER DATABASE %I SET search_path = pg_catalog', current_database()); EXECUTE format('ALTER DATABASE %I SET statement_timeout = 50', current_database()); EXECUTE format('ALTER DATABASE %I SET lock_timeout = 20', current_database()); END$$"); err != nil {
 		t.Fatal(err)
 	}
 	pool, err := postgres.Open(t.Context(), db.Config().ConnString(), "test")
@@ -293,9 +294,10 @@ func TestOpenSettlesWhatTransactionsRelyOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	var isolation, deferrable, idle string
-	err = pool.QueryRow(t.Context(), "SELECT current_setting('transaction_isolation'), current_setting('transaction_deferrable'), current_setting('idle_in_transaction_session_timeout')").Scan(&isolation, &deferrable, &idle)
-	if err != nil || isolation != "read committed" || deferrable != "off" || idle != "1min" {
-		t.Errorf("%s, deferrable %s, idle %s, %v", isolation, deferrable, idle, err)
+	var got []string
+	err = pool.QueryRow(t.Context(), `SELECT array_agg(current_setting(name) ORDER BY n)
+		FROM unnest('{transaction_isolation,transaction_deferrable,idle_in_transaction_session_timeout,search_path,statement_timeout,lock_timeout}'::text[]) WITH ORDINALITY s (name, n)`).Scan(&got)
+	if want := []string{"read committed", "off", "1min", "public", "0", "0"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, %v", got, err)
 	}
 }

@@ -30,6 +30,27 @@ type Result struct {
 	Took     time.Duration
 
 	started time.Time
+	inputs  inputs // as they were read
+}
+
+// inputs tells one state of what a boundary stands on from another, as far as it can
+// change while the boundary is computed: a commit that was under way counts from when it
+// ended, and the audit sees it.
+type inputs struct {
+	universe int64 // the refresh
+	runs     int
+	ended    time.Time // of the run that ended last
+}
+
+const selectInputs = `
+	SELECT coalesce((` + selectUniverse + `), 0), count(*), coalesce(max(finished_at), 'epoch')
+	FROM ingest_runs
+	WHERE timestamp > $1::timestamptz - interval '15 minutes' AND timestamp <= $1 AND finished_at <= $2 AND NOT superseded`
+
+func readInputs(ctx context.Context, tx pgx.Tx, t time.Time) (in inputs, err error) {
+	err = tx.QueryRow(ctx, selectInputs, t, t.Add(Deadline)).Scan(&in.universe, &in.runs, &in.ended)
+	in.ended = in.ended.UTC()
+	return in, err
 }
 
 func (r *Result) elapsed() time.Duration { return time.Since(r.started) }
@@ -57,10 +78,23 @@ func (c *Cycle) Run(ctx context.Context, t time.Time) (Result, error) {
 	if stop, err := c.judge(ctx, c.Pool, &r); stop {
 		return c.block(ctx, r, err)
 	}
-	past, err := c.read(ctx, t)
+	for range maxChanges {
+		done, err := c.compute(ctx, r)
+		if !errors.Is(err, errInputs) {
+			return done, err
+		}
+	}
+	return r, fmt.Errorf("%w, %d times in a row", errInputs, maxChanges)
+}
+
+// compute reads, computes and writes once. The error wraps errInputs when something else
+// was stored meanwhile.
+func (c *Cycle) compute(ctx context.Context, r Result) (Result, error) {
+	past, seen, err := c.read(ctx, r.Boundary)
 	if err != nil {
 		return r, err
 	}
+	r.inputs = seen
 	a, err := c.Memory.assess(past, r.started, func() error {
 		if stop, err := c.judge(ctx, c.Pool, &r); stop {
 			return errors.Join(errStale, err)
@@ -85,20 +119,24 @@ func (c *Cycle) judge(ctx context.Context, db health.Querier, r *Result) (stop b
 
 // read brings memory to t and reads the past scores, from one state of the
 // database.
-func (c *Cycle) read(ctx context.Context, t time.Time) (past pasts, err error) {
+func (c *Cycle) read(ctx context.Context, t time.Time) (past pasts, seen inputs, err error) {
 	err = pgx.BeginTxFunc(ctx, c.Pool, snapshotOf, func(tx pgx.Tx) error {
 		if err := c.Memory.Advance(ctx, tx, t); err != nil {
 			return err
 		}
-		past, err = readPast(ctx, tx, t)
+		if past, err = readPast(ctx, tx, t); err != nil {
+			return err
+		}
+		seen, err = readInputs(ctx, tx, t)
 		return err
 	})
-	return past, postgres.Because(ctx, "read inputs", err)
+	return past, seen, postgres.Because(ctx, "read inputs", err)
 }
 
 var (
 	errStale   = errors.New("health is STALE")
 	errChanged = errors.New("health changed before the commit")
+	errInputs  = errors.New("what the boundary stands on changed before the commit")
 )
 
 // write commits the signals if health still allows. Health that changed without
@@ -149,6 +187,12 @@ func (c *Cycle) commit(ctx context.Context, r *Result, list []computed, using he
 		if err := c.Fence.Alone(ctx, tx); err != nil {
 			return err
 		}
+		switch now, err := readInputs(ctx, tx, r.Boundary); {
+		case err != nil:
+			return err
+		case now != r.inputs:
+			return errInputs
+		}
 		if stop, err := c.judge(ctx, tx, r); stop {
 			return errors.Join(errStale, err)
 		}
@@ -159,7 +203,7 @@ func (c *Cycle) commit(ctx context.Context, r *Result, list []computed, using he
 		queueCycle(record, r.Boundary, Computed, r.Health, nil, r.Skipped)
 		return tx.SendBatch(ctx, record).Close()
 	})
-	if errors.Is(err, errStale) || errors.Is(err, errChanged) {
+	if errors.Is(err, errStale) || errors.Is(err, errChanged) || errors.Is(err, errInputs) {
 		return err
 	}
 	var answer *pgconn.PgError

@@ -192,3 +192,48 @@ func TestAHaltUnderCommitCountsForTheBoundary(t *testing.T) {
 		t.Errorf("%s, %v, %s rows", r.Outcome, r.Health, s.written())
 	}
 }
+
+// A refresh that was under way while a boundary was read, and ended before it, counts
+// for it: the boundary is read again once it is committed.
+func TestARefreshUnderCommitCountsForTheBoundary(t *testing.T) {
+	t.Parallel()
+	s := lifelike(t)
+	fence := &lead.Fence{}
+	fence.Set(lead.Term{Epoch: pgtest.Epoch, Holder: uuid.MustParse(pgtest.Holder)})
+	s.clock(2 * time.Second)
+	tx, err := s.db.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(t.Context())
+	if err := lead.HoldJudging(t.Context(), tx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `
+		WITH run AS (
+			INSERT INTO wallet_universe_runs (as_of_ts, status, source, n_requested, n_received, duration_ms)
+			SELECT $1::timestamptz - interval '1 minute', 'success', 's', 200, 3, 5 RETURNING run_id)
+		INSERT INTO wallet_universe_members (run_id, wallet_id, rank, month_pnl)
+		SELECT run.run_id, m.wallet_id, m.rank, m.month_pnl FROM run, wallet_universe_members m WHERE m.run_id = (SELECT max(run_id) FROM wallet_universe_runs WHERE status = 'success') AND m.rank <= 3`, noon); err != nil {
+		t.Fatal(err)
+	}
+	c := s.cycle(Now)
+	c.Fence = fence
+	results := make(chan Result, 1)
+	go func() {
+		r, err := c.Run(context.Background(), noon)
+		if err != nil {
+			t.Error(err)
+		}
+		results <- r
+	}()
+	s.until("EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database())")
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-results; r.Outcome != Computed {
+		t.Fatalf("%s, %v", r.Outcome, r.Reasons)
+	}
+	same(t, "wallets", s.list("SELECT DISTINCT wallet_count::text FROM signals"), "3")
+	same(t, "audit", s.audit())
+}
