@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -103,6 +104,12 @@ func TestABoardOnAStandbyDoesNotShowThePast(t *testing.T) {
 						t.Errorf("%s %v, %d rows", state, reasons, rows)
 					}
 					t.Logf("dark %.1f s after the halt", time.Since(halted).Seconds())
+					for _, command := range [][]string{{"halt", "--reason", "r"}, {"resume", "--cause", "c", "--actions", "a"}, {"clock", "accept", "--reason", "r"}} {
+						got := call(t, []string{"DATABASE_URL=" + standby.URL(server.Superuser, dbName), "WHALEGATE_TEST_CLOCK=" + r.text}, command...)
+						if got.code == 0 || !strings.Contains(got.stderr, "this server is a standby and takes no write: ask the primary") {
+							t.Errorf("%v on a standby: %s", command, got)
+						}
+					}
 					return
 				}
 				if time.Since(halted) > 33*time.Second { // the beat's own age, and a beat

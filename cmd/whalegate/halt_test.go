@@ -16,16 +16,9 @@ func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 // What a person asks of a server that takes no write, or as a login that may not, is
 // answered with who would take it.
 func TestWhoTakesAWriteIsSaid(t *testing.T) {
-	// A server asks its own schema first whether it recovers.
-	const recovers = `
-		CREATE SCHEMA standby;
-		CREATE FUNCTION standby.pg_is_in_recovery() RETURNS boolean LANGUAGE sql AS 'SELECT true';
-		GRANT USAGE ON SCHEMA standby TO PUBLIC;
-		ALTER DATABASE %s SET search_path = standby, pg_catalog, public;`
 	const readOnly = "ALTER DATABASE %s SET default_transaction_read_only = on;"
 	for _, tt := range []struct{ name, sql, role, says string }{
 		{"read-only", readOnly, "", "this server is no standby, and read-only by a setting (default_transaction_read_only): whalegate runbook show 7 "},
-		{"a standby", recovers + readOnly, "", "this server is a standby and takes no write: ask the primary"},
 		{"a login that may not", "", "whalegate_watchdog", "whalegate_watchdog may not: log in as a member of the database's owner, "},
 		{"a login of a board", "", "whalegate_board", "whalegate_board may "},
 	} {
