@@ -198,6 +198,8 @@ func TestDiagnoseOfWhatLeavesTheStateAlone(t *testing.T) {
 		defer tx.Rollback(context.Background())
 		_, err = tx.Exec(t.Context(), "LOCK TABLE wallet_snapshots IN ACCESS EXCLUSIVE MODE")
 		must(t, err)
+		// One that is younger is no suspect, and a machine that was held up may be STALE already.
+		w.awaitTrue("the lock to be a second old", "clock_timestamp() - xact_start > interval '1 second' FROM pg_stat_activity WHERE pid = $1", tx.Conn().PgConn().PID())
 		d := w.awaitDiagnosis("database", 2)
 		if !strings.Contains(d.findings[0].Summary, "lock") || !strings.Contains(d.stdout, fmt.Sprintf("pg_terminate_backend(%d)", tx.Conn().PgConn().PID())) {
 			t.Error(d.stdout)
