@@ -50,6 +50,12 @@ const patience = 30 * time.Second
 // await asks again and again until there is nothing more to object.
 func await(t testing.TB, what string, objection func() error) {
 	t.Helper()
+	awaitFor(t, patience, what, objection)
+}
+
+// awaitFor has another patience.
+func awaitFor(t testing.TB, patience time.Duration, what string, objection func() error) {
+	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
 		err := objection()
