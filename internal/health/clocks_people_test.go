@@ -177,3 +177,27 @@ func TestTheKeeperOfAHalt(t *testing.T) {
 		t.Error("a successor did not put it back")
 	}
 }
+
+// A halt that is made, and a resume that is refused, while the clock is back are dated by
+// the newest minute that is stored, and by nothing before it.
+func TestAHaltUnderAClockThatWentBackIsNotDatedBeforeStoredMinutes(t *testing.T) {
+	db := pgtest.New(t)
+	ctx := t.Context()
+	store(t, db, ok("0m"), ok("1m"), ok("2m"))
+	pgtest.SetClock(t, db, at("-18m").Format(time.RFC3339))
+	halt, err := health.Stop(ctx, db, "odd", "op")
+	if err != nil || halt.HaltedAt.Before(at("2m")) {
+		t.Errorf("halted at %s, %v", halt.HaltedAt, err)
+	}
+	var refused *health.RefusedError
+	if _, err := health.Resume(ctx, db, "c", "a", "op"); !errors.As(err, &refused) {
+		t.Errorf("resume: %v", err)
+	}
+	if after, err := health.InForce(ctx, db); err != nil || after == nil || !after.HaltedAt.Equal(halt.HaltedAt) {
+		t.Errorf("%+v after a refused resume, %v", after, err)
+	}
+	pgtest.SetClock(t, db, at("2m50s").Format(time.RFC3339)) // right again, and nothing stored since
+	if _, err := health.Resume(ctx, db, "c", "a", "op"); !errors.As(err, &refused) {
+		t.Errorf("resume without a minute since: %v", err)
+	}
+}

@@ -152,8 +152,10 @@ func missingForResume(ctx context.Context, tx pgx.Tx, cause, actions string) (mi
 		missing = append(missing, "the actions taken are empty (--actions)")
 	}
 	var haltedAt time.Time
-	// A halt that was dated by a clock that was ahead counts from now on.
-	err = tx.QueryRow(ctx, "UPDATE halts SET halted_at = least(halted_at, whalegate_now()) WHERE resumed_at IS NULL RETURNING halted_at").Scan(&haltedAt)
+	// A halt that was dated by a clock that was ahead counts from now on; but never from
+	// before a minute that is stored, which a clock that went back would make of it.
+	err = tx.QueryRow(ctx, `UPDATE halts SET halted_at = least(halted_at, greatest(whalegate_now(), (SELECT max(finished_at) FROM ingest_runs WHERE NOT superseded)))
+		WHERE resumed_at IS NULL RETURNING halted_at`).Scan(&haltedAt)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return append(missing, "no halt is in force"), nil
 	}
