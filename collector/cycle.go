@@ -176,7 +176,7 @@ func (c *Collector) cycle(ctx context.Context, minute time.Time) {
 	}
 	if stored.Superseded > 0 {
 		c.recent = nil // they may be among those
-		c.cfg.Logger.Error("runs superseded: a clock was wrong when they were stored", "runs", stored.Superseded, "timestamp", minute)
+		c.cfg.Logger.Error("runs superseded: they are dated later than a good minute that was stored now, so a clock was wrong then or is wrong now", "runs", stored.Superseded, "timestamp", minute)
 		c.report(ctx, c.cfg.Clock.Now(), qa.Event{
 			Check: qa.Superseded, Severity: "critical", Details: map[string]any{"runs": stored.Superseded, "minute": minute.Format(time.RFC3339)}, Action: "they count no longer, two clean minutes needed",
 		})

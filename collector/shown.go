@@ -21,11 +21,13 @@ const shownFor = 24 * time.Hour
 // before Snapshots.
 func (c *Collector) Inherit(l lead.Legacy) {
 	now := time.Now()
-	if !l.Minute.IsZero() && len(l.Seen) == 0 {
-		c.show(shown{l.Minute, now.Add(-c.cfg.Clock.Real(l.Age)), false})
-	}
+	newest := time.Time{}
 	for _, s := range l.Seen {
 		c.show(shown{s.Minute, now.Add(-s.Ago), true})
+		newest = s.Minute
+	}
+	if l.Minute.After(newest) {
+		c.show(shown{l.Minute, now.Add(-c.cfg.Clock.Real(l.Age)), false})
 	}
 	c.inherited = l
 }

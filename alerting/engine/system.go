@@ -27,8 +27,8 @@ const selectOutlook = `
 		reasons && '{clock_skew,clock_back}', v.seconds
 	FROM ingest_health h LEFT JOIN vouched() v ON v.minute >= h.last_success_snapshot_ts`
 
-// jumped is how much older than by its leader's count a run looks when a clock jumped: a
-// minute is stored within its two.
+// jumped is how much older a run must look than its leader counts for a clock to have
+// jumped. A run may look older by up to two minutes: its age counts from its minute.
 const jumped = 3 * time.Minute
 
 const selectSystem = `

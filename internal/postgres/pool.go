@@ -43,11 +43,11 @@ func Open(ctx context.Context, databaseURL, program string) (*pgxpool.Pool, erro
 	return pgxpool.NewWithConfig(ctx, config)
 }
 
-// settle undoes what a person may have set for the database or the role: where our names
-// are looked for, how long a statement may take, which is for whoever asks to say, and
-// what transactions rely on, that a lock that was waited for shows what was committed
-// meanwhile. And it lets the server end a transaction whose process was frozen
-// or cut off in its middle: its locks would stop everybody for as long as that lasts.
+// settle undoes what a person may have set for the whole database: where our names are
+// looked for, for how long a statement may run, and how a transaction sees what others
+// commit; ours rely on seeing it once they have waited for a lock. A time-out of the login
+// itself stays: readers are held short by theirs. And the server may end a transaction
+// whose process was frozen or cut off in its middle, whose locks would stop everybody.
 // These are no parameters of the connection, which a pooler may refuse.
 func settle(ctx context.Context, conn *pgx.Conn) error {
 	const settings = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout') AND source NOT IN ('user', 'database user', 'client');" +

@@ -111,7 +111,7 @@ func (f *Facts) clockIn(from, to time.Time) (which []string) {
 		which = append(which, "the database's and the collector's went back together, and showed minutes again")
 	}
 	if aside || checked(qa.Superseded, settledWithin) {
-		which = append(which, "one was ahead, and the runs that it dated later were set aside")
+		which = append(which, "one was ahead when it dated runs later, or is behind now: those runs were set aside")
 	}
 	if len(which) == 0 && slices.ContainsFunc(c.Superseded, func(m time.Time) bool { return within(m, time.Minute) }) {
 		which = append(which, "one that wrote runs which do not count any more")

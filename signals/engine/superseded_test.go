@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/whalegate/whalegate/internal/asset"
@@ -162,8 +163,6 @@ func TestASignalFollowsRunsAndHaltsAlone(t *testing.T) {
 func TestAHaltUnderCommitCountsForTheBoundary(t *testing.T) {
 	t.Parallel()
 	s := lifelike(t)
-	fence := &lead.Fence{}
-	fence.Set(lead.Term{Epoch: pgtest.Epoch, Holder: uuid.MustParse(pgtest.Holder)})
 	s.clock(-time.Second)
 	tx, err := s.db.Begin(t.Context())
 	if err != nil {
@@ -174,21 +173,7 @@ func TestAHaltUnderCommitCountsForTheBoundary(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.clock(2 * time.Second)
-	c := s.cycle(Now)
-	c.Fence = fence
-	results := make(chan Result, 1)
-	go func() {
-		r, err := c.Run(context.Background(), noon)
-		if err != nil {
-			t.Error(err)
-		}
-		results <- r
-	}()
-	s.until("EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database())")
-	if err := tx.Commit(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if r := <-results; r.Outcome != Blocked || s.written() != "0 0 0 1" { // the record of the cycle
+	if r := s.waits(tx); r.Outcome != Blocked || s.written() != "0 0 0 1" { // the record of the cycle
 		t.Errorf("%s, %v, %s rows", r.Outcome, r.Health, s.written())
 	}
 }
@@ -198,8 +183,6 @@ func TestAHaltUnderCommitCountsForTheBoundary(t *testing.T) {
 func TestARefreshUnderCommitCountsForTheBoundary(t *testing.T) {
 	t.Parallel()
 	s := lifelike(t)
-	fence := &lead.Fence{}
-	fence.Set(lead.Term{Epoch: pgtest.Epoch, Holder: uuid.MustParse(pgtest.Holder)})
 	s.clock(2 * time.Second)
 	tx, err := s.db.Begin(t.Context())
 	if err != nil {
@@ -217,23 +200,32 @@ func TestARefreshUnderCommitCountsForTheBoundary(t *testing.T) {
 		SELECT run.run_id, m.wallet_id, m.rank, m.month_pnl FROM run, wallet_universe_members m WHERE m.run_id = (SELECT max(run_id) FROM wallet_universe_runs WHERE status = 'success') AND m.rank <= 3`, noon); err != nil {
 		t.Fatal(err)
 	}
+	if r := s.waits(tx); r.Outcome != Computed {
+		t.Fatalf("%s, %v", r.Outcome, r.Reasons)
+	}
+	same(t, "wallets", s.list("SELECT DISTINCT wallet_count::text FROM signals"), "3")
+	same(t, "audit", s.audit())
+}
+
+// waits computes noon as the collector that leads while what a person does is under way,
+// and lets that commit once the boundary waits for it.
+func (s *scene) waits(tx pgx.Tx) Result {
+	s.Helper()
+	fence := &lead.Fence{}
+	fence.Set(lead.Term{Epoch: pgtest.Epoch, Holder: uuid.MustParse(pgtest.Holder)})
 	c := s.cycle(Now)
 	c.Fence = fence
 	results := make(chan Result, 1)
 	go func() {
 		r, err := c.Run(context.Background(), noon)
 		if err != nil {
-			t.Error(err)
+			s.Error(err)
 		}
 		results <- r
 	}()
 	s.until("EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database())")
-	if err := tx.Commit(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := tx.Commit(s.Context()); err != nil {
+		s.Fatal(err)
 	}
-	if r := <-results; r.Outcome != Computed {
-		t.Fatalf("%s, %v", r.Outcome, r.Reasons)
-	}
-	same(t, "wallets", s.list("SELECT DISTINCT wallet_count::text FROM signals"), "3")
-	same(t, "audit", s.audit())
+	return <-results
 }
