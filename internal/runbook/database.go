@@ -64,7 +64,7 @@ const twoCleanMinutes = "whalegate runbook verify ingestion --watch"
 
 // showSessions reads catalogs only: a lock on one of our tables must not hold it. The
 // leader's session is known by the lock that it holds.
-const showSessions = `psql "$DATABASE_URL" -c "SELECT pid, usename, state, wait_event_type, pg_blocking_pids(pid) AS blocked_by, now() - xact_start AS since, left(query, 60) AS query FROM pg_stat_activity a WHERE datname = current_database() AND state <> 'idle' AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.relation = to_regclass('leader_lock') AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted) ORDER BY xact_start"`
+const showSessions = `psql "$DATABASE_URL" -c "SELECT pid, usename, state, wait_event_type, pg_blocking_pids(pid) AS blocked_by, now() - xact_start AS since, left(query, 60) AS query FROM pg_stat_activity a WHERE datname = current_database() AND coalesce(state, 'hidden') <> 'idle' AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.relation = to_regclass('leader_lock') AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted) ORDER BY xact_start"`
 
 func judgeDatabase(f *Facts) *Finding {
 	d := f.Database

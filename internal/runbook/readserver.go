@@ -12,10 +12,12 @@ import (
 
 // readSessions reads who has been at work for more than a second, by the
 // machine's clock: no test moves that of a session. The leader's session, which
-// stays in its transaction on purpose, is known by the lock that it holds.
+// stays in its transaction on purpose, is known by the lock that it holds. How long a
+// session of another login has been at work not every login may see: one that holds
+// a table for itself is told all the same, without an age.
 func readSessions(ctx context.Context, conn *pgx.Conn, s *Stored) error {
 	rows, err := conn.Query(ctx, `
-		SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(a.state, ''), extract(epoch FROM age.since)::double precision,
+		SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(a.state, ''), coalesce(extract(epoch FROM age.since), 0)::double precision,
 			pg_blocking_pids(a.pid), coalesce(alone.tables, '{}'), left(a.query, 200)
 		FROM pg_stat_activity a
 		CROSS JOIN LATERAL (SELECT clock_timestamp() - CASE a.state WHEN 'active' THEN a.query_start ELSE a.xact_start END AS since) age
@@ -25,13 +27,14 @@ func readSessions(ctx context.Context, conn *pgx.Conn, s *Stored) error {
 			JOIN pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
 			WHERE l.pid = a.pid AND l.granted AND l.mode = 'AccessExclusiveLock'
 		) alone
-		WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid() AND a.state <> 'idle' AND age.since > interval '1 second'
+		WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+			AND (a.backend_type = 'client backend' AND a.state <> 'idle' AND age.since > interval '1 second' OR a.state IS NULL AND alone.tables IS NOT NULL)
 			AND NOT EXISTS (
 				SELECT
 				FROM pg_locks l
 				JOIN pg_class c ON c.oid = l.relation AND c.relname = 'leader_lock' AND c.relnamespace = 'public'::regnamespace
 				WHERE l.pid = a.pid AND l.granted AND l.mode = 'ShareUpdateExclusiveLock')
-		ORDER BY age.since DESC LIMIT 20`)
+		ORDER BY age.since DESC NULLS FIRST LIMIT 20`)
 	if err != nil {
 		return err
 	}
