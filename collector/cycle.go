@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -38,7 +39,7 @@ func (c *Collector) Snapshots(ctx context.Context) error {
 			continue
 		}
 		if !last.IsZero() {
-			c.skipped(last, minute, c.cfg.Clock.Elapsed(time.Since(began)))
+			c.skipped(ctx, last, minute, c.cfg.Clock.Elapsed(time.Since(began)))
 		}
 		began = time.Now()
 		c.cycle(ctx, minute)
@@ -115,10 +116,11 @@ func (c *Collector) firstMinute(ctx context.Context) time.Time {
 // skipped accounts for the minutes between two cycles, of which the second began so
 // long after the first on the monotonic clock. Minutes that did not pass were not
 // skipped: the clock was set.
-func (c *Collector) skipped(last, minute time.Time, passed time.Duration) {
+func (c *Collector) skipped(ctx context.Context, last, minute time.Time, passed time.Duration) {
 	from := last.Add(interval)
 	if minute.Sub(from) > min(maxSkipped*interval, passed+interval) {
-		c.cfg.Logger.Warn("the clock jumped", "from", last, "to", minute)
+		c.report(ctx, c.cfg.Clock.Now(), qa.Event{Check: qa.ClockJump, Severity: "warning", Action: "the minutes between are in no run: they did not pass here",
+			Details: map[string]any{"from": last.Format(time.RFC3339), "to": minute.Format(time.RFC3339), "passed_seconds": math.Round(passed.Seconds())}})
 		return
 	}
 	for m := from; m.Before(minute); m = m.Add(interval) {

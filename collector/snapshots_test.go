@@ -154,6 +154,32 @@ func TestATakeOverDoesTheMinuteThatWasUnderWay(t *testing.T) {
 	}
 }
 
+// Minutes that did not pass by the monotonic clock were not skipped: that the clock was
+// set, or the machine slept, is noted, and those that did pass are accounted for.
+func TestMinutesThatDidNotPassWereNotSkipped(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		to      int
+		passed  time.Duration
+		skipped int
+		jumped  []string
+	}{
+		{"the next one", 1, time.Minute, 0, nil},
+		{"ran over", 4, 4 * time.Minute, 3, nil},
+		{"an hour ahead at once", 61, time.Minute, 0, []string{"clock_jump warning x1"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			db, _ := database(t, noon)
+			c := collecting(t, db, &upstream{}, nil)
+			c.skipped(t.Context(), noon, minute(tt.to), tt.passed)
+			if len(c.unsaved) != tt.skipped {
+				t.Errorf("%d minutes were skipped, want %d", len(c.unsaved), tt.skipped)
+			}
+			same(t, "failed checks", list(t, db, storedEvents), tt.jumped...)
+		})
+	}
+}
+
 // Who has lost the lead and gets it again knows nothing of the database any more: another
 // collector has written since. What it committed it still knows: the lead may be lost
 // because the database became an older one.

@@ -234,6 +234,9 @@ func (g *gameday) ahead(by time.Duration) (last time.Time) {
 	g.elsewhere(func() { // nothing on the same machine shows it: it recovers
 		g.awaitTrue("five minutes of the wrong time", "count(*) >= 5 FROM ingest_runs WHERE timestamp > $1 AND is_clean", last.Add(by/2))
 		g.awaitHealth(health.Healthy, "")
+		if n := get[int](g.world, "SELECT count(*) FROM qa_events WHERE check_id = 'clock_jump'"); n != 1 {
+			g.Error("that the clock went ahead at once is noted nowhere")
+		}
 		d := g.diagnosed(1)
 		if said := d.findings[0].Summary; !regexp.MustCompile(`the database's (and the service's agree, and are|is) \S+ ahead of this machine's`).MatchString(said) {
 			g.Errorf("the finding: %s", said)

@@ -115,8 +115,11 @@ func (f *Facts) unfollowed(run Run) bool {
 }
 
 // over tells that what broke a run is past: the newest is clean, and the state not
-// STALE for it any longer.
-func (f *Facts) over() bool { return f.Stored.Runs[0].Clean && !f.stale() }
+// STALE for it any longer, but at most for a halt.
+func (f *Facts) over() bool {
+	h := f.health()
+	return f.Stored.Runs[0].Clean && (!f.stale() || h != nil && slices.Equal(h.Reasons, []string{"halted"}))
+}
 
 // skipped counts the minutes within d that went without a cycle and have a failed
 // run for it.

@@ -107,6 +107,9 @@ func (f *Facts) clockIn(from, to time.Time) (which []string) {
 		// The check has the collector's date: that clock agrees with the runs around.
 		which = append(which, "the database's was not the collector's, whose dates agree with the runs before and after")
 	}
+	if checked(qa.ClockJump, refusedWithin) {
+		which = append(which, "the collector's went ahead at once: it was set, or its machine slept")
+	}
 	if back || checked(qa.ClockBack, refusedWithin) {
 		which = append(which, "the database's and the collector's went back together, and showed minutes again")
 	}
@@ -151,7 +154,7 @@ const showRefusals = `psql "$DATABASE_URL" -c "SELECT * FROM clock_refusals ORDE
 func (f *Finding) clockChecks(facts *Facts) {
 	var rows []string
 	for _, c := range facts.Stored.Checks {
-		if slices.Contains([]string{"S1", qa.ClockBack, qa.Superseded}, c.ID) && len(rows) < 5 {
+		if slices.Contains([]string{"S1", qa.ClockBack, qa.ClockJump, qa.Superseded}, c.ID) && len(rows) < 5 {
 			rows = append(rows, oneLine(fmt.Sprintf("%s, %d times, last %s: %s", c.ID, c.Times, stamp(c.Last), cmp.Or(c.Error, c.Action))))
 		}
 	}

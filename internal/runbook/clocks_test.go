@@ -85,6 +85,7 @@ func TestAClockThatWasWrongIsNamed(t *testing.T) {
 		{"S1", check("S1"), nil, "that is over: the database's was not the collector's"},
 		{"refused", check("clock_back"), nil, "that is over: the database's and the collector's went back together"},
 		{"refused, and settled", nil, settled(6), "that is over: the database's and the collector's went back together"},
+		{"ahead at once", check("clock_jump"), nil, "that is over: the collector's went ahead at once"},
 		{"set aside", check("superseded"), nil, "that is over: one was ahead"},
 		{"S1, and set aside", check("S1"), settled(0), "agree with the runs before and after; one was ahead"},
 	} {
@@ -102,6 +103,20 @@ func TestAClockThatWasWrongIsNamed(t *testing.T) {
 		}) {
 			t.Errorf("%s: %+v", tt.name, found.Evidence)
 		}
+	}
+}
+
+// A clock that was wrong does not stay wrong for as long as a halt lasts.
+func TestAClockIsRightAgainDuringAHalt(t *testing.T) {
+	f := calm()
+	f.missed(2, 7)
+	f.Stored.Checks = []Check{{ID: "S1", Times: 6, Last: minute(2).Add(5 * time.Second)}}
+	f.state(health.Stale, "halted")
+	r := Diagnose(f)
+	if !slices.ContainsFunc(r.Findings, func(found Finding) bool {
+		return found.Slug == "database" && found.Severity == P3 && strings.Contains(found.Summary, "that is over")
+	}) {
+		t.Errorf("%v: %+v", r.Matching, r.Findings)
 	}
 }
 
