@@ -1,6 +1,7 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -46,8 +47,16 @@ func TestADatabaseRestoredUnderTheCollector(t *testing.T) {
 	must(t, os.RemoveAll(data))
 	copied(backup, data)
 	must(t, g.pg.Restart(t.Context()))
+	await(t, "the halt to be in force again", func() error {
+		var state string
+		var halted bool
+		err := g.db.QueryRow(t.Context(), "SELECT health_state, EXISTS (SELECT FROM halts WHERE reason = 'seen by nobody else' AND resumed_at IS NULL) FROM ingest_health").Scan(&state, &halted)
+		if err == nil && state == "HEALTHY" {
+			t.Fatal("HEALTHY before the halt is back")
+		}
+		return errors.Join(err, differs(halted, true))
+	})
 	g.awaitTrue("the failed check", "EXISTS (SELECT FROM qa_events WHERE check_id = 'lost')")
-	g.awaitTrue("the halt to be in force again", "EXISTS (SELECT FROM halts WHERE reason = 'seen by nobody else' AND resumed_at IS NULL)")
 	g.awaitHealth(health.Stale, "halted")
 	await(t, "a resume", func() error {
 		if r := g.cli("resume", "--cause", "c", "--actions", "a"); r.code != 0 {
@@ -81,4 +90,22 @@ func TestADatabaseRestoredUnderTheCollector(t *testing.T) {
 	if told == 0 {
 		t.Error("nothing was told before")
 	}
+
+	// A dump that is restored while nobody runs lacks what nobody alive remembers.
+	g.service.end(t)
+	_, err := g.db.Exec(t.Context(), "UPDATE collector_leader SET place = 'another server'")
+	must(t, err)
+	g.run()
+	g.awaitTrue("a halt", "EXISTS (SELECT FROM halts WHERE resumed_at IS NULL AND halted_by = 'whalegate')")
+	g.awaitHealth(health.Stale, "halted")
+	if r := g.cli("runbook", "diagnose"); r.code != 2 || !strings.Contains(r.stdout, "restored from a dump") {
+		t.Errorf("diagnose does not say why: %s", r)
+	}
+	await(t, "a resume", func() error {
+		if r := g.cli("resume", "--cause", "a restore", "--actions", "the halts of before were looked at"); r.code != 0 {
+			return fmt.Errorf("%s", r)
+		}
+		return nil
+	})
+	g.awaitHealth(health.Healthy, "")
 }

@@ -97,7 +97,7 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 	s.halts = &health.Keeper{DB: pool, Fence: s.fence, Logger: logger}
 	s.candidate = lead.New(lead.Config{
 		DatabaseURL: databaseURL, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, Pace: lead.DefaultPace.Faster(pace.Faster),
-		Weight: client.Tokens, Inherit: s.inherit, Reconnected: func() { s.collector.Recheck() },
+		Weight: client.Tokens, Inherit: s.inherit, Settle: s.halts.Settle, Reconnected: func() { s.collector.Recheck() },
 	})
 	checks := qa.New(pool, s.fence, logger, registry)
 	s.sender = outbox.NewSender(outbox.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, Receivers: receivers})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/lead"
@@ -175,6 +176,52 @@ func TestTheKeeperOfAHalt(t *testing.T) {
 	spare.Look(ctx, other)
 	if !inForce() {
 		t.Error("a successor did not put it back")
+	}
+}
+
+// A halt is back in the transaction that takes the lead. A database that was copied from
+// one that nobody knows is halted until a person has looked.
+func TestTheLeadIsTakenWithTheHalt(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		known, inForce bool
+		restored       bool
+		want           string
+	}{
+		{"nothing is known", false, false, false, ""},
+		{"a halt is known", true, false, false, "two boards disagree"},
+		{"a halt is known, and in force", true, true, true, "two boards disagree"},
+		{"a halt is known, of the database of before", true, false, true, "two boards disagree"},
+		{"nobody knows the database of before", false, false, true, health.Restored},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			db := pgtest.New(t)
+			ctx := t.Context()
+			k := &health.Keeper{DB: db, Fence: &lead.Fence{}, Logger: slog.New(slog.DiscardHandler)}
+			if tt.known {
+				if _, err := health.Stop(ctx, db, "two boards disagree", "op"); err != nil {
+					t.Fatal(err)
+				}
+				k.Look(ctx, health.Health{State: health.Stale, Reasons: []string{"halted"}})
+				if !tt.inForce {
+					if _, err := db.Exec(ctx, "TRUNCATE halts"); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error { return k.Settle(ctx, tx, tt.restored) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			halt, err := health.InForce(ctx, db)
+			if err != nil || (halt != nil) != (tt.want != "") || halt != nil && halt.Reason != tt.want {
+				t.Errorf("%+v, %v", halt, err)
+			}
+			var odd int
+			if err := db.QueryRow(ctx, "SELECT count(*) FROM halts WHERE halted_at > whalegate_now()").Scan(&odd); err != nil || odd != 0 {
+				t.Errorf("%d halts are of the future, %v", odd, err)
+			}
+		})
 	}
 }
 

@@ -94,15 +94,19 @@ func InForce(ctx context.Context, db Querier) (*Halt, error) {
 func PutBack(ctx context.Context, db lead.Beginner, fence *lead.Fence, h Halt) (done bool, err error) {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	err = fence.InTx(ctx, db, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `
-			INSERT INTO halts (halted_at, halted_by, reason)
-			SELECT least($2, whalegate_now()), $3, $4
-			WHERE NOT EXISTS (SELECT FROM halts WHERE resumed_at IS NULL OR id = $1 AND halted_by = $3 AND reason = $4)`, h.ID, h.HaltedAt, h.HaltedBy, h.Reason)
-		done = tag.RowsAffected() > 0
+	err = fence.InTx(ctx, db, func(tx pgx.Tx) (err error) {
+		done, err = putBack(ctx, tx, h)
 		return err
 	})
 	return done, postgres.Because(ctx, "put a halt back", err)
+}
+
+func putBack(ctx context.Context, tx pgx.Tx, h Halt) (done bool, err error) {
+	tag, err := tx.Exec(ctx, `
+		INSERT INTO halts (halted_at, halted_by, reason)
+		SELECT least($2, whalegate_now()), $3, $4
+		WHERE NOT EXISTS (SELECT FROM halts WHERE resumed_at IS NULL OR id = $1 AND halted_by = $3 AND reason = $4)`, h.ID, h.HaltedAt, h.HaltedBy, h.Reason)
+	return tag.RowsAffected() > 0, err
 }
 
 // needCleanRuns is how many consecutive clean minutes, written since the halt,

@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/postgres"
 )
 
 // Config configures a Candidate.
@@ -25,8 +27,13 @@ type Config struct {
 	Registerer  prometheus.Registerer
 	Weight      func() float64 // what is left of the upstream's budget, told to a successor; may be nil
 	Inherit     func(Legacy)   // called before the work begins; may be nil
-	Reconnected func()         // called when the leader's sessions are back after they were lost: the database may be another one; may be nil
-	Pace        Pace           // zero: DefaultPace
+	// Settle puts back what the database may have lost, in the transaction that takes the
+	// lead: nobody sees that somebody leads before. restored tells that the database was
+	// copied from one that this process has never seen, as a restored dump is: nobody
+	// alive knows what that one had. May be nil.
+	Settle      func(ctx context.Context, tx pgx.Tx, restored bool) error
+	Reconnected func() // called when the leader's sessions are back after they were lost: the database may be another one; may be nil
+	Pace        Pace   // zero: DefaultPace
 }
 
 // Legacy is what a leader gets from its predecessor.
@@ -75,6 +82,7 @@ type Candidate struct {
 
 	lastGood atomic.Pointer[goodRun] // the newest good run; nil: not known
 	poke     chan chan struct{}      // a beat is due now; closed once it is written
+	places   map[string]bool         // the databases that this process has seen
 	said     string                  // the last trouble, said once
 }
 
@@ -90,7 +98,7 @@ func New(cfg Config) *Candidate {
 		host = "unknown"
 	}
 	return &Candidate{
-		cfg: cfg, boot: machineBoot, host: host, poke: make(chan chan struct{}, 1),
+		cfg: cfg, boot: machineBoot, host: host, places: map[string]bool{}, poke: make(chan chan struct{}, 1),
 		leading: f.NewGauge(prometheus.GaugeOpts{Name: "whalegate_leader", Help: "Whether this collector leads (1) or waits (0)."}),
 		epoch:   f.NewGauge(prometheus.GaugeOpts{Name: "whalegate_leader_epoch", Help: "The epoch in which this collector leads or last led; 0 when it never did."}),
 		taken:   f.NewCounter(prometheus.CounterOpts{Name: "whalegate_leader_takeovers_total", Help: "Times that this collector took the lead."}),
@@ -198,6 +206,9 @@ func (c *Candidate) look(ctx context.Context, watching **session, w *watch) (*se
 			return nil, err
 		}
 		*watching = s
+		if err := c.notePlace(ctx, s); err != nil {
+			return nil, err
+		}
 	}
 	found, err := (*watching).look(ctx)
 	if err != nil {
@@ -251,3 +262,15 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // newHolder is a token that nobody guesses and no clock makes.
 func newHolder() uuid.UUID { return uuid.New() }
+
+// notePlace remembers which database a session is in.
+func (c *Candidate) notePlace(ctx context.Context, s *session) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, askTimeout, errAskTimeout)
+	defer cancel()
+	var place string
+	err := s.conn.QueryRow(ctx, "SELECT database_place()").Scan(&place)
+	if err == nil {
+		c.places[place] = true
+	}
+	return postgres.Because(ctx, "ask which database it is", err)
+}

@@ -31,15 +31,15 @@ const (
 		WHERE a.pid = ANY (pg_blocking_pids($1)) AND ($2 OR a.application_name !~ '^whalegate (waits|leads|beats) ')`
 	lockView = "LOCK TABLE leader_lock IN SHARE UPDATE EXCLUSIVE MODE"
 	takeRow  = `
-		INSERT INTO collector_leader AS l (epoch, holder, pid, backend_start, host, process)
+		INSERT INTO collector_leader AS l (epoch, holder, pid, backend_start, host, process, place)
 		SELECT least(most, 1 + greatest((SELECT max(epoch) FROM collector_leader), (SELECT max(epoch) FROM collector_beat WHERE epoch < most), 0)), $1, $2,
-			(SELECT backend_start FROM pg_stat_activity WHERE pid = $2), $3, $4
+			(SELECT backend_start FROM pg_stat_activity WHERE pid = $2), $3, $4, database_place()
 		FROM (VALUES (1000000000000000)) at (most) -- what the column takes: the holder tells terms apart there
 		ON CONFLICT (one) DO UPDATE SET
 			epoch = excluded.epoch, holder = excluded.holder, pid = excluded.pid, backend_start = excluded.backend_start,
-			host = excluded.host, process = excluded.process, taken_at = beat_now()
+			host = excluded.host, process = excluded.process, place = excluded.place, taken_at = beat_now()
 		RETURNING epoch`
-	keepRow = `UPDATE collector_leader SET pid = $3, backend_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = $3) WHERE epoch = $1 AND holder = $2`
+	keepRow = `UPDATE collector_leader SET pid = $3, place = database_place(), backend_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = $3) WHERE epoch = $1 AND holder = $2`
 )
 
 // rowPatience is how long the row is waited for before whoever holds it is ended,
@@ -77,6 +77,9 @@ func (c *Candidate) take(ctx context.Context, lock *session, found seen, w *watc
 		if err := c.lockView(ctx, s, tx); err != nil {
 			return err
 		}
+		if err := c.settle(ctx, tx); err != nil {
+			return err
+		}
 		if err := tx.QueryRow(ctx, takeRow, s.Holder, s.lock.pid(), c.host, os.Getpid()).Scan(&s.Epoch); err != nil {
 			return err
 		}
@@ -102,6 +105,23 @@ func (c *Candidate) take(ctx context.Context, lock *session, found seen, w *watc
 	}
 	leads = true
 	return s, nil
+}
+
+// settle lets the program put back what the database may have lost, before anybody can
+// see that somebody leads.
+func (c *Candidate) settle(ctx context.Context, tx pgx.Tx) error {
+	if c.cfg.Settle == nil {
+		return nil
+	}
+	var was, is string
+	err := tx.QueryRow(ctx, "SELECT coalesce((SELECT place FROM collector_leader), ''), database_place()").Scan(&was, &is)
+	if err == nil {
+		_, err = tx.Exec(ctx, "SET LOCAL synchronous_commit = on") // a halt is kept
+	}
+	if err != nil {
+		return err
+	}
+	return c.cfg.Settle(ctx, tx, was != "" && was != is && !c.places[was])
 }
 
 // inherit learns how long ago the predecessor stored a good run: by the machine's
@@ -156,6 +176,9 @@ func (c *Candidate) reseat(ctx context.Context, s *seat) (err error) {
 			return fmt.Errorf("%w: the row names epoch %d", ErrNotLeading, again.Epoch)
 		}
 		if err := c.lockView(ctx, s, tx); err != nil {
+			return err
+		}
+		if err := c.settle(ctx, tx); err != nil {
 			return err
 		}
 		_, err = tx.Exec(ctx, keepRow, s.Epoch, s.Holder, s.lock.pid())

@@ -19,8 +19,26 @@ CREATE TABLE collector_leader (
     backend_start timestamptz CHECK (isfinite(backend_start)),
     host          text        NOT NULL DEFAULT '',
     process       integer     NOT NULL DEFAULT 0, -- pid of the collector on its host
+    place         text,                  -- the server and the database that it is in: a restored dump has another one
     taken_at      timestamptz NOT NULL DEFAULT beat_now() CHECK (isfinite(taken_at))
 );
+
+-- database_place tells one database from another that has the same rows, as a restored
+-- dump has. A standby that is promoted is the same.
+CREATE FUNCTION database_place() RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+    AS $$
+DECLARE
+    server text := '';
+BEGIN
+    BEGIN
+        SELECT system_identifier::text INTO server FROM pg_control_system();
+    EXCEPTION WHEN insufficient_privilege THEN
+        NULL; -- the database's own number has to do
+    END;
+    RETURN server || '/' || (SELECT oid FROM pg_database WHERE datname = current_database());
+END
+$$;
 
 -- Written every three seconds by a session of its own, without waiting for the
 -- disk. Rows and one clock cannot tell a collector that died before the clock
