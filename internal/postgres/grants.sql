@@ -10,8 +10,9 @@ BEGIN
 END
 $$;
 
--- Advisory locks and large objects are everybody's by default: a viewer with a
--- hand-made query could block the collector, or store what was shown to it. Only
+-- Advisory locks, large objects and messages in the log are everybody's by default: a
+-- viewer with a hand-made query could block the collector, store what was shown to it,
+-- or take a lock of the server's for each of thousands of savepoints. Only
 -- a superuser can take that back; any other owner leaves it as it is.
 DO $$
 DECLARE
@@ -21,7 +22,7 @@ BEGIN
         SELECT oid::regprocedure
         FROM pg_proc
         WHERE (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
-            AND pronamespace = 'pg_catalog'::regnamespace AND (proname ~ '^pg_(try_)?advisory' OR proname ~ '^(lo_|lowrite|loread)')
+            AND pronamespace = 'pg_catalog'::regnamespace AND (proname ~ '^pg_(try_)?advisory' OR proname = 'pg_logical_emit_message' OR proname ~ '^(lo_|lowrite|loread)')
     LOOP
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f);
         IF f::text ~ 'advisory' THEN
