@@ -1,7 +1,9 @@
 package test
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -63,4 +65,29 @@ func TestHaltHoldsUntilADocumentedResume(t *testing.T) {
 		t.Errorf("%d incident records", n)
 	}
 	w.checkWhole()
+}
+
+// Who waits for a lock is told that nothing is halted yet, and what to end.
+func TestAHaltThatWaitsForALockSaysSo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	tx, err := w.db.Begin(t.Context())
+	must(t, err)
+	defer tx.Rollback(context.Background())
+	_, err = tx.Exec(t.Context(), "LOCK TABLE halts IN SHARE MODE") // everybody may still read
+	must(t, err)
+	halt := launch(t, w.environ(), "halt", "--reason=positions look wrong")
+	await(t, "what it waits for", func() error {
+		want := fmt.Sprintf("not halted yet, and the gate is as it was: it waits for a lock that session %d ", tx.Conn().PgConn().PID())
+		if !strings.Contains(halt.log(), want) {
+			return fmt.Errorf("it says %q", halt.log())
+		}
+		return nil
+	})
+	must(t, tx.Rollback(t.Context()))
+	<-halt.exited
+	if code := halt.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit %d: %s", code, halt.log())
+	}
+	w.awaitHealth(health.Stale, "halted")
 }

@@ -29,7 +29,9 @@ func (c *haltCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer pool.Close()
-	halt, err := health.Stop(ctx, pool, c.Reason, operator())
+	halt, err := telling(ctx, pool, "whalegate halt", "not halted yet, and the gate is as it was", func() (health.Halt, error) {
+		return health.Stop(ctx, pool, c.Reason, operator())
+	})
 	if err != nil {
 		return notTaken(ctx, pool, "halt", err)
 	}
@@ -54,7 +56,9 @@ func (c *resumeCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer pool.Close()
-	halt, err := health.Resume(ctx, pool, c.Cause, c.Actions, operator())
+	halt, err := telling(ctx, pool, "whalegate resume", "not resumed yet", func() (health.Halt, error) {
+		return health.Resume(ctx, pool, c.Cause, c.Actions, operator())
+	})
 	if err != nil {
 		return notTaken(ctx, pool, "resume", err)
 	}
