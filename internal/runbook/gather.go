@@ -53,14 +53,14 @@ func Gather(ctx context.Context, from Source) Facts {
 	f.readParts(ctx, conn, from.Clock)
 	f.tryWrite(ctx, conn)
 	f.Service = <-asked
-	f.askAgain(ctx, conn)
+	f.askAgain(ctx, conn, from.Clock)
 	if f.changed() {
 		// What was read before the change does not explain the state after it.
 		h, beats := f.Stored.Again, f.Stored.Beats
 		f.Stored = &Stored{Health: h, At: h.At}
 		f.readParts(ctx, conn, from.Clock)
 		f.Stored.Beats = min(beats, f.Stored.Beats)
-		f.askAgain(ctx, conn)
+		f.askAgain(ctx, conn, from.Clock)
 	}
 	f.Now = from.Clock.Now()
 	f.Database.settle()
@@ -87,9 +87,9 @@ func (f *Facts) readParts(ctx context.Context, conn *pgx.Conn, c clock.Clock) {
 }
 
 // askAgain asks at the end what may have changed while everything else was asked.
-func (f *Facts) askAgain(ctx context.Context, conn *pgx.Conn) {
+func (f *Facts) askAgain(ctx context.Context, conn *pgx.Conn, c clock.Clock) {
 	if f.Stored.Beats > 0 {
-		f.Database.read(ctx, conn, partLeader, func(ctx context.Context) error { return readBeats(ctx, conn, f.Stored) })
+		f.Database.read(ctx, conn, partLeader, func(ctx context.Context) error { return readBeats(ctx, conn, f.Stored, c) })
 	}
 	if f.Stored.Health == nil {
 		return

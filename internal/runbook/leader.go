@@ -58,9 +58,18 @@ func readLeader(ctx context.Context, conn *pgx.Conn, s *Stored) error {
 }
 
 // readBeats reads the beats again: whether they moved tells a leader that lives from
-// one that froze a moment ago.
-func readBeats(ctx context.Context, conn *pgx.Conn, s *Stored) error {
-	return conn.QueryRow(ctx, "SELECT coalesce((SELECT beats FROM collector_beat), 0)").Scan(&s.Later)
+// one that froze a moment ago. Where the lead was taken meanwhile, who leads is read
+// again, too.
+func readBeats(ctx context.Context, conn *pgx.Conn, s *Stored, c clock.Clock) error {
+	var epoch *int64
+	err := conn.QueryRow(ctx, "SELECT coalesce((SELECT beats FROM collector_beat), 0), (SELECT epoch FROM collector_leader)").Scan(&s.Later, &epoch)
+	if err != nil || epoch == nil || s.Leader == nil || s.Leader.Epoch == nil || *epoch == *s.Leader.Epoch {
+		return err
+	}
+	before := s.Beats
+	err = readLeader(ctx, conn, s)
+	s.Beats, s.Led = before, c.Elapsed(s.Led)
+	return err
 }
 
 func seconds(s *float64) *time.Duration {
