@@ -15,7 +15,6 @@ import (
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/clock"
-	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/qa"
 )
@@ -102,7 +101,7 @@ func (s *Store) Commit(ctx context.Context, m Minute) (done Stored, err error) {
 	if refused := asRefusal(err); refused != nil {
 		return done, refused
 	}
-	return done, lead.Refused(postgres.Because(ctx, "commit snapshot", err))
+	return done, s.fence.Refused(postgres.Because(ctx, "commit snapshot", err))
 }
 
 // rollbackTimeout bounds how long a server is waited for that may have gone meanwhile.

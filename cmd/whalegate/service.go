@@ -97,7 +97,11 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 	s.halts = &health.Keeper{DB: pool, Fence: s.fence, Logger: logger}
 	s.candidate = lead.New(lead.Config{
 		DatabaseURL: databaseURL, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, Pace: lead.DefaultPace.Faster(pace.Faster),
-		Weight: client.Tokens, Inherit: s.inherit, Settle: s.halts.Settle, Reconnected: func() { s.collector.Recheck() },
+		Weight: client.Tokens, Inherit: s.inherit, Settle: s.halts.Settle, Watch: s.halts.Watch,
+		Reconnected: func() {
+			pool.Reset() // some sessions may be on the server of before
+			s.collector.Recheck()
+		},
 	})
 	checks := qa.New(pool, s.fence, logger, registry)
 	s.sender = outbox.NewSender(outbox.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, Receivers: receivers})
@@ -212,6 +216,9 @@ func (s *service) awaitSchema(ctx context.Context) error {
 	var said string
 	for {
 		err := postgres.CheckSchema(ctx, s.pool)
+		if err == nil {
+			err = lead.MayLead(ctx, s.pool)
+		}
 		if err == nil {
 			return nil
 		}

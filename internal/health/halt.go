@@ -41,6 +41,10 @@ func (e *RefusedError) Error() string {
 	return "resume refused: " + strings.Join(e.Missing, "; ")
 }
 
+// newestDecided is when the newest minute that is stored was, and just after the newest
+// boundary was judged: nothing of that knew of a halt that is made now.
+const newestDecided = `(SELECT max(finished_at) FROM ingest_runs WHERE NOT superseded), (SELECT max(judged_at) + interval '1 microsecond' FROM signal_cycles)`
+
 const haltColumns = "id, halted_at, halted_by, reason, resumed_at, resumed_by, cause, actions"
 
 // Stop puts a halt in force until Resume. It returns ErrHalted when one is.
@@ -52,9 +56,9 @@ func Stop(ctx context.Context, db Beginner, reason, by string) (halt Halt, err e
 		if err := lead.HoldJudging(ctx, tx); err != nil {
 			return err
 		}
-		// A clock that went back would date it before minutes that it does not concern.
+		// A clock that went back would date it before what it does not concern.
 		rows, err := tx.Query(ctx, `INSERT INTO halts (halted_at, halted_by, reason)
-			VALUES (greatest(whalegate_now(), (SELECT max(finished_at) FROM ingest_runs WHERE NOT superseded)), $1, $2) RETURNING `+haltColumns, by, reason)
+			VALUES (greatest(whalegate_now(), `+newestDecided+`), $1, $2) RETURNING `+haltColumns, by, reason)
 		if err != nil {
 			return err
 		}
@@ -157,8 +161,8 @@ func missingForResume(ctx context.Context, tx pgx.Tx, cause, actions string) (mi
 	}
 	var haltedAt time.Time
 	// A halt that was dated by a clock that was ahead counts from now on; but never from
-	// before a minute that is stored, which a clock that went back would make of it.
-	err = tx.QueryRow(ctx, `UPDATE halts SET halted_at = least(halted_at, greatest(whalegate_now(), (SELECT max(finished_at) FROM ingest_runs WHERE NOT superseded)))
+	// before what was decided without it, which a clock that went back would make of it.
+	err = tx.QueryRow(ctx, `UPDATE halts SET halted_at = least(halted_at, greatest(whalegate_now(), `+newestDecided+`))
 		WHERE resumed_at IS NULL RETURNING halted_at`).Scan(&haltedAt)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return append(missing, "no halt is in force"), nil

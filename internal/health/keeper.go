@@ -72,6 +72,15 @@ func (k *Keeper) Settle(ctx context.Context, tx pgx.Tx, restored bool) error {
 // Restored is why a database is halted that was led last under another server or name.
 const Restored = "this database is not the one that was led before: it was restored from a dump, copied or upgraded. Halts, pauses and accepted clocks of after the backup are missing in it. Look what they were before you resume"
 
+// Watch remembers the halt that is in force in the database in which the lead is held.
+func (k *Keeper) Watch(ctx context.Context, tx pgx.Tx) error {
+	halt, err := InForce(ctx, tx)
+	if halt != nil {
+		k.halt.Store(halt)
+	}
+	return err
+}
+
 // miss looks where the halt has gone.
 func (k *Keeper) miss(ctx context.Context, halt Halt) {
 	done, err := PutBack(ctx, k.DB, k.Fence, halt)

@@ -31,7 +31,10 @@ type Config struct {
 	// lead: nobody sees that somebody leads before. restored tells that the database was
 	// copied from one that this process has never seen, as a restored dump is: nobody
 	// alive knows what that one had. May be nil.
-	Settle      func(ctx context.Context, tx pgx.Tx, restored bool) error
+	Settle func(ctx context.Context, tx pgx.Tx, restored bool) error
+	// Watch looks at the database in which the lead is held, or watched, every few seconds:
+	// the work's own sessions may be in another one for a while. May be nil.
+	Watch       func(ctx context.Context, tx pgx.Tx) error
 	Reconnected func() // called when the leader's sessions are back after they were lost: the database may be another one; may be nil
 	Pace        Pace   // zero: DefaultPace
 }
@@ -82,6 +85,7 @@ type Candidate struct {
 
 	lastGood atomic.Pointer[goodRun] // the newest good run; nil: not known
 	poke     chan chan struct{}      // a beat is due now; closed once it is written
+	watched  time.Time               // when the program looked at the lead's database last
 	places   map[string]bool         // the databases that this process has seen
 	said     string                  // the last trouble, said once
 }
@@ -214,6 +218,7 @@ func (c *Candidate) look(ctx context.Context, watching **session, w *watch) (*se
 	if err != nil {
 		return nil, err
 	}
+	c.watchFor(ctx, *watching)
 	_, w.boot = c.boot()
 	w.clock = c.cfg.Clock.Now()
 	vacant := w.look(time.Now(), found, c.cfg.Pace)

@@ -24,8 +24,9 @@ type Term struct {
 // Fence refuses the writes of a process that does not lead. A nil Fence lets everything
 // through. It is safe for concurrent use.
 type Fence struct {
-	term   atomic.Pointer[Term]
-	byHand bool
+	term      atomic.Pointer[Term]
+	elsewhere atomic.Bool // a transaction met another server than the one on which the lead is held
+	byHand    bool
 }
 
 // ByHand is for commands of people: it refuses nothing, and whoever leads judges nothing
@@ -47,8 +48,11 @@ func (f *Fence) Set(t Term) { f.term.Store(&t) }
 // the transaction ends.
 const checkLead = "SELECT check_lead($1, $2)"
 
-// notLeading is the SQLSTATE that check_lead raises.
-const notLeading = "WG001"
+// The SQLSTATEs that check_lead raises.
+const (
+	notLeading  = "WG001"
+	otherServer = "WG006"
+)
 
 // Queue adds the check to a batch, before anything that it guards.
 func (f *Fence) Queue(batch *pgx.Batch) {
@@ -74,7 +78,7 @@ func (f *Fence) Check(ctx context.Context, tx pgx.Tx) error {
 		return ErrNotLeading // the server need not be asked, nor log a refusal
 	}
 	_, err := tx.Exec(ctx, checkLead, t.Epoch, t.Holder)
-	return Refused(err)
+	return f.Refused(err)
 }
 
 // Alone waits, within a transaction behind the check, until no other transaction of
@@ -154,10 +158,17 @@ func (f *Fence) Send(ctx context.Context, db Beginner, batch *pgx.Batch) error {
 	return f.InTx(ctx, db, func(tx pgx.Tx) error { return tx.SendBatch(ctx, batch).Close() })
 }
 
-// Refused wraps err with ErrNotLeading when it is the fence's refusal.
-func Refused(err error) error {
+// Refused wraps err with ErrNotLeading when it is the fence's refusal. A refusal by
+// another server is noted: the lead has to go where the work's sessions are.
+func (f *Fence) Refused(err error) error {
 	var answer *pgconn.PgError
-	if errors.As(err, &answer) && answer.Code == notLeading && !errors.Is(err, ErrNotLeading) {
+	if !errors.As(err, &answer) {
+		return err
+	}
+	switch {
+	case answer.Code == otherServer && f.checks():
+		f.elsewhere.Store(true)
+	case answer.Code == notLeading && !errors.Is(err, ErrNotLeading):
 		return fmt.Errorf("%w: %w", ErrNotLeading, err)
 	}
 	return err

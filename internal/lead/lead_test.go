@@ -41,11 +41,19 @@ type contender struct {
 // contend starts a candidate; it ends with the test.
 func contend(t testing.TB, address string) *contender {
 	t.Helper()
+	return contendWith(t, address, func(*Config) {})
+}
+
+// contendWith is the same with settings of its own.
+func contendWith(t testing.TB, address string, change func(*Config)) *contender {
+	t.Helper()
 	c := &contender{fence: &Fence{}}
-	c.Candidate = New(Config{
+	cfg := Config{
 		DatabaseURL: address, Fence: c.fence, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Pace: quick,
 		Reconnected: func() { c.reconnected.Add(1) },
-	})
+	}
+	change(&cfg)
+	c.Candidate = New(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

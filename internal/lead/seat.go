@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
@@ -118,7 +120,11 @@ func (c *Candidate) beats(ctx context.Context, s *seat) error {
 	}()
 	defer func() { stop(); <-watcher }()
 	var waiting chan struct{} // somebody waits for this beat
+	c.cfg.Fence.elsewhere.Store(false)
 	for {
+		if c.cfg.Fence.elsewhere.Swap(false) {
+			return errElsewhere
+		}
 		// A beat that is cut short would take the session with it, and the lead could
 		// not be given back.
 		err := c.writeBeat(context.WithoutCancel(ctx), s)
@@ -133,6 +139,7 @@ func (c *Candidate) beats(ctx context.Context, s *seat) error {
 		default: // the server refused it, as a full disk does: the lock is ours all the same
 			c.complain("write the beat", err)
 		}
+		c.watchFor(context.WithoutCancel(ctx), s.beat)
 		timer := time.NewTimer(c.cfg.Pace.Beat)
 		select {
 		case <-ctx.Done():
@@ -146,6 +153,24 @@ func (c *Candidate) beats(ctx context.Context, s *seat) error {
 		case <-timer.C:
 		}
 	}
+}
+
+var errElsewhere = errors.New("the work's sessions are on another server than the lead's: it is taken again where they are")
+
+// watchFor lets the program look at the database in which the lead is held or watched. It
+// must not stop the beats: a table that somebody locks is not waited for.
+func (c *Candidate) watchFor(ctx context.Context, s *session) {
+	if c.cfg.Watch == nil || time.Since(c.watched) < c.cfg.Pace.Beat/2 {
+		return
+	}
+	c.watched = time.Now()
+	err := pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '200ms'; SET LOCAL statement_timeout = '1s'"); err != nil {
+			return err
+		}
+		return c.cfg.Watch(ctx, tx)
+	})
+	c.complain("look at the database of the lead", err)
 }
 
 // guard sees to it that the lock's session lives: the server's word that it ended

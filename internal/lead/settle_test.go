@@ -5,9 +5,11 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
@@ -84,5 +86,58 @@ func TestWhatWasLostIsBackBeforeAnybodyIsSeenToLead(t *testing.T) {
 	begin("7/7")()
 	if restored[1] {
 		t.Error("who has seen the one before was told that nobody knows it")
+	}
+}
+
+// The address of a database can lead to a promoted standby while the leader's own
+// sessions are still on the primary of before: nothing is written there, and the lead is
+// taken where the work's sessions are.
+func TestTheLeadGoesWhereTheWorkIs(t *testing.T) {
+	address, db := world(t)
+	c := contend(t, address)
+	await(t, "the lead", c.working.Load)
+	term := c.fence.Term()
+	run(t, db, "UPDATE collector_leader SET server_start = server_start - interval '1 hour'")
+	err := c.fence.InTx(t.Context(), db, func(pgx.Tx) error { return nil })
+	var answer *pgconn.PgError
+	if !errors.As(err, &answer) || answer.Code != "WG006" || errors.Is(err, ErrNotLeading) {
+		t.Errorf("on another server: %v", err)
+	}
+	await(t, "the seat to be taken again", func() bool { return c.reconnected.Load() == 1 && may(t, db, term) })
+	if c.leads.Load() != 1 {
+		t.Errorf("the work began %d times", c.leads.Load())
+	}
+}
+
+// Who leads and who waits looks at the database of the lead, and a table that somebody
+// locks stops neither.
+func TestTheDatabaseOfTheLeadIsWatched(t *testing.T) {
+	address, db := world(t)
+	run(t, db, "CREATE TABLE looked_at (n int)")
+	var looks, failures atomic.Int64
+	watching := func(ctx context.Context, tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT FROM looked_at"); err != nil {
+			failures.Add(1)
+			return err
+		}
+		looks.Add(1)
+		return nil
+	}
+	leader, spare := contendWith(t, address, func(cfg *Config) { cfg.Watch = watching }), contendWith(t, address, func(cfg *Config) { cfg.Watch = watching })
+	await(t, "looks of both", func() bool { return (leader.working.Load() || spare.working.Load()) && looks.Load() >= 6 })
+	holder, err := db.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Rollback(context.Background())
+	if _, err := holder.Exec(t.Context(), "LOCK TABLE looked_at IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	before := get[int64](t, db, "SELECT beats FROM collector_beat")
+	await(t, "looks that fail, and beats", func() bool {
+		return failures.Load() >= 6 && get[int64](t, db, "SELECT beats FROM collector_beat") >= before+5
+	})
+	if leader.leads.Load()+spare.leads.Load() != 1 {
+		t.Error("the lead was lost for it")
 	}
 }

@@ -31,15 +31,15 @@ const (
 		WHERE a.pid = ANY (pg_blocking_pids($1)) AND ($2 OR a.application_name !~ '^whalegate (waits|leads|beats) ')`
 	lockView = "LOCK TABLE leader_lock IN SHARE UPDATE EXCLUSIVE MODE"
 	takeRow  = `
-		INSERT INTO collector_leader AS l (epoch, holder, pid, backend_start, host, process, place)
+		INSERT INTO collector_leader AS l (epoch, holder, pid, backend_start, host, process, place, server_start)
 		SELECT least(most, 1 + greatest((SELECT max(epoch) FROM collector_leader), (SELECT max(epoch) FROM collector_beat WHERE epoch < most), 0)), $1, $2,
-			(SELECT backend_start FROM pg_stat_activity WHERE pid = $2), $3, $4, database_place()
+			(SELECT backend_start FROM pg_stat_activity WHERE pid = $2), $3, $4, database_place(), pg_postmaster_start_time()
 		FROM (VALUES (1000000000000000)) at (most) -- what the column takes: the holder tells terms apart there
 		ON CONFLICT (one) DO UPDATE SET
 			epoch = excluded.epoch, holder = excluded.holder, pid = excluded.pid, backend_start = excluded.backend_start,
-			host = excluded.host, process = excluded.process, place = excluded.place, taken_at = beat_now()
+			host = excluded.host, process = excluded.process, place = excluded.place, server_start = excluded.server_start, taken_at = beat_now()
 		RETURNING epoch`
-	keepRow = `UPDATE collector_leader SET pid = $3, place = database_place(), backend_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = $3) WHERE epoch = $1 AND holder = $2`
+	keepRow = `UPDATE collector_leader SET pid = $3, place = database_place(), server_start = pg_postmaster_start_time(), backend_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = $3) WHERE epoch = $1 AND holder = $2`
 )
 
 // rowPatience is how long the row is waited for before whoever holds it is ended,

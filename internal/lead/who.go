@@ -63,3 +63,18 @@ func (w Who) Text() string {
 	}
 	return text
 }
+
+// MayLead tells whether the login may take the lead; the error names it if not.
+func MayLead(ctx context.Context, db interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}) error {
+	ctx, cancel := postgres.Reading(ctx)
+	defer cancel()
+	var login string
+	var may bool
+	err := db.QueryRow(ctx, "SELECT current_user, has_table_privilege('collector_leader', 'UPDATE')").Scan(&login, &may)
+	if err == nil && !may {
+		return fmt.Errorf("the login %s may not lead: a collector logs in as whalegate_writer, or as a member of the database's owner", login)
+	}
+	return postgres.Because(ctx, "ask whether this login may lead", err)
+}

@@ -19,6 +19,7 @@ CREATE TABLE collector_leader (
     backend_start timestamptz CHECK (isfinite(backend_start)),
     host          text        NOT NULL DEFAULT '',
     process       integer     NOT NULL DEFAULT 0, -- pid of the collector on its host
+    server_start  timestamptz,           -- of the server that the lead is held on: a promoted standby has another one
     place         text,                  -- the server and the database that it is in: a restored dump has another one
     taken_at      timestamptz NOT NULL DEFAULT beat_now() CHECK (isfinite(taken_at))
 );
@@ -71,15 +72,22 @@ FROM pg_locks k
 WHERE k.locktype = 'relation' AND k.relation = 'leader_lock'::regclass AND k.mode = 'ShareUpdateExclusiveLock' AND k.granted
     AND k.database = (SELECT oid FROM pg_database WHERE datname = current_database());
 
--- check_lead is the fence. It raises WG001 unless the epoch and its holder lead,
+-- check_lead is the fence. It raises WG006 on a server on which the lead is not held: the
+-- address of a database can lead to a promoted standby while older sessions are still on
+-- the primary of before. It raises WG001 unless the epoch and its holder lead,
 -- and keeps it so until the transaction ends.
 CREATE FUNCTION check_lead(my_epoch bigint, me uuid) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = public, pg_temp
     AS $$
+DECLARE
+    held_on timestamptz;
 BEGIN
-    PERFORM FROM collector_leader l WHERE l.one AND l.epoch = my_epoch AND l.holder = me FOR SHARE;
+    SELECT l.server_start INTO held_on FROM collector_leader l WHERE l.one AND l.epoch = my_epoch AND l.holder = me FOR SHARE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'epoch % does not lead any more', my_epoch USING ERRCODE = 'WG001';
+    END IF;
+    IF held_on <> pg_postmaster_start_time() THEN
+        RAISE EXCEPTION 'the lead is held on another server than this one, or on this one before it was started anew' USING ERRCODE = 'WG006';
     END IF;
 END
 $$;
