@@ -245,3 +245,38 @@ func TestA5AJumpOfTheClockIsNoOutage(t *testing.T) {
 		t.Errorf("the leader stored a run that the database has lost: %+v", told)
 	}
 }
+
+// A clock of the database that goes ahead at once makes every run look old until the next
+// beat tells how old it is: for so long nobody is told of it.
+func TestAClockThatGoesAheadAtOnceIsLetSettle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &ClockTrouble{}
+		shown := noon
+		look := func(passed, ahead time.Duration) bool {
+			time.Sleep(passed) // of the bubble
+			shown = shown.Add(passed + ahead)
+			return c.settles(shown)
+		}
+		for _, step := range []struct {
+			passed, ahead time.Duration
+			settles       bool
+		}{
+			{0, 0, false},
+			{time.Second, 0, false},
+			{time.Hour, 0, false}, // nobody looked for an hour
+			{time.Second, jumped - time.Second, false},
+			{time.Second, time.Hour, true},
+			{4 * time.Second, 0, true},
+			{2 * time.Second, 0, false},
+			{time.Second, -2 * time.Hour, false},
+			{time.Second, 24 * time.Hour, true},
+		} {
+			if got := look(step.passed, step.ahead); got != step.settles {
+				t.Errorf("%+v: %t", step, got)
+			}
+		}
+	})
+	if (*ClockTrouble)(nil).settles(noon) {
+		t.Error("nobody counts, and something settles")
+	}
+}

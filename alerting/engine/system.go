@@ -65,6 +65,28 @@ func (r Rules) LookAtSystem(ctx context.Context, started, asOf time.Time, wrong 
 type ClockTrouble struct {
 	Clock clock.Clock
 	since time.Time // zero: no clock is wrong
+
+	shown    time.Time // what the database's clock showed at the last look,
+	shownAt  time.Time // and when that was
+	jumpedAt time.Time // when it was seen to have gone ahead at once
+}
+
+// settling is for how long, in real time, nobody believes the age of a run after the
+// clock of the database has gone ahead at once: the next beat tells how old it is.
+const settling = 5 * time.Second
+
+// settles takes in what the clock of the database shows, and tells whether it has just
+// gone ahead at once.
+func (c *ClockTrouble) settles(now time.Time) bool {
+	if c == nil {
+		return false
+	}
+	at := time.Now()
+	if !c.shown.IsZero() && now.Sub(c.shown) > c.Clock.Elapsed(at.Sub(c.shownAt))+jumped {
+		c.jumpedAt = at
+	}
+	c.shown, c.shownAt = now, at
+	return !c.jumpedAt.IsZero() && at.Sub(c.jumpedAt) < settling
 }
 
 // lasts takes in a look and tells how long it has been so, in time of Clock.
@@ -134,6 +156,9 @@ func (r Rules) lookAtSystem(ctx context.Context, tx pgx.Tx, started, asOf time.T
 		}
 	}
 	o.ClockWrong = wrong.lasts(clockWrong)
+	if wrong.settles(o.Now) && !m.active {
+		return nil, nil
+	}
 	if !asOf.IsZero() && !m.active && !o.Recovered {
 		o.Now = asOf
 		if err := tx.QueryRow(ctx, selectSuccessBefore, asOf).Scan(&last); err != nil {

@@ -140,6 +140,10 @@ func (f *Facts) clockWas() *Finding {
 		return nil
 	}
 	found := database.found(P3, "minutes are missing because a clock was wrong, and that is over: %s", strings.Join(f.clockIn(from, to), "; "))
+	if f.jumped() {
+		found.Summary = fmt.Sprintf("minutes are missing because a clock went ahead at once: it is right now, or it is wrong now: %s", strings.Join(f.clockIn(from, to), "; "))
+		found.do("compare it with one that is surely right", rightTime)
+	}
 	found.figure("missing", "%d minutes, from %s to %s", missing, stamp(from), stamp(to))
 	found.clocks(f)
 	found.clockChecks(f)
@@ -149,6 +153,12 @@ func (f *Facts) clockWas() *Finding {
 }
 
 const showRefusals = `psql "$DATABASE_URL" -c "SELECT * FROM clock_refusals ORDER BY id DESC LIMIT 5"`
+
+// jumped tells that the collector's clock went ahead at once within the time that is
+// looked at: nothing but another clock tells whether it is right since, or wrong.
+func (f *Facts) jumped() bool {
+	return slices.ContainsFunc(f.Stored.Checks, func(c Check) bool { return c.ID == qa.ClockJump && f.at().Sub(c.Last) <= lookBack })
+}
 
 // clockChecks adds the failed checks that are about clocks.
 func (f *Finding) clockChecks(facts *Facts) {
@@ -192,6 +202,9 @@ func (f *Facts) wrongClock() *Finding {
 		found = database.found(f.worst(P2), "a clock is wrong: the collector's is not the database's, and minutes are refused for it; which one it is cannot be told from here")
 		found.do("compare the clocks of every machine, and put the wrong one right", showClocks)
 		found.do("a clock that is surely right, to compare with", rightTime)
+	case f.jumped():
+		found = database.found(f.worst(P2), "a clock went ahead at once: it is right now, or it is wrong now; two clean minutes are not in yet")
+		found.do("compare it with one that is surely right", rightTime)
 	default:
 		found = database.found(f.worst(P2), "a clock was wrong; that is over, and two clean minutes are not in yet")
 	}
@@ -341,6 +354,10 @@ func laterOrEarlier(d time.Duration) string {
 // machine's and the stored runs tell.
 func (f *Facts) clocksAgree(name string) Criterion {
 	c := holds(name, f.Database.ClockAhead.Abs() <= maxSkew, "%s", agrees(f.Database.ClockAhead))
+	if ahead := f.Service.ClockAhead; ahead != nil && ahead.Abs() > maxSkew {
+		c.Holds = false
+		c.Figure += ", and the service's is " + agrees(*ahead)
+	}
 	if f.because(health.ReasonClockSkew) {
 		c.Holds = false
 		c.Figure += ", and stored runs are up to " + laterOrEarlier(f.Stored.Clocks.Ahead)
