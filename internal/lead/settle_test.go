@@ -57,7 +57,7 @@ func TestWhatWasLostIsBackBeforeAnybodyIsSeenToLead(t *testing.T) {
 		}()
 		stop = sync.OnceFunc(func() { cancel(); <-done })
 		t.Cleanup(stop)
-		await(t, "the lead", func() bool { return get[bool](t, db, leads) })
+		await(t, "the lead", func() bool { return settled() >= 2 && get[bool](t, db, leads) })
 		return stop
 	}
 	back := func() int { return get[int](t, db, "SELECT count(*) FROM put_back") }
