@@ -131,7 +131,7 @@ func checkRights(t *testing.T, role, schema, functions string) {
 		{"databases that it may make things in", `SELECT datname FROM pg_database WHERE datname = current_database() AND has_database_privilege(ROLE, oid, 'CREATE, TEMPORARY')`, ""},
 		{"roles that it is a member of", `SELECT r.rolname FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid WHERE m.member = ROLE::regrole`, ""},
 		{"attributes", `SELECT rolname FROM pg_roles WHERE rolname = ROLE AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)`, ""},
-		{"connection limit", `SELECT rolconnlimit::text FROM pg_roles WHERE rolname = ROLE`, "60"},
+		{"connection limit", `SELECT rolconnlimit::text FROM pg_roles WHERE rolname = ROLE`, "30"},
 		{"settings", `SELECT unnest(setconfig) FROM pg_db_role_setting WHERE setrole = ROLE::regrole`,
 			"default_transaction_read_only=on idle_in_transaction_session_timeout=10s statement_timeout=5s"},
 	} {

@@ -8,7 +8,7 @@ import (
 
 // NewRole is a role that no migration makes.
 func NewRole(name, purpose string) Role {
-	return Role{name, purpose, "CREATE ROLE " + name + " NOLOGIN"}
+	return Role{Name: name, Purpose: purpose, create: "CREATE ROLE " + name + " NOLOGIN"}
 }
 
 // MigrateTo migrates up to a version, as an older program would have.

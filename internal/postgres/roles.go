@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -22,15 +21,16 @@ type Role struct {
 	Name    string
 	Purpose string // what does not work without it
 	create  string
+	limit   int // of its sessions; 0: none
 }
 
 // Roles lists what `migrate` makes, without a password and unable to log in:
 // both are given by the installation.
 var Roles = []Role{
-	{"whalegate_writer", "the service (run) cannot log in with the least rights", "CREATE ROLE whalegate_writer NOLOGIN"},
-	{"whalegate_watchdog", "the dead man's switch (watchdog) cannot log in with the least rights", "CREATE ROLE whalegate_watchdog NOLOGIN"},
-	{"whalegate_board", "the trading board cannot read anything", "CREATE ROLE whalegate_board NOLOGIN"},
-	{"whalegate_ops", "the incident board cannot read anything", "CREATE ROLE whalegate_ops NOLOGIN"},
+	{"whalegate_writer", "the service (run) cannot log in with the least rights", "CREATE ROLE whalegate_writer NOLOGIN", 0},
+	{"whalegate_watchdog", "the dead man's switch (watchdog) cannot log in with the least rights", "CREATE ROLE whalegate_watchdog NOLOGIN", watchdogConnections},
+	{"whalegate_board", "the trading board cannot read anything", "CREATE ROLE whalegate_board NOLOGIN", readerConnections},
+	{"whalegate_ops", "the incident board cannot read anything", "CREATE ROLE whalegate_ops NOLOGIN", readerConnections},
 }
 
 // readerSettings keep one of Grafana's sessions from holding the database: they
@@ -85,20 +85,30 @@ func Provision(ctx context.Context, conn *pgx.Conn) (missing []string, err error
 
 func (r Role) statements() []string { return append([]string{r.create}, r.settings()...) }
 
-// readerConnections is how many sessions a role of Grafana may have: less than
-// Grafana tries to open, so that the next one is refused at once.
-const readerConnections = 60
+// How many sessions a role may have. Together they leave a server with PostgreSQL's
+// default of 100 connections enough for two collectors, of 11 each, and for a person who
+// halts: whoever reads must not be able to keep the next collector from leading. For
+// Grafana it is less than it tries to open, so that the next one is refused at once.
+const (
+	readerConnections   = 30
+	watchdogConnections = 8
+)
 
-// settings are those of a role that Grafana logs in with.
+// settings are those of a role that only reads, or only watches.
 func (r Role) settings() (statements []string) {
-	if strings.HasSuffix(r.Name, "_board") || strings.HasSuffix(r.Name, "_ops") {
-		statements = append(statements, fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT %d", r.Name, readerConnections))
+	if r.limit > 0 {
+		statements = append(statements, fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT %d", r.Name, r.limit))
+	}
+	if r.reads() {
 		for _, setting := range readerSettings {
 			statements = append(statements, fmt.Sprintf("ALTER ROLE %s SET %s", r.Name, setting))
 		}
 	}
 	return statements
 }
+
+// reads tells that Grafana logs in with the role.
+func (r Role) reads() bool { return r.limit == readerConnections }
 
 // renew gives a role that is there its settings again, where the user may: a
 // role can change its own, for all databases or for one, so a viewer can, with a
@@ -110,7 +120,10 @@ func (r Role) renew(ctx context.Context, conn *pgx.Conn) error {
 	}
 	here := pgx.Identifier{conn.Config().Database}.Sanitize()
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		for _, statement := range append([]string{"ALTER ROLE " + r.Name + " RESET ALL", "ALTER ROLE " + r.Name + " IN DATABASE " + here + " RESET ALL"}, settings...) {
+		if r.reads() {
+			settings = append([]string{"ALTER ROLE " + r.Name + " RESET ALL", "ALTER ROLE " + r.Name + " IN DATABASE " + here + " RESET ALL"}, settings...)
+		}
+		for _, statement := range settings {
 			if _, err := tx.Exec(ctx, statement); err != nil {
 				return err
 			}
