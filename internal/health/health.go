@@ -56,7 +56,17 @@ func (h Health) ByRuns() Health {
 
 // ClockIsWrong tells that the state is STALE because of a clock.
 func (h Health) ClockIsWrong() bool {
-	return slices.Contains(h.Reasons, ReasonClockSkew) || slices.Contains(h.Reasons, ReasonClockBack)
+	return len(h.OfClocks()) > 0
+}
+
+// OfClocks are those of the reasons that a wrong clock is.
+func (h Health) OfClocks() (reasons []string) {
+	for _, reason := range h.Reasons {
+		if reason == ReasonClockSkew || reason == ReasonClockBack {
+			reasons = append(reasons, reason)
+		}
+	}
+	return reasons
 }
 
 // Health is one answer, as the view ingest_health gives it.

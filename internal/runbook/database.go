@@ -173,9 +173,13 @@ func (f *Facts) locked() *Finding {
 	if !unread && blocked == 0 {
 		return nil
 	}
-	found := database.found(f.worst(P2), "%d sessions wait for a lock, or hold a table for themselves", blocked)
+	found := database.found(f.worst(P2), "sessions that wait for a lock, or hold a table for themselves: %d", blocked)
 	if unread {
 		found = database.found(f.worst(P2), "a table is locked: what is in it cannot be read")
+	}
+	if f.vacant() {
+		found.Summary = "no collector leads; " + found.Summary
+		found.whoLeads(f)
 	}
 	found.do("see who waits for whom", showSessions)
 	end := `psql "$DATABASE_URL" -c "SELECT pg_terminate_backend(<pid>)"`

@@ -38,7 +38,7 @@ func judgeHalt(f *Facts) *Finding {
 		found.figure("clean minutes in a row, stored since", "%d; a resume needs 2, and a snapshot that is at most 2 minutes old", f.cleanSince(*h))
 	}
 	if h := f.health(); h != nil && h.ClockIsWrong() {
-		found.figure("a clock is wrong", "a resume is refused until it is right (%s; runbook 7)", strings.Join(h.Reasons, ", "))
+		found.figure("a clock is wrong", "a resume is refused until it is right (%s; runbook 7)", strings.Join(h.OfClocks(), ", "))
 	}
 	found.do("ask whoever halted, and find the cause", "whalegate runbook diagnose")
 	found.do("see what is missing for a resume", "whalegate runbook verify halt")
@@ -75,7 +75,7 @@ func haltRecovery(f *Facts) []Criterion {
 	}
 	return []Criterion{
 		first,
-		holds(healthy, h.State == health.Healthy, "%s %s", h.State, strings.Join(h.Reasons, ", ")),
+		holds(healthy, h.State == health.Healthy, "%s %s", h.State, strings.Join(h.OfClocks(), ", ")),
 		holds(clean, h.CleanRuns >= 2, "%d in a row", h.CleanRuns),
 	}
 }
