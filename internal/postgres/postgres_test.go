@@ -288,7 +288,7 @@ func TestS1SnapshotsOffTheMinuteAreRefusedByTheTable(t *testing.T) {
 func TestOpenSettlesWhatTransactionsRelyOn(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	if _, err := db.Exec(t.Context(), "DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''serializable''', current_database()); EXECUTE format('ALTER DATABASE %I SET default_transaction_deferrable = on', current_database()); EXECUTE format('ALTER DATABASE %I SET search_path = pg_catalog', current_database()); EXECUTE format('ALTER DATABASE %I SET statement_timeout = 50', current_database()); EXECUTE format('ALTER DATABASE %I SET lock_timeout = 20', current_database()); EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END$$"); err != nil {
+	if _, err := db.Exec(t.Context(), "DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''serializable''', current_database()); EXECUTE format('ALTER DATABASE %I SET default_transaction_deferrable = on', current_database()); EXECUTE format('ALTER DATABASE %I SET search_path = pg_catalog', current_database()); EXECUTE format('ALTER DATABASE %I SET statement_timeout = 50', current_database()); EXECUTE format('ALTER DATABASE %I SET lock_timeout = 20', current_database()); EXECUTE format('ALTER DATABASE %I SET idle_session_timeout = 500', current_database()); EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END$$"); err != nil {
 		t.Fatal(err)
 	}
 	pool, err := postgres.Open(t.Context(), db.Config().ConnString(), "test")
@@ -298,8 +298,8 @@ func TestOpenSettlesWhatTransactionsRelyOn(t *testing.T) {
 	defer pool.Close()
 	var got []string
 	err = pool.QueryRow(t.Context(), `SELECT array_agg(current_setting(name) ORDER BY n)
-		FROM unnest('{transaction_isolation,transaction_deferrable,idle_in_transaction_session_timeout,search_path,statement_timeout,lock_timeout,synchronous_commit}'::text[]) WITH ORDINALITY s (name, n)`).Scan(&got)
-	if want := []string{"read committed", "off", "1min", "public", "0", "0", "on"}; err != nil || !slices.Equal(got, want) {
+		FROM unnest('{transaction_isolation,transaction_deferrable,idle_in_transaction_session_timeout,search_path,statement_timeout,lock_timeout,idle_session_timeout,synchronous_commit}'::text[]) WITH ORDINALITY s (name, n)`).Scan(&got)
+	if want := []string{"read committed", "off", "1min", "public", "0", "0", "0", "on"}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
