@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -151,7 +152,7 @@ func (c *Collector) countUnsaved() {
 }
 
 // unsavedReasons are why a minute may have failed that waits to be written.
-var unsavedReasons = []string{ofDatabase, diskFull, skippedMinute, qa.Lost, "S4"}
+var unsavedReasons = []string{ofDatabase, diskFull, skippedMinute, qa.Lost, "S1", "S4"}
 
 // cycle asks for every wallet and commits what came.
 func (c *Collector) cycle(ctx context.Context, minute time.Time) {
@@ -166,6 +167,8 @@ func (c *Collector) cycle(ctx context.Context, minute time.Time) {
 	var stored Stored
 	if err == nil {
 		run.Duration = c.cfg.Clock.Now().Sub(started)
+		// Those of a clock that was ahead are of no minute that has been.
+		c.unsaved = slices.DeleteFunc(c.unsaved, func(r Run) bool { return r.failedRunCheck == "S1" && r.Timestamp.After(minute) })
 		stored, err = c.store.Commit(ctx, Minute{Run: run, Readings: readings, Unsaved: c.unsaved, Before: c.recent, PutRight: c.putRight(minute), WentBack: c.wentBack(minute)})
 	}
 	c.metrics.cycleDuration.Observe(c.cfg.Clock.Now().Sub(started).Seconds())
@@ -310,7 +313,8 @@ func (c *Collector) lost(ctx context.Context, run Run, err error) {
 		run = failedRun(run.Timestamp, run.Expected, "S1", skew.Error())
 		c.report(ctx, c.cfg.Clock.Now(), Events(run, nil)...)
 		if err := c.store.KeepFailed(ctx, run); err != nil {
-			c.cfg.Logger.Error("keep failed run", "error", err)
+			c.cfg.Logger.Warn("keep failed run", "error", err)
+			c.remember(run)
 		}
 		return
 	}

@@ -216,16 +216,32 @@ func (s *Store) keepRun(ctx context.Context, conn *pgx.Conn, m Minute, done *Sto
 	return id, replaced, err
 }
 
-// KeepFailed stores a run that has no rows at all, at the database's own minute
-// if the run's timestamp cannot be. It never replaces what is there.
+// errNotYet is a minute that the database's clock has not reached.
+var errNotYet = errors.New("the database's clock has not reached this minute, and its own has a run")
+
+// KeepFailed stores a run that has no rows at all. It never replaces what is there. One
+// whose timestamp cannot be by the database's clock is stored at its own minute; where
+// that one has a run, it has to wait until the clock has come so far (errNotYet): a
+// failure must not vanish because a clock went back by a minute.
 func (s *Store) KeepFailed(ctx context.Context, r Run) error {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
 	args := runArgs(r, nil)
 	err := s.fence.InTx(ctx, s.pool, func(tx pgx.Tx) error {
 		if r.failedRunCheck == "S1" {
-			if err := tx.QueryRow(ctx, "SELECT date_trunc('minute', whalegate_now())").Scan(&args[0]); err != nil {
+			var present time.Time
+			var taken bool
+			err := tx.QueryRow(ctx, `SELECT m, EXISTS (SELECT FROM ingest_runs r WHERE r.timestamp = m AND NOT r.superseded)
+				FROM date_trunc('minute', whalegate_now()) m`).Scan(&present, &taken)
+			switch {
+			case err != nil:
 				return err
+			case !taken:
+				args[0] = present
+			case r.Timestamp.After(present.Add(2 * interval)):
+				return nil // of an hour that is not this one's; what is stored is of the future meanwhile, or the minutes are missing
+			case r.Timestamp.After(present):
+				return errNotYet
 			}
 		}
 		if _, err := tx.Exec(ctx, deleteSuperseded, args[0]); err != nil {

@@ -112,6 +112,36 @@ func TestS1AClockThatIsWrongWritesNothing(t *testing.T) {
 	}
 }
 
+// A minute that fails while the database's clock is a minute back does not vanish: it is
+// stored once the clock has come so far, and two clean minutes are needed after it.
+func TestS1AFailureDoesNotVanishWhileTheClockIsBack(t *testing.T) {
+	for _, again := range []string{"at rest", "with the next minute"} {
+		t.Run(again, func(t *testing.T) {
+			db, s := database(t, minute(-1))
+			enrol(t, db, 1)
+			commit(t, s, judged(minute(-1), hold(1, "7")))
+			c := collecting(t, db, &upstream{}, nil)
+			pgtest.SetClock(t, db, minute(-1).Add(5*time.Second).Format(time.RFC3339))
+			c.cycle(t.Context(), noon)
+			same(t, "runs", list(t, db, storedRuns), "11:59:00 success 1/1 {}")
+			c.saveUnsaved(t.Context()) // too early
+			same(t, "runs", list(t, db, storedRuns), "11:59:00 success 1/1 {}")
+			if again == "at rest" {
+				pgtest.SetClock(t, db, noon.Add(50*time.Second).Format(time.RFC3339))
+				c.saveUnsaved(t.Context())
+				same(t, "runs", list(t, db, storedRuns), "11:59:00 success 1/1 {}", `12:00:00 failed 0/1 {"S1": 1}`)
+			}
+			pgtest.SetClock(t, db, minute(1).Add(5*time.Second).Format(time.RFC3339))
+			c.cycle(t.Context(), minute(1))
+			same(t, "runs", list(t, db, storedRuns), "11:59:00 success 1/1 {}", `12:00:00 failed 0/1 {"S1": 1}`, "12:01:00 success 1/1 {}")
+			same(t, "state", list(t, db, "SELECT health_state || ' ' || array_to_string(reasons, ',') FROM ingest_health"), "STALE recovering")
+			if n := len(c.unsaved); n > 0 {
+				t.Errorf("%d runs wait", n)
+			}
+		})
+	}
+}
+
 // A cycle whose machine is an hour ahead of the database fails at the
 // database's minute, and never over a run that is there.
 func TestS1AWrongClockFailsTheRunAtTheDatabasesMinute(t *testing.T) {
