@@ -52,32 +52,49 @@ func (e *Exchange) Sizes(text string) ([asset.Count]asset.Size, bool) {
 	if !ok {
 		return [asset.Count]asset.Size{}, false
 	}
-	return e.sizes(found), true
+	return e.at(found, moment{}), true
 }
 
-func (e *Exchange) sizes(a account) [asset.Count]asset.Size {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	w := &e.wallets[a.wallet]
-	return w.part(a.part, w.at(e.minute))
+// Total is what a wallet holds over all its accounts, a parent vault over its
+// children, at the minute that the market stands at, whatever faults say. Of a
+// sub-account it is what that one holds. It is false for an address that nobody
+// has.
+func (e *Exchange) Total(text string) ([asset.Count]asset.Size, bool) {
+	a, err := parseAddress(text)
+	if err != nil {
+		return [asset.Count]asset.Size{}, false
+	}
+	found, ok := e.accounts[a]
+	switch {
+	case !ok:
+		return [asset.Count]asset.Size{}, false
+	case found.part > 0:
+		return e.at(found, moment{}), true
+	}
+	return e.whole(found.wallet, moment{}), true
 }
 
 // SubAccounts lists the sub-accounts of a master in the order in which the
 // exchange does; nil when it has none.
-func (e *Exchange) SubAccounts(master string) []string {
-	a, err := parseAddress(master)
+func (e *Exchange) SubAccounts(master string) []string { return e.belonging(master, false) }
+
+// Children lists the child vaults of a parent vault; nil for any other address.
+func (e *Exchange) Children(parent string) []string { return e.belonging(parent, true) }
+
+func (e *Exchange) belonging(text string, vault bool) []string {
+	a, err := parseAddress(text)
 	if err != nil {
 		return nil
 	}
 	found, ok := e.accounts[a]
-	if !ok || found.part != 0 || e.wallets[found.wallet].accounts == nil {
+	if !ok || found.part != 0 || e.wallets[found.wallet].accounts == nil || e.wallets[found.wallet].vault != vault {
 		return nil
 	}
-	var subs []string
+	var all []string
 	for _, s := range e.wallets[found.wallet].accounts[1:] {
-		subs = append(subs, s.address.String())
+		all = append(all, s.address.String())
 	}
-	return subs
+	return all
 }
 
 // Close takes a master's position in the named asset to 0 and keeps it there
@@ -106,7 +123,11 @@ func (e *Exchange) Close(master, name string) error {
 	if w.body != nil {
 		return fmt.Errorf("wallet: %s is answered from a recorded body; one with a simulated market is needed", a)
 	}
+	held := w.at(e.minute)
 	for _, one := range closing {
+		if held[one] != 0 {
+			w.remember(e.minute, one, held[one])
+		}
 		w.closed[one] = true
 		w.size[one] = 0
 	}

@@ -48,8 +48,21 @@ func good(body []byte) answer {
 	return answer{outcome: "200", code: http.StatusOK, kind: typeJSON, body: body}
 }
 
-// spoil is what a fault of requests makes of an answer with this body.
-func spoil(f Fault, body []byte) answer {
+// spoil is what a fault makes of the answer with this body.
+func (e *Exchange) spoil(f Fault, t target, body []byte) answer {
+	switch f.Kind {
+	case Meta:
+		return good(spoilMeta(f.Variant))
+	case Role:
+		return good([]byte(`{"role":"custodian"}`))
+	case SubAccountsUnreadable:
+		return good(e.unreadable(f.Variant, t))
+	}
+	return failedBy(f, body)
+}
+
+// failedBy is what a fault of requests makes of an answer with this body.
+func failedBy(f Fault, body []byte) answer {
 	switch f.Kind {
 	case Status:
 		a := failure(f.Code)
@@ -74,6 +87,7 @@ func spoil(f Fault, body []byte) answer {
 func (e *Exchange) send(w http.ResponseWriter, endpoint Endpoint, a answer) {
 	e.stats.add(string(endpoint), a.outcome)
 	if a.code != 0 {
+		e.stamp(w) // it may have waited
 		w.Header().Set("Content-Type", a.kind)
 		if a.retryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int((a.retryAfter+time.Second-1)/time.Second)))

@@ -20,6 +20,7 @@ import (
 type body struct {
 	before, after []byte
 	sizes         [asset.Count]asset.Size
+	worth         float64 // of the account, in dollars; 0 where the recording does not say
 }
 
 // at is the body with another time.
@@ -32,6 +33,7 @@ var timeOfState = regexp.MustCompile(`"time"\s*:\s*([0-9]+)`)
 
 func parseBody(text []byte) (*body, error) {
 	var state struct {
+		MarginSummary  struct{ AccountValue string }
 		AssetPositions []struct {
 			Position struct {
 				Coin string
@@ -51,6 +53,7 @@ func parseBody(text []byte) (*body, error) {
 	}
 	last := times[len(times)-1]
 	b := &body{before: text[:last[2]], after: text[last[3]:]}
+	b.worth, _ = strconv.ParseFloat(state.MarginSummary.AccountValue, 64) // 0 where it is none
 	for _, p := range state.AssetPositions {
 		a, ours := asset.FromCoin(p.Position.Coin)
 		if !ours {

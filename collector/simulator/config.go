@@ -18,9 +18,9 @@ type Config struct {
 	// Every minute since then is played when first asked for.
 	Origin time.Time
 	Clock  clock.Clock
-	// WeightPerMinute is what each client address may spend, as a bucket of
-	// this size that refills evenly; 0 is without limit. A state weighs 2, a
-	// list of sub-accounts 20; beyond it the answer is 429.
+	// WeightPerMinute is what each client address may spend in any 60 s; 0 is
+	// without limit. A request that would take it beyond that is answered 429
+	// and costs nothing.
 	WeightPerMinute int
 	Latency         time.Duration // of every answer on /info, in time of Clock
 	Logger          *slog.Logger  // nil discards

@@ -75,4 +75,4 @@ func (e *Exchange) closePosition(body []byte) (any, error) {
 	return what, nil
 }
 
-func (e *Exchange) showStats([]byte) (any, error) { return e.Stats(), nil }
+func (e *Exchange) showStats([]byte) (any, error) { return e.report(), nil }

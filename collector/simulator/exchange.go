@@ -17,6 +17,7 @@ type Exchange struct {
 	trading  int      // the first so many of wallets have a market
 	order    []int32  // of wallets on the leaderboard
 	accounts map[address]account
+	agents   map[address]address // and whom they act for
 	faults   faultSet
 	budget   budget
 	stats    stats

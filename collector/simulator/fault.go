@@ -22,17 +22,49 @@ const (
 const (
 	Failing    Kind = "wallets"     // answers 500
 	FloatNoise Kind = "float_noise" // sizes end in digits that floats left behind
-	StaleTime  Kind = "stale_time"  // the state's time lies Seconds back
 	Collapse   Kind = "collapse"    // size 0, from the next full minute on and for one unless For is longer
 	NullSzi    Kind = "null_szi"    // the position has no szi
 	Schema     Kind = "schema"      // variant "szi": szi is called size; "positions": assetPositions is an object
 	BadNumber  Kind = "bad_number"  // Value is there instead of szi, or of a profit on the leaderboard
 )
 
+// Faults that answer 200 with a state that is not the present one.
+const (
+	StaleTime Kind = "stale_time" // the state's time lies Seconds back, its sizes are of the present
+	Future    Kind = "future"     // the state's time lies Seconds ahead
+	Lag       Kind = "lag"        // the state is that of Seconds ago, with its time; variant "requests": the share counts requests
+	HalfLag   Kind = "half_lag"   // every second request is answered by a node that lags by Seconds; the share counts requests and is 0.5 where it is not set
+	Frozen    Kind = "frozen"     // the state is for ever that of the moment at which the fault was set
+	SameState Kind = "same_state" // the state is that of one wallet, the first that holds all assets
+)
+
+// Faults that happen to many positions at once, from the next full minute on.
+const (
+	MassClose Kind = "mass_close" // size 0
+	MassOpen  Kind = "mass_open"  // who holds nothing holds something; holders of spot do not
+	Rescale   Kind = "rescale"    // sizes are multiplied by Value
+)
+
+// Faults of what the exchange knows about coins and accounts.
+const (
+	Rename                Kind = "rename"                 // the asset's coin is called Value, by default k and its name; variant "states": only in states; "meta": only there; "delisted": it is in no state and meta says so; "decimals": meta says one size decimal more
+	Meta                  Kind = "meta"                   // variant "duplicate": every coin of ours is there twice, the second time delisted; "large": 40 MB; "empty": no coin. The share counts requests
+	Role                  Kind = "role"                   // variant "unknown": a role that nobody has heard of
+	SubAccountsUnreadable Kind = "subaccounts_unreadable" // variant "text"; "no_address": an entry without one; "self": one that names the master; "long": 10,000 entries; "null"; "twice": an entry is there twice
+)
+
+// replaces is true for the faults of wallets that replace an answer by another.
+func (k Kind) replaces() bool { return k == Failing || k == Role || k == SubAccountsUnreadable }
+
 // Faults of the leaderboard.
 const (
-	Churn       Kind = "churn"       // a share of the Top changes places with wallets below it, others every hour
-	Leaderboard Kind = "leaderboard" // variant "empty", "truncated", "duplicated", "non_json", "missing_month", "bad_address"; the share counts rows
+	Churn Kind = "churn" // a share of the Top changes places with wallets below it, others every hour
+	// Leaderboard has the variants "empty", "truncated", "duplicated",
+	// "non_json", "missing_month", "bad_address", "repeated" (one wallet is in
+	// every row), "no_pnl" (the month's profit of the Top is 0 or absent) and
+	// "unchanged" (for ever the file of the moment at which the fault was set).
+	// The share counts rows.
+	Leaderboard Kind = "leaderboard"
 )
 
 // Endpoint is a part of the exchange that a fault is limited to.
@@ -43,6 +75,9 @@ const (
 	StateEndpoint       Endpoint = "state"
 	SubAccountsEndpoint Endpoint = "sub_accounts"
 	LeaderboardEndpoint Endpoint = "leaderboard"
+	MetaEndpoint        Endpoint = "meta"
+	RoleEndpoint        Endpoint = "role"
+	VaultEndpoint       Endpoint = "vault"
 )
 
 // Fault is something that goes wrong at the exchange. Several hold at once.
@@ -56,11 +91,11 @@ type Fault struct {
 	Code         int           `json:"code,omitempty"`    // 400 to 599
 	RetryAfter   time.Duration `json:"-"`                 // JSON "retry_after", whole seconds
 	Milliseconds int           `json:"ms,omitempty"`      // of Clock
-	Seconds      int           `json:"seconds,omitempty"` // back
+	Seconds      int           `json:"seconds,omitempty"` // back or ahead; 1 to 3600 where a node lags
 	Asset        string        `json:"asset,omitempty"`   // only this one
 	Top          int           `json:"top,omitempty"`     // default 200
 	Variant      string        `json:"variant,omitempty"`
-	Value        string        `json:"value,omitempty"` // as it stands in the JSON text: NaN, 1e400
+	Value        string        `json:"value,omitempty"` // as it stands in the JSON text: NaN, 1e400; a factor; a coin's name
 }
 
 // bound is what the share of a kind counts.
@@ -69,31 +104,66 @@ type bound uint8
 const (
 	byRequest bound = iota
 	byWallet
+	byNode // requests for states, by the node that answers
 	byBoard
 )
 
-// kinds lists, besides kind, share, for: the fields that a kind reads, those it
-// needs, and the variants it has.
+var (
+	// allEndpoints are those that a fault of requests can be limited to. A
+	// limit of its kind it has none.
+	allEndpoints = []Endpoint{StateEndpoint, SubAccountsEndpoint, LeaderboardEndpoint, MetaEndpoint, RoleEndpoint, VaultEndpoint}
+	ofStates     = []Endpoint{StateEndpoint, SubAccountsEndpoint}
+	ofAccounts   = []Endpoint{StateEndpoint, SubAccountsEndpoint, RoleEndpoint, VaultEndpoint}
+)
+
+// kinds lists, besides kind, share, for: the fields that a kind reads, the one
+// that it needs, the variants it has, and the endpoints that it can hit, nil
+// where that is all of them.
 var kinds = map[Kind]struct {
-	bound    bound
-	reads    string
-	needs    string
-	variants []string // the first is the default where variant is not needed
+	bound     bound
+	reads     string
+	needs     string
+	variants  []string // with "" where none is one as well
+	endpoints []Endpoint
 }{
-	Status:      {byRequest, "endpoint wallet code retry_after", "code", nil},
-	Null:        {byRequest, "endpoint wallet", "", nil},
-	HTML:        {byRequest, "endpoint wallet", "", nil},
-	Latency:     {byRequest, "endpoint wallet ms", "ms", nil},
-	Hang:        {byRequest, "endpoint wallet", "", nil},
-	Drop:        {byRequest, "endpoint wallet", "", nil},
-	Truncate:    {byRequest, "endpoint wallet variant", "", []string{"", "clean"}},
-	Failing:     {byWallet, "endpoint wallet", "", nil},
-	FloatNoise:  {byWallet, "endpoint wallet", "", nil},
-	StaleTime:   {byWallet, "endpoint wallet seconds", "seconds", nil},
-	Collapse:    {byWallet, "endpoint wallet asset", "", nil},
-	NullSzi:     {byWallet, "endpoint wallet asset", "", nil},
-	Schema:      {byWallet, "endpoint wallet variant", "variant", []string{"szi", "positions"}},
-	BadNumber:   {byWallet, "endpoint wallet asset value", "value", nil},
-	Churn:       {byBoard, "top", "share", nil},
-	Leaderboard: {byBoard, "variant", "variant", []string{"empty", "truncated", "duplicated", "non_json", "missing_month", "bad_address"}},
+	Status:     {byRequest, "endpoint wallet code retry_after", "code", nil, nil},
+	Null:       {byRequest, "endpoint wallet", "", nil, nil},
+	HTML:       {byRequest, "endpoint wallet", "", nil, nil},
+	Latency:    {byRequest, "endpoint wallet ms", "ms", nil, nil},
+	Hang:       {byRequest, "endpoint wallet", "", nil, nil},
+	Drop:       {byRequest, "endpoint wallet", "", nil, nil},
+	Truncate:   {byRequest, "endpoint wallet variant", "", []string{"", "clean"}, nil},
+	Failing:    {byWallet, "endpoint wallet", "", nil, ofAccounts},
+	FloatNoise: {byWallet, "endpoint wallet", "", nil, ofStates},
+	Collapse:   {byWallet, "endpoint wallet asset", "", nil, ofStates},
+	NullSzi:    {byWallet, "endpoint wallet asset", "", nil, ofStates},
+	Schema:     {byWallet, "endpoint wallet variant", "variant", []string{"szi", "positions"}, ofStates},
+	BadNumber:  {byWallet, "endpoint wallet asset value", "value", nil, []Endpoint{StateEndpoint, SubAccountsEndpoint, LeaderboardEndpoint}},
+
+	StaleTime: {byWallet, "endpoint wallet seconds", "seconds", nil, ofStates},
+	Future:    {byWallet, "endpoint wallet seconds", "seconds", nil, ofStates},
+	Lag:       {byWallet, "endpoint wallet seconds variant", "seconds", []string{"", "requests"}, ofStates},
+	HalfLag:   {byNode, "endpoint wallet seconds", "seconds", nil, ofStates},
+	Frozen:    {byWallet, "endpoint wallet", "", nil, ofStates},
+	SameState: {byWallet, "endpoint wallet", "", nil, ofStates},
+
+	MassClose: {byWallet, "endpoint wallet asset", "", nil, ofStates},
+	MassOpen:  {byWallet, "endpoint wallet asset", "", nil, ofStates},
+	Rescale:   {byWallet, "endpoint wallet asset value", "value", nil, ofStates},
+
+	Rename:                {byWallet, "wallet asset variant value", "asset", []string{"", "states", "meta", "delisted", "decimals"}, ofStates},
+	Meta:                  {byRequest, "variant", "variant", []string{"duplicate", "large", "empty"}, []Endpoint{MetaEndpoint}},
+	Role:                  {byWallet, "wallet variant", "variant", []string{"unknown"}, []Endpoint{RoleEndpoint}},
+	SubAccountsUnreadable: {byWallet, "wallet variant", "variant", []string{"text", "no_address", "self", "long", "null", "twice"}, []Endpoint{SubAccountsEndpoint}},
+
+	Churn: {byBoard, "top", "share", nil, nil},
+	Leaderboard: {byBoard, "variant top", "variant",
+		[]string{"empty", "truncated", "duplicated", "non_json", "missing_month", "bad_address", "repeated", "no_pnl", "unchanged"}, nil},
+}
+
+func (f Fault) bound() bound {
+	if f.Kind == Lag && f.Variant == "requests" {
+		return byNode
+	}
+	return kinds[f.Kind].bound
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -41,6 +42,23 @@ func TestContentOfTheLeaderboard(t *testing.T) {
 			}
 			return bad == 1000
 		}},
+		{`{"kind":"leaderboard","variant":"repeated"}`, true, func(b string) bool {
+			var l leaders
+			json.Unmarshal([]byte(b), &l)
+			return len(l.LeaderboardRows) == 1000 && strings.Count(b, `"`+l.LeaderboardRows[0].EthAddress+`"`) == 1000
+		}},
+		{`{"kind":"leaderboard","variant":"no_pnl","top":100}`, true, func(b string) bool {
+			var l leaders
+			json.Unmarshal([]byte(b), &l)
+			zero, absent := withoutProfit(l, e.Wallets()[:100])
+			return zero > 30 && absent > 30 && zero+absent == 100
+		}},
+		{`{"kind":"leaderboard","variant":"no_pnl"}`, true, func(b string) bool {
+			var l leaders
+			json.Unmarshal([]byte(b), &l)
+			zero, absent := withoutProfit(l, e.Wallets()[:200])
+			return zero+absent == 200
+		}},
 		{`{"kind":"bad_number","endpoint":"leaderboard","value":"1e400"}`, true, func(b string) bool { return strings.Count(b, `"pnl": "1e400"`) > 3900 }},
 		{`{"kind":"bad_number","endpoint":"state","value":"1e400"}`, true, func(b string) bool { return !strings.Contains(b, "1e400") }},
 		{`{"kind":"churn","share":0.5}`, true, func(b string) bool {
@@ -64,6 +82,53 @@ func TestContentOfTheLeaderboard(t *testing.T) {
 	if w := getBoard(e, "If-None-Match", clean.Header().Get("ETag")); w.Code != 304 {
 		t.Errorf("without faults it answers %d", w.Code)
 	}
+}
+
+// withoutProfit counts the rows whose profit of the month is 0 or absent. A
+// count is -1 where another wallet than these is among them.
+func withoutProfit(l leaders, wallets []string) (zero, absent int) {
+	missing := 0
+	for _, r := range l.LeaderboardRows {
+		month := "absent"
+		for _, p := range r.WindowPerformances {
+			if p.name == "month" {
+				month = p.Pnl
+			}
+		}
+		switch top := slices.Contains(wallets, strings.ToLower(r.EthAddress)); {
+		case top && month == "0":
+			zero++
+		case top && month == "absent":
+			absent++
+		case month == "0":
+			missing++
+		}
+	}
+	if missing > 0 {
+		return -1, -1
+	}
+	return zero, absent
+}
+
+func TestTheLeaderboardCanBeStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := open(t, Config{Seed: 1, Origin: time.Now()})
+		time.Sleep(90 * time.Minute)
+		before := getBoard(e)
+		set(t, e, `{"kind":"leaderboard","variant":"unchanged"}`)
+		time.Sleep(10 * time.Hour)
+		after := getBoard(e)
+		if after.Body.String() != before.Body.String() || after.Header().Get("ETag") != before.Header().Get("ETag") || after.Header().Get("Last-Modified") != before.Header().Get("Last-Modified") {
+			t.Errorf("it changed: %v, then %v", before.Header(), after.Header())
+		}
+		if w := getBoard(e, "If-Modified-Since", before.Header().Get("Last-Modified")); w.Code != http.StatusNotModified {
+			t.Errorf("asked for changes it answers %d", w.Code)
+		}
+		e.ClearFaults()
+		if getBoard(e).Body.String() == before.Body.String() {
+			t.Error("it is stuck without a fault")
+		}
+	})
 }
 
 func TestChurnGoesOn(t *testing.T) {

@@ -4,16 +4,20 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/whalegate/whalegate/internal/asset"
 )
 
 func (f Fault) share() float64 {
-	if f.Share == 0 {
-		return 1
+	switch {
+	case f.Share > 0:
+		return f.Share
+	case f.Kind == HalfLag:
+		return 0.5
 	}
-	return f.Share
+	return 1
 }
 
 func (f Fault) top() int {
@@ -68,12 +72,18 @@ func (f Fault) Validate() error {
 	case f.Variant != "" && !slices.Contains(kind.variants, f.Variant):
 		return fmt.Errorf("variant: %q is none of %s", clip(f.Variant), list(kind.variants))
 	}
-	endpoints := []Endpoint{"", StateEndpoint, SubAccountsEndpoint, LeaderboardEndpoint}
-	if kind.bound == byWallet && f.Kind != BadNumber {
-		endpoints = endpoints[:3]
+	endpoints := kind.endpoints
+	if endpoints == nil {
+		endpoints = allEndpoints
 	}
-	if !slices.Contains(endpoints, f.Endpoint) {
-		return fmt.Errorf("endpoint: %q is none of %s", clip(string(f.Endpoint)), list(endpoints[1:]))
+	if f.Endpoint != "" && !slices.Contains(endpoints, f.Endpoint) {
+		return fmt.Errorf("endpoint: %q is none of %s", clip(string(f.Endpoint)), list(endpoints))
+	}
+	if (f.Kind == Lag || f.Kind == HalfLag) && f.Seconds > mostLag*60 {
+		return fmt.Errorf("seconds: %d is above %d, which is how much of the past is remembered", f.Seconds, mostLag*60)
+	}
+	if factor := f.factor(); f.Kind == Rescale && !(factor > 0 && factor <= 1e6) {
+		return fmt.Errorf("value: %q is no factor above 0 and up to 1e6", clip(f.Value))
 	}
 	if f.Wallet != "" {
 		if _, err := parseAddress(f.Wallet); err != nil {
@@ -89,6 +99,23 @@ func (f Fault) Validate() error {
 		}
 	}
 	return nil
+}
+
+// factor of a Rescale; 0 where Value is none.
+func (f Fault) factor() float64 {
+	factor, err := strconv.ParseFloat(f.Value, 64)
+	if err != nil {
+		return 0
+	}
+	return factor
+}
+
+// newName is what a Rename calls an asset's coin.
+func (f Fault) newName(a asset.Asset) string {
+	if f.Value != "" {
+		return f.Value
+	}
+	return "k" + a.Coin()
 }
 
 // concerns is true for the assets that the fault changes.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/whalegate/whalegate/internal/asset"
 )
 
 // faultSet holds the faults of the present.
@@ -17,8 +19,9 @@ type faultSet struct {
 
 type activeFault struct {
 	Fault
-	from, until time.Time // until is zero while it holds until cleared
-	seen        float64   // requests that it could have hit
+	from, until time.Time                 // until is zero while it holds until cleared
+	seen        float64                   // requests that it could have hit
+	held        [][asset.Count]asset.Size // Frozen: by all wallets at from
 }
 
 // SetFault adds a fault from now on. The error is that of Validate.
@@ -27,10 +30,15 @@ func (e *Exchange) SetFault(f Fault) error {
 		return err
 	}
 	active := &activeFault{Fault: f, from: e.config.Clock.Now()}
-	if f.Kind == Collapse {
-		// A snapshot asks for its wallets over a part of its minute: a
-		// collapse in the middle would hit some of them, or two minutes.
+	switch f.Kind {
+	case Collapse, MassClose, MassOpen, Rescale:
+		// A snapshot asks for its wallets over a part of its minute: a fault
+		// that began in the middle would hit some of them only.
 		active.from = active.from.Add(time.Minute - 1).Truncate(time.Minute)
+	case Frozen:
+		active.held = e.freeze(active.from)
+	}
+	if f.Kind == Collapse {
 		f.For = max(f.For, time.Minute)
 	}
 	if f.For > 0 {
@@ -83,17 +91,36 @@ func (s *faultSet) now(now time.Time) []*activeFault {
 	return all
 }
 
-// target is what a request is about. Accounts are zero for the leaderboard.
+// target is what a request is about. Accounts are zero for the leaderboard and
+// for what is of no account.
 type target struct {
 	endpoint        Endpoint
 	account, master address
+	seat            account // of the account, where it is known
+	known           bool
+	coin            string
+	behind          time.Duration // the present: the market of the node that answers
 }
 
 func (f Fault) reaches(t target) bool {
 	if f.Endpoint != "" && f.Endpoint != t.endpoint {
 		return false
 	}
+	if hit := kinds[f.Kind].endpoints; hit != nil && !slices.Contains(hit, t.endpoint) {
+		return false
+	}
 	return f.Wallet == "" || strings.EqualFold(f.Wallet, t.account.String()) || strings.EqualFold(f.Wallet, t.master.String())
+}
+
+// picks is true where a fault of wallets hits the one of a request.
+func (f Fault) picks(t target) bool {
+	return f.bound() == byWallet && f.reaches(t) && t.master.chance().hits(f.share())
+}
+
+// counts a request that the fault could hit and is true when it does.
+func (f *activeFault) counts() bool {
+	f.seen++
+	return math.Floor(f.seen*f.share()) > math.Floor((f.seen-1)*f.share())
 }
 
 // request counts a request and returns how long it is delayed, the first fault
@@ -102,13 +129,9 @@ func (s *faultSet) request(t target, now time.Time) (delay time.Duration, spoile
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range s.now(now) {
-		if !f.reaches(t) {
-			continue
-		}
-		switch kinds[f.Kind].bound {
+		switch f.bound() {
 		case byRequest:
-			f.seen++
-			if math.Floor(f.seen*f.share()) == math.Floor((f.seen-1)*f.share()) {
+			if !f.reaches(t) || !f.counts() {
 				continue
 			}
 			if f.Kind == Latency {
@@ -116,7 +139,7 @@ func (s *faultSet) request(t target, now time.Time) (delay time.Duration, spoile
 				continue
 			}
 		case byWallet:
-			if f.Kind != Failing || t.endpoint == LeaderboardEndpoint || !t.master.chance().hits(f.share()) {
+			if !f.Kind.replaces() || !f.picks(t) {
 				continue
 			}
 		default:

@@ -35,7 +35,7 @@ func (e *Exchange) row(rank int, month float64, edition int64) row {
 	w := &e.wallets[rank]
 	draw := w.chance.of(6)
 	volume := w.volume()
-	account := 5_000 + max(month, -month)*(1+10*draw.of(0).float())
+	account := e.value(rank, edition)
 	r := row{address: w.address.String(), account: places(account), name: []byte("null"), prize: "0"}
 	if draw.of(1).hits(0.06) {
 		r.address = w.address.mixedCase()

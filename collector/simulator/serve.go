@@ -1,11 +1,9 @@
 package simulator
 
 import (
-	"encoding/json"
 	"io"
 	"net"
 	"net/http"
-	"strconv"
 )
 
 // Handler serves the exchange: GET /Mainnet/leaderboard, POST /info, and to
@@ -15,7 +13,9 @@ import (
 //	POST   /control/faults   adds the one in the body
 //	DELETE /control/faults   clears them
 //	POST   /control/close    {"wallet":"0x…","asset":"BTC"} closes a position for good
-//	GET    /control/stats    counts requests by endpoint and outcome
+//	GET    /control/stats    counts requests by endpoint and outcome, and what clients spend
+//
+// The Date header of every answer is that of Clock.
 func (e *Exchange) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /Mainnet/leaderboard", e.serveBoard)
@@ -25,68 +25,60 @@ func (e *Exchange) Handler() http.Handler {
 	mux.Handle("DELETE /control/faults", e.control(e.clearFaults))
 	mux.Handle("POST /control/close", e.control(e.closePosition))
 	mux.Handle("GET /control/stats", e.control(e.showStats))
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e.stamp(w)
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// stamp dates an answer. Without it net/http would take the machine's clock.
+func (e *Exchange) stamp(w http.ResponseWriter) {
+	w.Header().Set("Date", e.config.Clock.Now().Format(http.TimeFormat))
 }
 
 // mostBody bounds what is read of a request.
 const mostBody = 1 << 16
-
-// otherInfo counts requests on /info for what is not simulated.
-const otherInfo Endpoint = "info"
 
 func (e *Exchange) serveInfo(w http.ResponseWriter, r *http.Request) {
 	if e.config.Clock.Sleep(r.Context(), e.config.Latency) != nil {
 		e.stats.add(string(otherInfo), "left")
 		return
 	}
-	var question struct {
-		Type string `json:"type"`
-		User string `json:"user"`
-	}
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostBody))
-	if err != nil || json.Unmarshal(text, &question) != nil {
+	if err != nil {
 		e.send(w, otherInfo, failure(http.StatusUnprocessableEntity))
 		return
 	}
-	t := target{}
-	weight := 0
-	switch question.Type {
-	case "clearinghouseState":
-		t.endpoint, weight = StateEndpoint, stateWeight
-	case "subAccounts":
-		t.endpoint, weight = SubAccountsEndpoint, subAccountsWeight
-	default:
-		e.send(w, otherInfo, failure(http.StatusUnprocessableEntity))
-		return
-	}
-	if t.account, err = parseAddress(question.User); err != nil {
+	q, t, err := readQuestion(text)
+	if err != nil {
 		e.send(w, t.endpoint, failure(http.StatusUnprocessableEntity))
 		return
 	}
-	if !e.budget.spend(clientOf(r), weight, e.config.WeightPerMinute, e.config.Clock.Now()) {
+	if !e.budget.spend(clientOf(r), q.weight, e.config.WeightPerMinute, e.config.Clock.Now()) {
 		e.send(w, t.endpoint, failure(http.StatusTooManyRequests))
 		return
 	}
-	t.master = t.account
-	found, known := e.accounts[t.account]
-	if known {
-		t.master = e.wallets[found.wallet].address
-	}
+	t = e.locate(t)
 	fault, there := e.disturb(r, t)
 	if !there {
 		return
 	}
-	var body []byte
-	if t.endpoint == StateEndpoint {
-		body = e.state(t, found, known)
-	} else {
-		body = e.subAccounts(t, found, known)
-	}
-	a := good(body)
+	t.behind = e.faults.behind(t, e.config.Clock.Now())
+	a := good(q.body(e, t))
 	if fault != nil {
-		a = spoil(*fault, body)
+		a = e.spoil(*fault, t, a.body)
 	}
 	e.send(w, t.endpoint, a)
+}
+
+// locate finds whose account a question is about. Who is not known is their
+// own master.
+func (e *Exchange) locate(t target) target {
+	t.master = t.account
+	if t.seat, t.known = e.accounts[t.account]; t.known {
+		t.master = e.wallets[t.seat.wallet].address
+	}
+	return t
 }
 
 // disturb waits as long as faults say and returns the one that is to spoil the
@@ -107,42 +99,6 @@ func (e *Exchange) disturb(r *http.Request, t target) (*Fault, bool) {
 	case <-cleared:
 		return fault, true // whoever waited that long gets no answer any more
 	}
-}
-
-// state is the body of an account's clearinghouse state. An address that
-// nobody has is flat, as on the exchange.
-func (e *Exchange) state(t target, a account, known bool) []byte {
-	v := view{at: e.config.Clock.Now()}
-	e.AdvanceTo(v.at)
-	if known {
-		v.sizes = e.sizes(a)
-	}
-	e.faults.distort(&v, t, e.config.Clock.Now())
-	if !known {
-		return appendState(nil, 0, nil, 0, v)
-	}
-	w := &e.wallets[a.wallet]
-	if w.body != nil {
-		return w.body.at(v.at)
-	}
-	return w.state(nil, a.part, v)
-}
-
-// subAccounts is null for who has none.
-func (e *Exchange) subAccounts(t target, a account, known bool) []byte {
-	if !known || a.part != 0 || e.wallets[a.wallet].accounts == nil {
-		return []byte("null")
-	}
-	b := []byte{'['}
-	for i, s := range e.wallets[a.wallet].accounts[1:] {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, `{"name":"F`+strconv.Itoa(i+1)+`","subAccountUser":"`+s.address.String()+`","master":"`+t.master.String()+`","clearinghouseState":`...)
-		b = append(b, e.state(target{t.endpoint, s.address, t.master}, account{a.wallet, i + 1}, true)...)
-		b = append(b, `,"spotState":{"balances":[{"coin":"USDC","token":0,"total":"0.0","hold":"0.0","entryNtl":"0.0"}]}}`...)
-	}
-	return append(b, ']')
 }
 
 func clientOf(r *http.Request) string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,15 +16,16 @@ func (e *Exchange) serveBoard(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if fault != nil && fault.Kind != Truncate {
-		e.send(w, LeaderboardEndpoint, spoil(*fault, nil))
+		e.send(w, LeaderboardEndpoint, failedBy(*fault, nil))
 		return
 	}
 	now := e.config.Clock.Now()
 	e.AdvanceTo(now)
-	edition := e.edition(now)
-	faults, fingerprint := e.faults.board(now)
+	faults, fingerprint, at := e.faults.board(now)
+	edition := e.edition(at)
 	tag := fmt.Sprintf(`"%x-%x-%d-%s"`, e.config.Seed, e.config.Origin.Unix(), edition, fingerprint)
 	modified := e.config.Origin.Add(time.Duration(edition) * time.Hour)
+	e.stamp(w) // it may have waited
 	w.Header().Set("ETag", tag)
 	w.Header().Set("Last-Modified", modified.Format(http.TimeFormat))
 	if unchanged(r, tag, modified, len(faults) > 0) {
@@ -38,7 +40,7 @@ func (e *Exchange) serveBoard(w http.ResponseWriter, r *http.Request) {
 		b.stop = b.rows() / 2
 	}
 	if b.page {
-		e.send(w, LeaderboardEndpoint, spoil(Fault{Kind: HTML}, nil))
+		e.send(w, LeaderboardEndpoint, failedBy(Fault{Kind: HTML}, nil))
 		return
 	}
 	w.Header().Set("Content-Type", typeJSON)
@@ -70,7 +72,8 @@ type board struct {
 	edition  int64
 	profits  []float64
 	faults   []Fault
-	page     bool // in place of JSON
+	leading  map[int]bool // ranks at Origin whose profit faults take away
+	page     bool         // in place of JSON
 	empty    bool
 	stop     int // the row in the middle of which it ends, or -1
 }
@@ -91,7 +94,21 @@ func (e *Exchange) newBoard(edition int64, faults []Fault) *board {
 		}
 	}
 	b.profits = e.profits(edition, churns)
+	for _, f := range faults {
+		if f.Variant == "no_pnl" {
+			b.leading = e.leading(b.profits, f.top())
+		}
+	}
 	return b
+}
+
+// leading is the set of the n ranks at Origin with the highest profits.
+func (e *Exchange) leading(profits []float64, n int) map[int]bool {
+	set := map[int]bool{}
+	for _, rank := range e.ranking(profits)[:min(n, len(profits))] {
+		set[rank] = true
+	}
+	return set
 }
 
 func (b *board) rows() int { return len(b.exchange.order) }
@@ -137,13 +154,17 @@ func (b *board) distorted(rank, i int) []row {
 			for n := range first.windows {
 				first.windows[n].profit = f.Value
 			}
-		case f.Variant == "missing_month":
+		case f.Variant == "missing_month", f.Variant == "no_pnl" && b.leading[rank] && who.chance()&1 == 0:
+			first.windows = slices.DeleteFunc(first.windows, func(w window) bool { return w.name == "month" })
+		case f.Variant == "no_pnl" && b.leading[rank]:
 			for n := range first.windows {
 				if first.windows[n].name == "month" {
-					first.windows = append(first.windows[:n], first.windows[n+1:]...)
-					break
+					first.windows[n].profit = "0"
 				}
 			}
+		case f.Variant == "repeated":
+			again := int(b.exchange.order[0])
+			*first = b.exchange.row(again, b.profits[again], b.edition)
 		case f.Variant == "bad_address":
 			first.address = first.address[:len(first.address)-1-i%3]
 		case f.Variant == "duplicated":

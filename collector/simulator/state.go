@@ -21,17 +21,59 @@ var marks = [asset.Count]struct {
 type view struct {
 	at      time.Time
 	sizes   [asset.Count]asset.Size
-	noise   bool                // in the text of every size
-	absent  [asset.Count]bool   // without its szi
-	text    [asset.Count]string // in place of szi, where not empty
-	renamed bool                // szi is called otherwise
-	object  bool                // assetPositions is an object
+	opened  [asset.Count]asset.Size // what it would hold if it held something
+	worth   float64                 // of the account, in dollars
+	unified bool                    // margin figures read zero
+	coin    [asset.Count]string     // in place of its name, where not empty
+	gone    [asset.Count]bool       // not listed whatever is held
+	noise   bool                    // in the text of every size
+	absent  [asset.Count]bool       // without its szi
+	text    [asset.Count]string     // in place of szi, where not empty
+	renamed bool                    // szi is called otherwise
+	object  bool                    // assetPositions is an object
+}
+
+// state is the body of an account's clearinghouse state. An address that
+// nobody has is flat, as on the exchange.
+func (e *Exchange) state(t target) []byte {
+	now := e.config.Clock.Now()
+	e.AdvanceTo(now)
+	m := e.moment(t, now)
+	if e.faults.same(t, now) {
+		if sample, there := e.sample(m); there {
+			t.seat, t.known = sample, true
+		}
+	}
+	v := view{at: m.at}
+	if t.known {
+		w := &e.wallets[t.seat.wallet]
+		whole := e.whole(t.seat.wallet, m)
+		v.sizes, v.opened = w.part(t.seat.part, whole), w.part(t.seat.part, w.opening())
+		v.worth, v.unified = e.worth(t.seat, m.at), w.isUnified(t.seat.part)
+	}
+	e.faults.distort(&v, t, now)
+	if !t.known {
+		return appendState(nil, 0, nil, v)
+	}
+	w := &e.wallets[t.seat.wallet]
+	if w.body != nil {
+		return w.body.at(v.at)
+	}
+	return w.state(nil, t.seat.part, v)
+}
+
+// holdsNothing is true for accounts that show no position by what they are.
+func (w *wallet) holdsNothing(part int) bool {
+	return w.spot || w.vault && w.accounts != nil && part == 0
 }
 
 // state writes the clearinghouse state of an account of the wallet.
 func (w *wallet) state(b []byte, part int, v view) []byte {
 	draw := w.chance.of(2).of(uint64(part))
 	var list []listedCoin
+	if w.holdsNothing(part) {
+		return appendState(b, draw, nil, v)
+	}
 	for _, a := range []asset.Asset{asset.BTC, asset.ETH} {
 		list = w.list(list, a, draw, v)
 	}
@@ -41,20 +83,21 @@ func (w *wallet) state(b []byte, part int, v view) []byte {
 		}
 	}
 	list = w.list(list, asset.HYPE, draw, v)
-	cash := float64(draw.of(3).between(0, 3_000_000_000_000)) / 1e6
-	return appendState(b, draw, list, cash, v)
+	return appendState(b, draw, list, v)
 }
 
-// appendState writes a clearinghouse state with these coins and some cash in
-// dollars beside them.
-func appendState(b []byte, draw chance, list []listedCoin, cash float64, v view) []byte {
+// appendState writes a clearinghouse state with these coins.
+func appendState(b []byte, draw chance, list []listedCoin, v view) []byte {
 	var value, margin float64
 	for _, l := range list {
 		size := l.size()
 		value += math.Abs(size) * l.price
 		margin += math.Abs(size) * l.price / float64(leverage(draw, l))
 	}
-	account := value*0.6 + cash
+	account := v.worth
+	if v.unified {
+		account, value, margin = 0, 0, 0
+	}
 	summary := `{"accountValue":"` + decimal(account) + `","totalNtlPos":"` + decimal(value) +
 		`","totalRawUsd":"` + decimal(account-value/3) + `","totalMarginUsed":"` + decimal(margin) + `"}`
 	b = append(b, `{"marginSummary":`+summary+`,"crossMarginSummary":`+summary...)
@@ -83,6 +126,9 @@ func appendState(b []byte, draw chance, list []listedCoin, cash float64, v view)
 // once had one.
 func (w *wallet) list(list []listedCoin, a asset.Asset, c chance, v view) []listedCoin {
 	size := v.sizes[a]
+	if v.gone[a] {
+		return list
+	}
 	onceHeld := w.temper != empty && w.base[a] != 0 && c.of(4).of(uint64(a)).hits(0.2)
 	if size == 0 && !onceHeld && !v.absent[a] && v.text[a] == "" {
 		return list
@@ -97,7 +143,11 @@ func (w *wallet) list(list []listedCoin, a asset.Asset, c chance, v view) []list
 	if v.text[a] != "" {
 		szi = v.text[a]
 	}
-	return append(list, listedCoin{a.Coin(), szi, marks[a].price, marks[a].most})
+	name := a.Coin()
+	if v.coin[a] != "" {
+		name = v.coin[a]
+	}
+	return append(list, listedCoin{name, szi, marks[a].price, marks[a].most})
 }
 
 func leverage(c chance, l listedCoin) int {
@@ -131,7 +181,11 @@ func appendPosition(b []byte, c chance, l listedCoin, v view) []byte {
 	} else {
 		b = append(b, "null"...)
 	}
-	b = append(b, `,"marginUsed":"`+decimal(value/float64(times))+`","maxLeverage":`...)
+	margin := value / float64(times)
+	if v.unified {
+		margin = 0
+	}
+	b = append(b, `,"marginUsed":"`+decimal(margin)+`","maxLeverage":`...)
 	b = strconv.AppendInt(b, int64(l.most), 10)
 	funding := decimal(float64(c.of(4).between(-90_000_000, 90_000_000)) / 1e3)
 	return append(b, `,"cumFunding":{"allTime":"`+funding+`","sinceOpen":"`+funding+`","sinceChange":"0.0"}}}`...)

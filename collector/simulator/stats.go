@@ -37,3 +37,14 @@ func (e *Exchange) Stats() Stats {
 	}
 	return all
 }
+
+// report is what control shows: Stats, and for each client "client ADDRESS"
+// with what it "spent" in the last 60 s, its "highest" in any 60 s and how many
+// of its requests were "refused" for their weight.
+func (e *Exchange) report() Stats {
+	all := e.Stats()
+	for client, c := range e.Clients() {
+		all["client "+client] = map[string]int{"spent": c.Spent, "highest": c.Highest, "refused": c.Refused}
+	}
+	return all
+}

@@ -15,6 +15,11 @@ type wallet struct {
 	recorded *recorded               // nil, or what replaces the market
 	body     *body                   // nil, or what is answered word for word
 	accounts []share                 // the master first; without sub-accounts nil
+	past     []change                // of size, oldest first
+	vault    bool                    // accounts are the children of a parent vault
+	spot     bool                    // holds spot only, which no state shows
+	unified  bool                    // its margin figures read zero
+	row      *account                // nil, or whose sub-account this row of the leaderboard is
 }
 
 // share is an account's part of its wallet: what lies between its until and
@@ -22,6 +27,7 @@ type wallet struct {
 type share struct {
 	address address
 	until   int // of wholes
+	unified bool
 }
 
 // wholes is what the shares of a wallet add up to.
@@ -47,13 +53,17 @@ func newWallet(c chance, trades bool) wallet {
 
 // split gives the wallet n sub-accounts. With many of them the master itself
 // holds nothing, as the exchange's largest ones do it.
-func (w *wallet) split(n int) {
+func (w *wallet) split(n int) { w.divide(n, n <= 10) }
+
+// divide gives it n accounts besides its own, which holds a part itself or
+// nothing.
+func (w *wallet) divide(n int, itself bool) {
 	draw := w.chance.of(1)
 	weights := make([]int, n+1)
 	sum := 0
 	for i := range weights {
 		weights[i] = draw.of(uint64(i)).between(10, 100)
-		if i == 0 && n > 10 {
+		if i == 0 && !itself {
 			weights[i] = 0
 		}
 		sum += weights[i]
@@ -62,7 +72,7 @@ func (w *wallet) split(n int) {
 	until := 0
 	for i, weight := range weights {
 		until += weight
-		w.accounts[i] = share{drawAddress(draw.of(uint64(1<<20 + i))), until * wholes / sum}
+		w.accounts[i] = share{address: drawAddress(draw.of(uint64(1<<20 + i))), until: until * wholes / sum}
 	}
 	w.accounts[0].address = w.address
 }
@@ -93,7 +103,11 @@ func (w *wallet) step(minute int64, moods *[asset.Count]mood) {
 			continue
 		}
 		draw := w.chance.of(uint64(minute)*asset.Count + uint64(a))
-		w.size[a] = trade(w.temper, w.size[a], w.base[a], moods[a], draw)
+		size := trade(w.temper, w.size[a], w.base[a], moods[a], draw)
+		if size != w.size[a] {
+			w.remember(minute, a, w.size[a])
+			w.size[a] = size
+		}
 	}
 }
 
