@@ -18,16 +18,17 @@ import (
 
 type simulate struct {
 	clockFlag
-	Listen    string        `name:"listen-address" env:"WHALEGATE_SIMULATOR_ADDRESS" default:"127.0.0.1:9465" help:"Address to listen on."`
-	Seed      uint64        `default:"1" help:"Seed of the market: the same seed and origin give the same positions."`
-	Rows      int           `default:"1000" help:"Rows of the leaderboard."`
-	Active    int           `default:"300" help:"Wallets at its top that trade."`
-	Origin    time.Time     `help:"Minute at which the market starts, RFC 3339; by default a day before now, on the hour."`
-	Weight    int           `default:"1200" help:"Request weight allowed per minute and client; 0 enforces nothing."`
-	Latency   time.Duration `default:"50ms" help:"Latency of every info answer."`
-	Scenario  string        `type:"existingfile" help:"JSON file of faults and when they happen."`
-	Positions string        `type:"existingfile" help:"CSV file of recorded positions to replay (ts,address,coin,szi; .gz too)."`
-	Bodies    string        `type:"existingdir" help:"Folder of recorded states to serve, one ADDRESS.json each."`
+	Listen     string        `name:"listen-address" env:"WHALEGATE_SIMULATOR_ADDRESS" default:"127.0.0.1:9465" help:"Address to listen on."`
+	Seed       uint64        `default:"1" help:"Seed of the market: the same seed and origin give the same positions."`
+	Rows       int           `default:"1000" help:"Rows of the leaderboard."`
+	Active     int           `default:"300" help:"Wallets at its top that trade."`
+	Population string        `default:"simple" enum:"simple,public" help:"What the leading wallets are: simple, or public like on the real exchange, with many sub-accounts, vaults and holders of spot."`
+	Origin     time.Time     `help:"Minute at which the market starts, RFC 3339; by default a day before now, on the hour."`
+	Weight     int           `default:"1200" help:"Request weight allowed in any 60 seconds per client; 0 enforces nothing."`
+	Latency    time.Duration `default:"50ms" help:"Latency of every info answer."`
+	Scenario   string        `type:"existingfile" help:"JSON file of faults and when they happen."`
+	Positions  string        `type:"existingfile" help:"CSV file of recorded positions to replay (ts,address,coin,szi; .gz too)."`
+	Bodies     string        `type:"existingdir" help:"Folder of recorded states to serve, one ADDRESS.json each."`
 }
 
 // Run serves the simulated exchange until a signal.
@@ -70,6 +71,9 @@ func (c *simulate) Run(ctx context.Context, logger *slog.Logger) error {
 func (c *simulate) exchange(clk clock.Clock, logger *slog.Logger) (*simulator.Exchange, error) {
 	cfg := simulator.Config{
 		Seed: c.Seed, Rows: c.Rows, Active: c.Active, Origin: c.Origin, Clock: clk, WeightPerMinute: c.Weight, Latency: c.Latency, Logger: logger,
+	}
+	if c.Population == string(simulator.PublicPopulation) {
+		cfg.Population = simulator.PublicPopulation
 	}
 	if cfg.Origin.IsZero() {
 		cfg.Origin = clk.Now().Truncate(time.Hour).Add(-24 * time.Hour)

@@ -14,6 +14,9 @@ type Config struct {
 	Seed   uint64
 	Rows   int // on the leaderboard, 1 to 100,000; 0 is 1000
 	Active int // wallets at its top that trade, at most Rows; 0 is 300 or Rows
+	// Population says what those at the top are. Without recorded wallets its
+	// figures hold for the first 200 at any time.
+	Population Population
 	// Origin is the minute at which the market starts; zero is the present one.
 	// Every minute since then is played when first asked for.
 	Origin time.Time
@@ -51,6 +54,9 @@ func (c Config) withDefaults() (Config, error) {
 	recorded := len(c.Bodies)
 	if c.Recording != nil {
 		recorded += len(c.Recording.wallets)
+	}
+	if err := c.Population.validate(c.Active - recorded); err != nil {
+		return c, err
 	}
 	if recorded > c.Rows {
 		return c, fmt.Errorf("rows: %d are too few for %d recorded wallets", c.Rows, recorded)

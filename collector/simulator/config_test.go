@@ -17,9 +17,11 @@ func TestConfigNamesWhatCannotBe(t *testing.T) {
 	}
 	for want, c := range map[string]Config{
 		"rows: 100001 is not between 1 and 100000": {Rows: 100_001},
-		"rows: -1":                             {Rows: -1},
-		"active: 11 is not between 1 and":      {Rows: 10, Active: 11},
-		"active: -1":                           {Active: -1},
+		"rows: -1":                        {Rows: -1},
+		"active: 11 is not between 1 and": {Rows: 10, Active: 11},
+		"active: -1":                      {Active: -1},
+		`population: "private" is none of public`:                                          {Population: "private"},
+		"population: public needs 200 active wallets that are not recorded; there are 198": {Active: 200, Population: PublicPopulation, Recording: recording},
 		"weight per minute: -1":                {WeightPerMinute: -1},
 		"latency":                              {Latency: -1},
 		"rows: 1 are too few for 2 recorded":   {Rows: 1, Recording: recording},

@@ -63,7 +63,11 @@ func New(config Config) (*Exchange, error) {
 		e.wallets[seat].address, e.wallets[seat].body = a, recorded
 		seat++
 	}
-	e.split(seed.of(3), seat)
+	if config.Population == PublicPopulation {
+		e.populate(seed.of(4), seat)
+	} else {
+		e.split(seed.of(3), seat)
+	}
 	if err := e.index(); err != nil {
 		return nil, err
 	}
@@ -74,6 +78,9 @@ func New(config Config) (*Exchange, error) {
 func (e *Exchange) index() error {
 	for rank := range e.wallets {
 		w := &e.wallets[rank]
+		if w.row != nil {
+			continue // its master has it
+		}
 		shares := w.accounts
 		if shares == nil {
 			shares = []share{{address: w.address}}
