@@ -22,7 +22,7 @@ type simulate struct {
 	Seed       uint64        `default:"1" help:"Seed of the market: the same seed and origin give the same positions."`
 	Rows       int           `default:"1000" help:"Rows of the leaderboard."`
 	Active     int           `default:"300" help:"Wallets at its top that trade."`
-	Population string        `default:"simple" enum:"simple,public" help:"What the leading wallets are: simple, or public like on the real exchange, with many sub-accounts, vaults and holders of spot."`
+	Population string        `default:"simple" enum:"simple,public" help:"Leading wallets: simple, or public as on the real exchange, with sub-accounts, vaults and spot."`
 	Origin     time.Time     `help:"Minute at which the market starts, RFC 3339; by default a day before now, on the hour."`
 	Weight     int           `default:"1200" help:"Request weight allowed in any 60 seconds per client; 0 enforces nothing."`
 	Latency    time.Duration `default:"50ms" help:"Latency of every info answer."`

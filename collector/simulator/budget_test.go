@@ -11,6 +11,8 @@ import (
 	"pgregory.net/rapid"
 )
 
+var gaps = []time.Duration{0, 1, time.Millisecond, time.Second, 20 * time.Second, time.Minute - 1, time.Minute}
+
 // The model remembers every answered request and adds up anew each time.
 func TestWeightIsLimitedInAnySixtySeconds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -20,7 +22,7 @@ func TestWeightIsLimitedInAnySixtySeconds(t *testing.T) {
 		highest, refused := map[string]int{}, map[string]int{}
 		now := origin
 		for range rapid.IntRange(1, 80).Draw(t, "requests") {
-			now = now.Add(rapid.SampledFrom([]time.Duration{0, 1, time.Millisecond, time.Second, 20 * time.Second, time.Minute - 1, time.Minute}).Draw(t, "gap"))
+			now = now.Add(rapid.SampledFrom(gaps).Draw(t, "gap"))
 			client := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "client")
 			weight := rapid.SampledFrom([]int{2, 20, 60}).Draw(t, "weight")
 			sum := weight

@@ -20,14 +20,14 @@ func TestConfigNamesWhatCannotBe(t *testing.T) {
 		"rows: -1":                        {Rows: -1},
 		"active: 11 is not between 1 and": {Rows: 10, Active: 11},
 		"active: -1":                      {Active: -1},
-		`population: "private" is none of public`:                                          {Population: "private"},
-		"population: public needs 200 active wallets that are not recorded; there are 198": {Active: 200, Population: PublicPopulation, Recording: recording},
-		"weight per minute: -1":                {WeightPerMinute: -1},
-		"latency":                              {Latency: -1},
-		"rows: 1 are too few for 2 recorded":   {Rows: 1, Recording: recording},
-		`bodies: "x" is no address`:            {Bodies: map[string][]byte{"x": nil}},
-		"body of " + alice:                     {Bodies: map[string][]byte{alice: nil}},
-		"address " + alice + " is there twice": {Recording: recording, Bodies: map[string][]byte{alice: []byte(recordedState)}},
+		`population: "private" is none of public`:          {Population: "private"},
+		"population: public needs 200 active wallets that": {Active: 201, Population: PublicPopulation, Recording: recording},
+		"weight per minute: -1":                            {WeightPerMinute: -1},
+		"latency":                                          {Latency: -1},
+		"rows: 1 are too few for 2 recorded":               {Rows: 1, Recording: recording},
+		`bodies: "x" is no address`:                        {Bodies: map[string][]byte{"x": nil}},
+		"body of " + alice:                                 {Bodies: map[string][]byte{alice: nil}},
+		"address " + alice + " is there twice":             {Recording: recording, Bodies: map[string][]byte{alice: []byte(recordedState)}},
 	} {
 		if _, err := New(c); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)

@@ -13,10 +13,10 @@ import (
 
 // distort makes of a view what the faults of its wallet make of it. What is
 // frozen does not see faults that were set later.
-func (s *faultSet) distort(v *view, t target, now time.Time) {
+func (s *faultSet) distort(v *view, t target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, f := range s.now(now) {
+	for _, f := range s.now(t.now) {
 		if !f.picks(t) {
 			continue
 		}
@@ -67,10 +67,10 @@ func (f Fault) distort(v *view, a asset.Asset) {
 }
 
 // same is true where a fault answers for all wallets with the state of one.
-func (s *faultSet) same(t target, now time.Time) bool {
+func (s *faultSet) same(t target) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.ContainsFunc(s.now(now), func(f *activeFault) bool { return f.Kind == SameState && f.picks(t) })
+	return slices.ContainsFunc(s.now(t.now), func(f *activeFault) bool { return f.Kind == SameState && f.picks(t) })
 }
 
 // relist changes the universe as faults say.

@@ -33,7 +33,9 @@ const (
 	StaleTime Kind = "stale_time" // the state's time lies Seconds back, its sizes are of the present
 	Future    Kind = "future"     // the state's time lies Seconds ahead
 	Lag       Kind = "lag"        // the state is that of Seconds ago, with its time; variant "requests": the share counts requests
-	HalfLag   Kind = "half_lag"   // every second request is answered by a node that lags by Seconds; the share counts requests and is 0.5 where it is not set
+	// HalfLag has every second request answered by a node that lags by Seconds.
+	// The share counts requests and is 0.5 where it is not set.
+	HalfLag   Kind = "half_lag"
 	Frozen    Kind = "frozen"     // the state is for ever that of the moment at which the fault was set
 	SameState Kind = "same_state" // the state is that of one wallet, the first that holds all assets
 )
@@ -47,10 +49,20 @@ const (
 
 // Faults of what the exchange knows about coins and accounts.
 const (
-	Rename                Kind = "rename"                 // the asset's coin is called Value, by default k and its name; variant "states": only in states; "meta": only there; "delisted": it is in no state and meta says so; "decimals": meta says one size decimal more
-	Meta                  Kind = "meta"                   // variant "duplicate": every coin of ours is there twice, the second time delisted; "large": 40 MB; "empty": no coin. The share counts requests
-	Role                  Kind = "role"                   // variant "unknown": a role that nobody has heard of
-	SubAccountsUnreadable Kind = "subaccounts_unreadable" // variant "text"; "no_address": an entry without one; "self": one that names the master; "long": 10,000 entries; "null"; "twice": an entry is there twice
+	// Rename calls the asset's coin Value, by default k and its name, in states
+	// and in meta. Variant "states": only in states; "meta": only there;
+	// "delisted": it is in no state and meta says so; "decimals": meta says one
+	// size decimal more.
+	Rename Kind = "rename"
+	// Meta has the variants "duplicate" (every coin of ours is there twice, the
+	// second time delisted), "large" (40 MB) and "empty" (no coin). The share
+	// counts requests.
+	Meta Kind = "meta"
+	Role Kind = "role" // variant "unknown": a role that does not exist
+	// SubAccountsUnreadable has the variants "text", "null", "long" (10,000
+	// entries), "no_address" (an entry without one), "self" (an entry that names
+	// the master) and "twice" (an entry is there twice).
+	SubAccountsUnreadable Kind = "subaccounts_unreadable"
 )
 
 // replaces is true for the faults of wallets that replace an answer by another.
@@ -109,8 +121,7 @@ const (
 )
 
 var (
-	// allEndpoints are those that a fault of requests can be limited to. A
-	// limit of its kind it has none.
+	// allEndpoints are those that a fault of requests can be limited to.
 	allEndpoints = []Endpoint{StateEndpoint, SubAccountsEndpoint, LeaderboardEndpoint, MetaEndpoint, RoleEndpoint, VaultEndpoint}
 	ofStates     = []Endpoint{StateEndpoint, SubAccountsEndpoint}
 	ofAccounts   = []Endpoint{StateEndpoint, SubAccountsEndpoint, RoleEndpoint, VaultEndpoint}
@@ -151,10 +162,11 @@ var kinds = map[Kind]struct {
 	MassOpen:  {byWallet, "endpoint wallet asset", "", nil, ofStates},
 	Rescale:   {byWallet, "endpoint wallet asset value", "value", nil, ofStates},
 
-	Rename:                {byWallet, "wallet asset variant value", "asset", []string{"", "states", "meta", "delisted", "decimals"}, ofStates},
-	Meta:                  {byRequest, "variant", "variant", []string{"duplicate", "large", "empty"}, []Endpoint{MetaEndpoint}},
-	Role:                  {byWallet, "wallet variant", "variant", []string{"unknown"}, []Endpoint{RoleEndpoint}},
-	SubAccountsUnreadable: {byWallet, "wallet variant", "variant", []string{"text", "no_address", "self", "long", "null", "twice"}, []Endpoint{SubAccountsEndpoint}},
+	Rename: {byWallet, "wallet asset variant value", "asset", []string{"", "states", "meta", "delisted", "decimals"}, ofStates},
+	Meta:   {byRequest, "variant", "variant", []string{"duplicate", "large", "empty"}, []Endpoint{MetaEndpoint}},
+	Role:   {byWallet, "wallet variant", "variant", []string{"unknown"}, []Endpoint{RoleEndpoint}},
+	SubAccountsUnreadable: {byWallet, "wallet variant", "variant",
+		[]string{"text", "no_address", "self", "long", "null", "twice"}, []Endpoint{SubAccountsEndpoint}},
 
 	Churn: {byBoard, "top", "share", nil, nil},
 	Leaderboard: {byBoard, "variant top", "variant",

@@ -99,7 +99,8 @@ type target struct {
 	seat            account // of the account, where it is known
 	known           bool
 	coin            string
-	behind          time.Duration // the present: the market of the node that answers
+	now             time.Time     // at which it is answered
+	behind          time.Duration // that the node lags that answers
 }
 
 func (f Fault) reaches(t target) bool {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/whalegate/whalegate/internal/asset"
+	"github.com/whalegate/whalegate/internal/clock"
 	"pgregory.net/rapid"
 )
 
@@ -182,6 +183,24 @@ func TestAListIsAnsweredByOneNode(t *testing.T) {
 			}
 		}
 	})
+}
+
+// As recorded: the states of a list carry one time to the millisecond.
+func TestAListHasOneTime(t *testing.T) {
+	fast, err := clock.Parse(time.Now().Format(time.RFC3339) + ",100000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := open(t, Config{Seed: 1, Clock: fast, Origin: fast.Now()})
+	var list []struct{ ClearinghouseState clearinghouse }
+	if err := json.Unmarshal(ask(e, `{"type":"subAccounts","user":"`+largest50(e)+`"}`).Body.Bytes(), &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range list {
+		if entry.ClearinghouseState.Time != list[0].ClearinghouseState.Time {
+			t.Fatalf("times are %d and %d", list[0].ClearinghouseState.Time, entry.ClearinghouseState.Time)
+		}
+	}
 }
 
 func largest50(e *Exchange) string {

@@ -53,9 +53,9 @@ func writeMeta(all []listing) []byte {
 }
 
 // meta is the answer to meta, with coins renamed or delisted as faults say.
-func (e *Exchange) meta(target) []byte {
+func (e *Exchange) meta(t target) []byte {
 	all := universe()
-	e.faults.relist(all, e.config.Clock.Now())
+	e.faults.relist(all, t.now)
 	return writeMeta(all)
 }
 

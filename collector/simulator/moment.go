@@ -14,10 +14,10 @@ type moment struct {
 	frozen [][asset.Count]asset.Size // what all wallets held at, by rank at Origin; nil unless frozen
 }
 
-// moment of the node that answers for a wallet now.
-func (e *Exchange) moment(t target, now time.Time) moment {
-	at, frozen := e.faults.moment(t, now)
-	return moment{at, e.minuteOf(now) - e.minuteOf(at), frozen}
+// moment of the node that answers for a wallet.
+func (e *Exchange) moment(t target) moment {
+	at, frozen := e.faults.moment(t)
+	return moment{at, e.minuteOf(t.now) - e.minuteOf(at), frozen}
 }
 
 // minuteOf is the minute since Origin that t is in.
@@ -25,17 +25,17 @@ func (e *Exchange) minuteOf(t time.Time) int64 {
 	return int64(t.Truncate(time.Minute).Sub(e.config.Origin) / time.Minute)
 }
 
-func (s *faultSet) moment(t target, now time.Time) (at time.Time, frozen [][asset.Count]asset.Size) {
+func (s *faultSet) moment(t target) (at time.Time, frozen [][asset.Count]asset.Size) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at = now.Add(-t.behind)
-	for _, f := range s.now(now) {
+	at = t.now.Add(-t.behind)
+	for _, f := range s.now(t.now) {
 		if !f.picks(t) {
 			continue
 		}
 		switch f.Kind {
 		case Lag:
-			if lagging := now.Add(-time.Duration(f.Seconds) * time.Second); lagging.Before(at) {
+			if lagging := t.now.Add(-time.Duration(f.Seconds) * time.Second); lagging.Before(at) {
 				at = lagging
 			}
 		case Frozen:
@@ -46,10 +46,10 @@ func (s *faultSet) moment(t target, now time.Time) (at time.Time, frozen [][asse
 }
 
 // behind is how far the node lags that the balancer gives this request to.
-func (s *faultSet) behind(t target, now time.Time) (lag time.Duration) {
+func (s *faultSet) behind(t target) (lag time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, f := range s.now(now) {
+	for _, f := range s.now(t.now) {
 		if f.bound() == byNode && f.reaches(t) && f.counts() {
 			lag = max(lag, time.Duration(f.Seconds)*time.Second)
 		}

@@ -145,9 +145,10 @@ func TestWhatAnAddressIsCanBeFoundOut(t *testing.T) {
 			case slices.Contains(m.Masters, wallet):
 				ok = role == "user" && f.relation == "" && len(f.accounts) > 0 && worth < 0.1
 			case slices.Contains(m.SpotHolders, wallet):
-				ok = role == "user" && f.relation == "" && f.accounts == nil && worth < 0.01 && len(f.state.AssetPositions) == 0 && truth == nothing
+				ok = role == "user" && f.relation == "" && f.accounts == nil && worth < 0.01 && truth == nothing && len(f.state.AssetPositions) == 0
 			case slices.Contains(m.ParentVaults, wallet):
-				ok = role == "vault" && f.relation == "parent" && len(f.accounts) > 1 && worth < 0.01 && len(f.state.AssetPositions) == 0 && truth != nothing
+				ok = role == "vault" && f.relation == "parent" && len(f.accounts) > 1 && worth < 0.01 && truth != nothing &&
+					len(f.state.AssetPositions) == 0
 			case slices.Contains(m.Vaults, wallet):
 				ok = role == "vault" && f.relation == "normal" && f.accounts == nil && worth > 0.9
 			case slices.Contains(m.Unified, wallet):
@@ -212,7 +213,8 @@ func TestAgentsAndChildrenHaveTheirRole(t *testing.T) {
 			continue
 		}
 		agents++
-		if got, want := ask(e, `{"type":"userRole","user":"`+agent+`"}`).Body.String(), `{"role":"agent","data":{"user":"`+wallet+`"}}`; got != want {
+		want := `{"role":"agent","data":{"user":"` + wallet + `"}}`
+		if got := ask(e, `{"type":"userRole","user":"`+agent+`"}`).Body.String(); got != want {
 			t.Errorf("an agent is %s, want %s", got, want)
 		}
 	}

@@ -18,7 +18,7 @@ func TestQuestionsAndTheirWeight(t *testing.T) {
 		e := open(t, Config{Seed: 1, Origin: time.Now()})
 		master := largest50(e)
 		sub := e.SubAccounts(master)[0]
-		now := e.milliseconds()
+		now := milliseconds(time.Now())
 		for i, tt := range []struct {
 			question string
 			weight   int
@@ -27,7 +27,8 @@ func TestQuestionsAndTheirWeight(t *testing.T) {
 			{`{"type":"clearinghouseState","user":"` + master + `"}`, 2, `{"marginSummary":{"accountValue":"…`},
 			{`{"type":"subAccounts","user":"` + sub + `"}`, 20, `null`},
 			{`{"type":"subAccounts","user":"` + alice + `"}`, 20, `null`},
-			{`{"type":"subAccounts","user":"` + master + `"}`, 20, `[{"name":"F1","subAccountUser":"` + sub + `","master":"` + master + `","clearinghouseState":{"marginSummary":…`},
+			{`{"type":"subAccounts","user":"` + master + `"}`, 20,
+				`[{"name":"F1","subAccountUser":"` + sub + `","master":"` + master + `","clearinghouseState":{"marginSummary":…`},
 			{`{"type":"userRole","user":"` + alice + `"}`, 60, `{"role":"missing"}`},
 			{`{"type":"userRole","user":"0x` + strings.ToUpper(master[2:]) + `"}`, 60, `{"role":"user"}`},
 			{`{"type":"userRole","user":"` + sub + `"}`, 60, `{"role":"subAccount","data":{"master":"` + master + `"}}`},
@@ -35,7 +36,8 @@ func TestQuestionsAndTheirWeight(t *testing.T) {
 			{`{"type":"vaultDetails","vaultAddress":"` + alice + `"}`, 20, `null`},
 			{`{"type":"meta"}`, 20, `{"universe":[{"szDecimals":5,"name":"BTC","maxLeverage":40},{"szDecimals":4,"name":"ETH",…`},
 			{`{"type":"exchangeStatus"}`, 2, `{"specialStatuses":null,"time":` + now + `}`},
-			{`{"type":"l2Book","coin":"BTC"}`, 2, `{"coin":"BTC","time":` + now + `,"levels":[[{"px":"86313.0","sz":"1.0","n":1}],[{"px":"86330.0","sz":"1.0","n":1}]]}`},
+			{`{"type":"l2Book","coin":"BTC"}`, 2,
+				`{"coin":"BTC","time":` + now + `,"levels":[[{"px":"86313.0","sz":"1.0","n":1}],[{"px":"86330.0","sz":"1.0","n":1}]]}`},
 			{`{"type":"l2Book","coin":"NONE"}`, 2, `null`},
 		} {
 			r := httptest.NewRequest("POST", "/info", strings.NewReader(tt.question))
@@ -170,7 +172,8 @@ func TestMetaFaults(t *testing.T) {
 func TestFaultsOfOneEndpoint(t *testing.T) {
 	asked := map[string]string{
 		"state": `{"type":"clearinghouseState","user":"` + alice + `"}`, "sub_accounts": `{"type":"subAccounts","user":"` + alice + `"}`,
-		"role": `{"type":"userRole","user":"` + alice + `"}`, "vault": `{"type":"vaultDetails","vaultAddress":"` + alice + `"}`, "meta": `{"type":"meta"}`,
+		"role": `{"type":"userRole","user":"` + alice + `"}`, "vault": `{"type":"vaultDetails","vaultAddress":"` + alice + `"}`,
+		"meta": `{"type":"meta"}`,
 	}
 	e := open(t, Config{Origin: time.Now()})
 	for hit := range asked {

@@ -31,9 +31,11 @@ func (e *Exchange) vaultDetails(t target) []byte {
 	w := &e.wallets[t.seat.wallet]
 	name := "Vault " + t.account.String()[2:8]
 	leader := drawAddress(w.chance.of(9))
-	return []byte(`{"name":"` + name + `","vaultAddress":"` + t.account.String() + `","leader":"` + leader.String() + `","description":"","portfolio":[],"apr":` +
-		strconv.FormatFloat(w.chance.of(10).float(), 'f', 6, 64) + `,"followerState":null,"leaderFraction":0.05,"leaderCommission":0.1,"followers":[],"maxDistributable":0.0,"maxWithdrawable":0.0,"isClosed":false,"relationship":` +
-		w.relationship(t.seat.part) + `,"allowDeposits":true,"alwaysCloseOnWithdraw":false}`)
+	apr := strconv.FormatFloat(w.chance.of(10).float(), 'f', 6, 64)
+	return []byte(`{"name":"` + name + `","vaultAddress":"` + t.account.String() + `","leader":"` + leader.String() +
+		`","description":"","portfolio":[],"apr":` + apr + `,"followerState":null,"leaderFraction":0.05,"leaderCommission":0.1` +
+		`,"followers":[],"maxDistributable":0.0,"maxWithdrawable":0.0,"isClosed":false,"relationship":` + w.relationship(t.seat.part) +
+		`,"allowDeposits":true,"alwaysCloseOnWithdraw":false}`)
 }
 
 // relationship of account number part of a vault.

@@ -63,7 +63,8 @@ func (e *Exchange) serveInfo(w http.ResponseWriter, r *http.Request) {
 	if !there {
 		return
 	}
-	t.behind = e.faults.behind(t, e.config.Clock.Now())
+	t.now = e.config.Clock.Now()
+	t.behind = e.faults.behind(t)
 	a := good(q.body(e, t))
 	if fault != nil {
 		a = e.spoil(*fault, t, a.body)

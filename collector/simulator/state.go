@@ -36,10 +36,9 @@ type view struct {
 // state is the body of an account's clearinghouse state. An address that
 // nobody has is flat, as on the exchange.
 func (e *Exchange) state(t target) []byte {
-	now := e.config.Clock.Now()
-	e.AdvanceTo(now)
-	m := e.moment(t, now)
-	if e.faults.same(t, now) {
+	e.AdvanceTo(t.now)
+	m := e.moment(t)
+	if e.faults.same(t) {
 		if sample, there := e.sample(m); there {
 			t.seat, t.known = sample, true
 		}
@@ -51,7 +50,7 @@ func (e *Exchange) state(t target) []byte {
 		v.sizes, v.opened = w.part(t.seat.part, whole), w.part(t.seat.part, w.opening())
 		v.worth, v.unified = e.worth(t.seat, m.at), w.isUnified(t.seat.part)
 	}
-	e.faults.distort(&v, t, now)
+	e.faults.distort(&v, t)
 	if !t.known {
 		return appendState(nil, 0, nil, v)
 	}

@@ -2,13 +2,14 @@ package simulator
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/whalegate/whalegate/internal/asset"
 )
 
 // status is the answer to exchangeStatus.
-func (e *Exchange) status(target) []byte {
-	return []byte(`{"specialStatuses":null,"time":` + e.milliseconds() + `}`)
+func (e *Exchange) status(t target) []byte {
+	return []byte(`{"specialStatuses":null,"time":` + milliseconds(t.now) + `}`)
 }
 
 // book is an order book of one level a side around the mark; null for coins
@@ -20,9 +21,8 @@ func (e *Exchange) book(t target) []byte {
 	}
 	level := func(price float64) string { return `[{"px":"` + brief(price) + `","sz":"1.0","n":1}]` }
 	mark := marks[a].price
-	return []byte(`{"coin":"` + a.Coin() + `","time":` + e.milliseconds() + `,"levels":[` + level(mark*0.9999) + `,` + level(mark*1.0001) + `]}`)
+	levels := level(mark*0.9999) + `,` + level(mark*1.0001)
+	return []byte(`{"coin":"` + a.Coin() + `","time":` + milliseconds(t.now) + `,"levels":[` + levels + `]}`)
 }
 
-func (e *Exchange) milliseconds() string {
-	return strconv.FormatInt(e.config.Clock.Now().UnixMilli(), 10)
-}
+func milliseconds(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }

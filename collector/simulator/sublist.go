@@ -54,7 +54,7 @@ func (e *Exchange) unreadable(variant string, t target) []byte {
 	entries := e.subEntries(t)
 	next := len(entries) + 1
 	made := func(n int) string { return drawAddress(t.account.chance().of(uint64(n))).String() }
-	flat := appendState(nil, 0, nil, view{at: e.config.Clock.Now()})
+	flat := appendState(nil, 0, nil, view{at: t.now})
 	if entries == nil {
 		entries = append(entries, subEntry(1, made(1), t.master.String(), flat))
 		next = 2
@@ -65,7 +65,8 @@ func (e *Exchange) unreadable(variant string, t target) []byte {
 	case "text":
 		return []byte(`"sub-accounts are not available"`)
 	case "no_address":
-		entries = append(entries, []byte(`{"name":"F`+strconv.Itoa(next)+`","master":"`+t.master.String()+`","clearinghouseState":`+string(flat)+`}`))
+		nameless := `{"name":"F` + strconv.Itoa(next) + `","master":"` + t.master.String() + `","clearinghouseState":` + string(flat) + `}`
+		entries = append(entries, []byte(nameless))
 	case "self":
 		entries = append(entries, subEntry(next, t.account.String(), t.master.String(), flat))
 	case "twice":

@@ -163,12 +163,20 @@ func TestExchangeIsSafeForConcurrentUse(t *testing.T) {
 				if err := e.Close(w, "BTC"); err != nil {
 					t.Error(err)
 				}
-				if err := e.SetFault(Fault{Kind: FloatNoise, For: time.Millisecond}); err != nil {
-					t.Error(err)
+				for _, f := range []Fault{
+					{Kind: FloatNoise, For: time.Millisecond}, {Kind: Frozen, Share: 0.2}, {Kind: HalfLag, Seconds: 600}, {Kind: SameState, Share: 0.2},
+				} {
+					if err := e.SetFault(f); err != nil {
+						t.Error(err)
+					}
 				}
+				ask(e, `{"type":"clearinghouseState","user":"`+w+`"}`)
+				ask(e, `{"type":"userRole","user":"`+w+`"}`)
+				ask(e, `{"type":"meta"}`)
 				e.Faults()
 				e.ClearFaults()
-				e.Stats()
+				e.report()
+				e.Total(w)
 				e.Wallets()
 			}
 		})
