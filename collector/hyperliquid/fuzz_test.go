@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"math"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/whalegate/whalegate/internal/asset"
@@ -44,6 +48,9 @@ func checkState(t *testing.T, state State, seen map[string]any) {
 	if year := state.Time.Year(); year < 2001 || year > 2286 {
 		t.Fatalf("time %s", state.Time)
 	}
+	if margin, _ := seen["marginSummary"].(map[string]any); !isNumber(margin["accountValue"], state.AccountValue) {
+		t.Fatalf("account value %g of %v", state.AccountValue, margin)
+	}
 	listed := map[asset.Asset]any{}
 	for _, entry := range list {
 		position := entry.(map[string]any)["position"].(map[string]any)
@@ -79,11 +86,22 @@ func checkState(t *testing.T, state State, seen map[string]any) {
 	}
 }
 
+// isNumber says whether a finite number is what a value says, or zero because it
+// cannot be read.
+func isNumber(value any, got float64) bool {
+	if got == 0 {
+		return true
+	}
+	want, err := strconv.ParseFloat(strings.Trim(fmt.Sprint(value), `"`), 64)
+	return err == nil && got == want && !math.IsInf(got, 0) // NaN is not equal to itself
+}
+
 func FuzzState(f *testing.F) {
 	f.Add([]byte(testdata(f, "state.json")))
 	for _, seed := range []string{
 		"null", "", "<html>", listing(""), listing("null"), listing(holding(`"coin":"BTC"`)), listing(holding(`"coin":"ETH","szi":"NaN"`)),
 		listing(holding(`"coin":"HYPE","szi":-1.5e2,"leverage":{"value":3}`)), `{"assetPositions":[],"assetPositions":[],"time":1767225600123}`,
+		`{"marginSummary":{"accountValue":"1e30"},"assetPositions":[],"time":1767225600123}`,
 		`{"assetpositions":[],"time":1767225600123}`, listing(holding(`"coin":"\u0042TC","SZI":"1","szi":"2"`)), listing("") + " x",
 	} {
 		f.Add([]byte(seed))

@@ -29,7 +29,7 @@ var flat = Position{Known: true}
 func TestRecordedStates(t *testing.T) {
 	for name, want := range map[string]State{
 		"clearinghouse/16_positions.json": {
-			Time: time.UnixMilli(1768397010203).UTC(),
+			Time: time.UnixMilli(1768397010203).UTC(), AccountValue: 8272576.5729350001,
 			Positions: [asset.Count]Position{
 				asset.HYPE: {-14907845, true, "25.4825", "76.4988794996", "5", "775714.80673"},
 				asset.BTC:  {-147472, true, "95137.8", "5387394.7801264981", "20", "7020.330824"},
@@ -37,7 +37,7 @@ func TestRecordedStates(t *testing.T) {
 			},
 		},
 		"clearinghouse/10_positions_float_noise.json": {
-			Time: time.UnixMilli(1790951246099).UTC(),
+			Time: time.UnixMilli(1790951246099).UTC(), AccountValue: 2225318.2230509999,
 			Positions: [asset.Count]Position{
 				asset.HYPE: flat,
 				asset.BTC:  {-2109550, true, "61884.8", "432027.8823055762", "20", "91047.545135"},

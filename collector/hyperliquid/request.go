@@ -16,8 +16,9 @@ import (
 var errSlow = errors.New("no complete answer within the timeout")
 
 // ask posts one question to the info endpoint, inside the weight budget, and
-// hands the body, at most limit bytes, to read.
-func (c *Client) ask(ctx context.Context, endpoint, question, account string, weight int, limit int64, read func(body []byte) error) error {
+// hands the body, at most limit bytes, to read, with the time of the answer by
+// the clock of whoever sent it.
+func (c *Client) ask(ctx context.Context, endpoint, question, account string, weight int, limit int64, read func(body []byte, answered time.Time) error) error {
 	err := c.budget.wait(ctx, weight)
 	if err == nil {
 		err = c.exchange(ctx, endpoint, c.timeout, c.infoRequest(question, account), func(res *http.Response) error {
@@ -28,7 +29,7 @@ func (c *Client) ask(ctx context.Context, endpoint, question, account string, we
 			if err != nil {
 				return err
 			}
-			return read(body)
+			return read(body, answeredAt(res.Header))
 		})
 	}
 	return c.finish(endpoint, outcomeOK, err)

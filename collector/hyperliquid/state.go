@@ -21,8 +21,20 @@ const maxStateBody = 4 << 20
 // State is what one account holds on the exchange's main dex. Coins of builder
 // dexes and spot balances are not part of it.
 type State struct {
-	Time      time.Time             // of the server, in UTC, to the millisecond
+	Time      time.Time             // of the node that holds the positions, in UTC, to the millisecond
 	Positions [asset.Count]Position // indexed by asset.Asset
+
+	// Answered is when the answer left the server, by the server's own clock,
+	// to the second: its Date header plus its Age. It is zero when one of them
+	// cannot be read or there is no Date. A node that fell behind shows an old
+	// Time and the present here; a clock of ours that is wrong differs from
+	// both.
+	Answered time.Time
+
+	// AccountValue is marginSummary.accountValue in dollars, always finite. It
+	// is 0 when absent or unreadable, and for accounts whose margin figures
+	// the exchange leaves at zero (unified and portfolio margin).
+	AccountValue float64
 }
 
 // Position is an account's position in one asset.
@@ -45,8 +57,9 @@ type Position struct {
 // *Error.
 func (c *Client) State(ctx context.Context, account string) (State, error) {
 	var state State
-	err := c.ask(ctx, stateEndpoint, "clearinghouseState", account, StateWeight, maxStateBody, func(body []byte) (err error) {
+	err := c.ask(ctx, stateEndpoint, "clearinghouseState", account, StateWeight, maxStateBody, func(body []byte, answered time.Time) (err error) {
 		state, err = decodeState(body)
+		state.Answered = answered
 		return err
 	})
 	if err != nil {
@@ -55,7 +68,7 @@ func (c *Client) State(ctx context.Context, account string) (State, error) {
 	return state, nil
 }
 
-// decodeState reads a whole body.
+// decodeState reads a whole body. Answered is not in it.
 func decodeState(body []byte) (State, error) {
 	value, err := single(body)
 	if err != nil {
@@ -89,13 +102,15 @@ func readState(value []byte) (State, error) {
 	if !opens(value, '{') {
 		return State{}, errors.New("it is not an object")
 	}
-	var positions, at field
+	var positions, at, margin field
 	for name, member := range members(value) {
 		switch name {
 		case "assetPositions":
 			positions.set(member)
 		case "time":
 			at.set(member)
+		case "marginSummary":
+			margin.set(member)
 		}
 	}
 	if !opens(positions.once(), '[') {
@@ -105,7 +120,7 @@ func readState(value []byte) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	state := State{Time: stamp}
+	state := State{Time: stamp, AccountValue: accountValue(margin.once())}
 	if state.Positions, err = readPositions(positions.once()); err != nil {
 		return State{}, err
 	}
@@ -124,4 +139,21 @@ func readTime(value []byte) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("read time: %w", err)
 	}
 	return time.UnixMilli(ms).UTC(), nil
+}
+
+// accountValue finds the dollars in {"accountValue":"13109.48",…}.
+func accountValue(margin []byte) float64 {
+	var value field
+	for name, member := range members(margin) {
+		if name == "accountValue" {
+			value.set(member)
+		}
+	}
+	// A decimal has at most 40 digits and an exponent of at most 30: a float
+	// holds it. The text of no decimal is "", whose error is a zero.
+	dollars, err := strconv.ParseFloat(decimal(value.once()), 64)
+	if err != nil {
+		return 0
+	}
+	return dollars
 }

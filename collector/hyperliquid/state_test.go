@@ -3,6 +3,7 @@ package hyperliquid
 import (
 	"encoding/json"
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func TestStateGivesEveryAssetARow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := State{Time: time.Date(2026, 1, 1, 0, 0, 0, 123e6, time.UTC)}
+	want := State{Time: time.Date(2026, 1, 1, 0, 0, 0, 123e6, time.UTC), AccountValue: 250000.5}
 	want.Positions[asset.BTC] = Position{Size: -312345, Known: true, Entry: "81234.5", Leverage: "20", Margin: "12500.0"}
 	want.Positions[asset.HYPE] = Position{Size: 2000030, Known: true, Entry: "40.125", Liquidation: "27.5", Leverage: "3", Margin: "260000.0"}
 	want.Positions[asset.ETH] = Position{Known: true}
@@ -106,6 +107,11 @@ func TestStateFailureNeverLooksFlat(t *testing.T) {
 		"time a string":               {200, `{"assetPositions":[],"time":"1767225600123"}`, Schema},
 		"time zero":                   {200, `{"assetPositions":[],"time":0}`, Schema},
 		"time negative":               {200, `{"assetPositions":[],"time":-176722560012}`, Schema},
+		"time one":                    {200, `{"assetPositions":[],"time":1}`, Schema},
+		"time 1e18":                   {200, `{"assetPositions":[],"time":1e18}`, Schema},
+		"time 1e18 in digits":         {200, `{"assetPositions":[],"time":1000000000000000000}`, Schema},
+		"time 1e12 as an exponent":    {200, `{"assetPositions":[],"time":1.767225600e12}`, Schema},
+		"time beyond every integer":   {200, `{"assetPositions":[],"time":99999999999999999999999999}`, Schema},
 		"time a fraction":             {200, `{"assetPositions":[],"time":17672256001.5}`, Schema},
 		"time an exponent":            {200, `{"assetPositions":[],"time":17672256001e2}`, Schema},
 		"time in seconds":             {200, `{"assetPositions":[],"time":1767225600}`, Schema},
@@ -204,6 +210,41 @@ func TestUnreadableDetailsAreEmptyTexts(t *testing.T) {
 		state, err := decodeState([]byte(listing(holding(`"coin":"ETH","szi":1,"leverage":` + leverage))))
 		if got := state.Positions[asset.ETH].Leverage; err != nil || got != want {
 			t.Errorf("leverage %s: %q, %v; want %q", leverage, got, err, want)
+		}
+	}
+}
+
+// The account's value is a figure beside the positions: whatever it is, the
+// state stands.
+func TestAccountValueIsFiniteOrZero(t *testing.T) {
+	for margin, want := range map[string]float64{
+		``:                                                         0,
+		`"marginSummary":null,`:                                    0,
+		`"marginSummary":[],`:                                      0,
+		`"marginSummary":"13109.48",`:                              0,
+		`"marginSummary":{},`:                                      0,
+		`"marginSummary":{"accountValue":null},`:                   0,
+		`"marginSummary":{"accountValue":""},`:                     0,
+		`"marginSummary":{"accountValue":"NaN"},`:                  0,
+		`"marginSummary":{"accountValue":"Infinity"},`:             0,
+		`"marginSummary":{"accountValue":"-inf"},`:                 0,
+		`"marginSummary":{"accountValue":"1e999"},`:                0,
+		`"marginSummary":{"accountValue":1e999},`:                  0,
+		`"marginSummary":{"accountValue":"0x10"},`:                 0,
+		`"marginSummary":{"accountValue":["1"]},`:                  0,
+		`"marginSummary":{"AccountValue":"1"},`:                    0,
+		`"marginSummary":{"accountValue":"1","accountValue":"1"},`: 0,
+		`"marginSummary":{"accountValue":"1"},"marginSummary":{"accountValue":"1"},`: 0,
+		`"crossMarginSummary":{"accountValue":"1"},`:                                 0,
+		`"marginSummary":{"accountValue":"0.0"},`:                                    0,
+		`"marginSummary":{"accountValue":"62426218.3606450111"},`:                    62426218.3606450111,
+		`"marginSummary":{"accountValue":"-12.5"},`:                                  -12.5,
+		`"marginSummary":{"accountValue":13109.482328},`:                             13109.482328,
+		`"marginSummary":{"accountValue":"1e30"},`:                                   1e30,
+	} {
+		got, err := newClient(t, answer(200, `{`+margin+`"assetPositions":[],"time":1767225600123}`)).State(t.Context(), account)
+		if err != nil || got.AccountValue != want || math.Signbit(got.AccountValue) != (want < 0) {
+			t.Errorf("%s gives %g, %v; want %g", margin, got.AccountValue, err, want)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // SubAccountsWeight is what SubAccounts takes of the weight budget.
@@ -27,7 +28,7 @@ type SubAccount struct {
 // list: a sum without it would be wrong. Every error is an *Error.
 func (c *Client) SubAccounts(ctx context.Context, master string) ([]SubAccount, error) {
 	var accounts []SubAccount
-	err := c.ask(ctx, subAccountsEndpoint, "subAccounts", master, SubAccountsWeight, maxSubAccountsBody, func(body []byte) (err error) {
+	err := c.ask(ctx, subAccountsEndpoint, "subAccounts", master, SubAccountsWeight, maxSubAccountsBody, func(body []byte, _ time.Time) (err error) {
 		accounts, err = decodeSubAccounts(body, master)
 		return err
 	})

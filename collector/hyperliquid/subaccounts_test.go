@@ -30,7 +30,7 @@ func TestSubAccountsComeWithTheirStates(t *testing.T) {
 	}
 	at := time.Date(2026, 1, 1, 0, 0, 0, 123e6, time.UTC)
 	flat := Position{Known: true}
-	first := State{Time: at, Positions: [asset.Count]Position{flat, flat, flat}}
+	first := State{Time: at, Positions: [asset.Count]Position{flat, flat, flat}, AccountValue: 10}
 	first.Positions[asset.ETH] = Position{Size: -125000, Known: true, Entry: "3000.0", Leverage: "5", Margin: "7500.0"}
 	want := []SubAccount{
 		{Address: subAddress, State: first},
