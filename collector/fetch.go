@@ -178,6 +178,9 @@ func (f *fetch) subAccounts(ctx context.Context, t Tracked, sum *accountSum) err
 		}
 		states := make(map[string]hyperliquid.State, len(answers))
 		for _, answer := range answers {
+			if !answer.HasState { // it is not flat, and no other request would tell more
+				return &hyperliquid.Error{Endpoint: "sub_accounts", Failure: hyperliquid.Schema}
+			}
 			states[answer.Address] = answer.State
 		}
 		*sum = *newAccountSum(t.Wallet)

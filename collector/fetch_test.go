@@ -264,7 +264,7 @@ func TestAStaleReplicaIsRejected(t *testing.T) {
 						var list []hyperliquid.SubAccount
 						for _, account := range target.SubAccounts {
 							s, _ := state(ctx, account)
-							list = append(list, hyperliquid.SubAccount{Address: account, State: s})
+							list = append(list, hyperliquid.SubAccount{Address: account, HasState: true, State: s})
 						}
 						return list, nil
 					}})
@@ -352,7 +352,7 @@ func TestManySubAccountsAreReadInOneRequest(t *testing.T) {
 		{"ten in one request", 10, nil, 2, "11.00"},
 		{"fifty in one request", 50, nil, 2, "51.00"},
 		{"a new one counts", 10, func(l []hyperliquid.SubAccount) []hyperliquid.SubAccount {
-			return append(l, hyperliquid.SubAccount{Address: sub(1, 99), State: one})
+			return append(l, hyperliquid.SubAccount{Address: sub(1, 99), HasState: true, State: one})
 		}, 2, "12.00"},
 		// The next replica may know better: it is asked again, up to the attempts.
 		{"a known one is missing", 10, func(l []hyperliquid.SubAccount) []hyperliquid.SubAccount { return l[1:] }, 3, ""},
@@ -369,7 +369,7 @@ func TestManySubAccountsAreReadInOneRequest(t *testing.T) {
 				subs: func(context.Context, string) ([]hyperliquid.SubAccount, error) {
 					var list []hyperliquid.SubAccount
 					for _, account := range target.SubAccounts {
-						list = append(list, hyperliquid.SubAccount{Address: account, State: one})
+						list = append(list, hyperliquid.SubAccount{Address: account, HasState: true, State: one})
 					}
 					if tt.answered != nil {
 						list = tt.answered(list)
@@ -405,7 +405,7 @@ func TestOneFailedRequestForSubAccountsIsNotCountedTwice(t *testing.T) {
 	f := fetching(&upstream{subs: func(context.Context, string) ([]hyperliquid.SubAccount, error) {
 		var list []hyperliquid.SubAccount
 		for _, account := range target.SubAccounts {
-			list = append(list, hyperliquid.SubAccount{Address: account, State: one})
+			list = append(list, hyperliquid.SubAccount{Address: account, HasState: true, State: one})
 		}
 		if calls++; calls == 1 { // half of it is added before a stale one is seen
 			list[5].State.Time = noon.Add(-time.Hour)
@@ -417,6 +417,21 @@ func TestOneFailedRequestForSubAccountsIsNotCountedTwice(t *testing.T) {
 	got, failed := f.run(t.Context(), []Tracked{target}, 1)
 	if len(got) != 1 || got[0].Positions[asset.HYPE].Size != 1000 || len(got[0].times) != 11 {
 		t.Errorf("%+v, failures %v; want ten accounts of 1.00 and the master", got, failed)
+	}
+}
+
+// An entry without a state is not flat: the sum would lack what it holds.
+func TestAListWithoutAStateFailsItsWallet(t *testing.T) {
+	target := withSubs(1, 10)
+	f := fetching(&upstream{subs: func(context.Context, string) ([]hyperliquid.SubAccount, error) {
+		var list []hyperliquid.SubAccount
+		for i, account := range target.SubAccounts {
+			list = append(list, hyperliquid.SubAccount{Address: account, HasState: i != 4, State: flat(noon)})
+		}
+		return list, nil
+	}})
+	if got, failed := f.run(t.Context(), []Tracked{target}, 1); len(got) != 0 || failed["schema"] != 1 {
+		t.Errorf("%+v, failures %v, want schema", got, failed)
 	}
 }
 

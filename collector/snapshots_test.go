@@ -243,7 +243,7 @@ func TestTheSearchForSubAccountsMakesAUniverseReadable(t *testing.T) {
 		case master == wallet(3):
 			cancel()
 		}
-		return []hyperliquid.SubAccount{{Address: strings.Replace(master, "0x00", "0x5b", 1), State: flat(noon)}}, nil
+		return []hyperliquid.SubAccount{{Address: strings.Replace(master, "0x00", "0x5b", 1), HasState: true, State: flat(noon)}}, nil
 	}
 	collector := collecting(t, db, up, func(cfg *Config) { cfg.Clock = c })
 	if err := collector.Accounts(ctx); err != nil {

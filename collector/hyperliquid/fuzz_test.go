@@ -119,7 +119,7 @@ func FuzzState(f *testing.F) {
 
 func FuzzSubAccounts(f *testing.F) {
 	f.Add([]byte(testdata(f, "sub_accounts.json")))
-	for _, seed := range []string{"null", "[]", "[null]", `[{"subAccountUser":"` + subAddress + `","clearinghouseState":` + listing("") + `}]`, "{}"} {
+	for _, seed := range []string{"null", "[]", "[null]", `[{"subAccountUser":"` + subAddress + `"}]`, `[{"subAccountUser":"` + subAddress + `","clearinghouseState":` + listing("") + `}]`, "{}"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -135,6 +135,12 @@ func FuzzSubAccounts(f *testing.F) {
 		for i, account := range accounts {
 			if readAddress([]byte(`"`+account.Address+`"`)) != account.Address {
 				t.Fatalf("address %q", account.Address)
+			}
+			if !account.HasState {
+				if account.State != (State{}) {
+					t.Fatalf("no state, and %+v", account.State)
+				}
+				continue
 			}
 			checkState(t, account.State, seen[i].(map[string]any)["clearinghouseState"].(map[string]any))
 		}

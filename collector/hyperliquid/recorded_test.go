@@ -85,7 +85,7 @@ func TestRecordedSubAccounts(t *testing.T) {
 		{"0xce975678a14f17a15c946b95704744cd7c677e78", 0, 0, 0},
 	} {
 		sizes := map[asset.Asset]asset.Size{asset.HYPE: want.hype, asset.BTC: want.btc, asset.ETH: want.eth}
-		if got[i].Address != want.address || !got[i].State.Time.Equal(time.UnixMilli(1790951249103)) {
+		if got[i].Address != want.address || !got[i].HasState || !got[i].State.Time.Equal(time.UnixMilli(1790951249103)) {
 			t.Errorf("sub-account %d is %s of %s", i, got[i].Address, got[i].State.Time)
 		}
 		for _, a := range asset.All {

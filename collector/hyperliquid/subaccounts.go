@@ -3,7 +3,6 @@ package hyperliquid
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 )
@@ -11,25 +10,39 @@ import (
 // SubAccountsWeight is what SubAccounts takes of the weight budget.
 const SubAccountsWeight = 20
 
-// maxSubAccountsBody bounds the body of a list of sub-accounts: the longest
-// known one has 50, each with a state.
+// maxSubAccountsBody bounds the body of a list of sub-accounts.
 const maxSubAccountsBody = 32 << 20
+
+// maxAccounts bounds a list of accounts. The longest known one has 50.
+const maxAccounts = 500
 
 // SubAccount is an account that trades under a master. The leaderboard adds it
 // to its master, the master's state does not.
 type SubAccount struct {
 	Address string // 0x and 40 lower-case hex digits
-	State   State
+
+	// HasState says that the list carried a state of the account that could be
+	// read. Without it State is zero and says nothing: it is not flat.
+	HasState bool
+	State    State
 }
 
-// SubAccounts fetches the sub-accounts of master with what they hold, empty
-// when it has none. The exchange says null for none, so that this null, unlike
-// that of State, is no failure. One sub-account that cannot be read fails the
-// list: a sum without it would be wrong. Every error is an *Error.
+// SubAccounts fetches the sub-accounts of master with what they hold. It is
+// nil when the exchange says null, which stands for none and for a failure of
+// its own, and empty but not nil for a list without entries. An entry without
+// a readable state still names an account: lists of unified accounts lack
+// them. One that names no account, or one twice, fails the list, since a sum
+// over it would be wrong. So does a list of more than 500. Every error is an
+// *Error.
 func (c *Client) SubAccounts(ctx context.Context, master string) ([]SubAccount, error) {
 	var accounts []SubAccount
-	err := c.ask(ctx, subAccountsEndpoint, "subAccounts", master, SubAccountsWeight, maxSubAccountsBody, func(body []byte, _ time.Time) (err error) {
+	err := c.ask(ctx, subAccountsEndpoint, "subAccounts", master, SubAccountsWeight, maxSubAccountsBody, func(body []byte, answered time.Time) (err error) {
 		accounts, err = decodeSubAccounts(body, master)
+		for i := range accounts {
+			if accounts[i].HasState {
+				accounts[i].State.Answered = answered
+			}
+		}
 		return err
 	})
 	if err != nil {
@@ -50,10 +63,13 @@ func decodeSubAccounts(body []byte, master string) ([]SubAccount, error) {
 	if !opens(value, '[') {
 		return nil, failure(Schema, "the sub-accounts are not a list")
 	}
-	var accounts []SubAccount
+	accounts := []SubAccount{}
 	// A position that is in the sum already must not be added again.
 	counted := map[string]bool{strings.ToLower(master): true}
 	for element := range elements(value) {
+		if len(accounts) == maxAccounts {
+			return nil, failure(TooLarge, "there are more than %d sub-accounts", maxAccounts)
+		}
 		account, err := readSubAccount(element, master)
 		if err != nil {
 			return nil, failure(Schema, "read sub-account %d: %w", len(accounts), err)
@@ -88,10 +104,8 @@ func readSubAccount(value []byte, master string) (SubAccount, error) {
 			return SubAccount{}, errors.New("it belongs to another master")
 		}
 	}
-	state, err := readState(held.once())
-	if err != nil {
-		return SubAccount{}, fmt.Errorf("read state: %w", err)
+	if state, err := readState(held.once()); err == nil {
+		account.State, account.HasState = state, true
 	}
-	account.State = state
 	return account, nil
 }

@@ -1,6 +1,7 @@
 package hyperliquid
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -19,6 +20,7 @@ func TestSubAccountsComeWithTheirStates(t *testing.T) {
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		asked = string(body)
+		w.Header().Set("Date", answerDate)
 		_, _ = io.WriteString(w, testdata(t, "sub_accounts.json"))
 	})
 	got, err := c.SubAccounts(t.Context(), account)
@@ -30,11 +32,13 @@ func TestSubAccountsComeWithTheirStates(t *testing.T) {
 	}
 	at := time.Date(2026, 1, 1, 0, 0, 0, 123e6, time.UTC)
 	flat := Position{Known: true}
-	first := State{Time: at, Positions: [asset.Count]Position{flat, flat, flat}, AccountValue: 10}
+	first := State{Time: at, Positions: [asset.Count]Position{flat, flat, flat}, Answered: answerTime, AccountValue: 10}
 	first.Positions[asset.ETH] = Position{Size: -125000, Known: true, Entry: "3000.0", Leverage: "5", Margin: "7500.0"}
 	want := []SubAccount{
-		{Address: subAddress, State: first},
-		{Address: "0x00000000000000000000000000000000000000a2", State: State{Time: at.Add(time.Millisecond), Positions: [asset.Count]Position{flat, flat, flat}}},
+		{Address: subAddress, HasState: true, State: first},
+		{Address: "0x00000000000000000000000000000000000000a2", HasState: true, State: State{
+			Time: at.Add(time.Millisecond), Positions: [asset.Count]Position{flat, flat, flat}, Answered: answerTime,
+		}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -44,14 +48,14 @@ func TestSubAccountsComeWithTheirStates(t *testing.T) {
 func TestNoSubAccountsIsNoFailure(t *testing.T) {
 	for _, body := range []string{"null", " null ", "[]", "[ ]\n"} {
 		got, err := newClient(t, answer(200, body)).SubAccounts(t.Context(), account)
-		if err != nil || len(got) != 0 {
-			t.Errorf("%q: %v, %v; want none", body, got, err)
+		if err != nil || len(got) != 0 || (got == nil) != strings.Contains(body, "null") {
+			t.Errorf("%q: %#v, %v; want nil for null, an empty list for one without entries", body, got, err)
 		}
 	}
 }
 
-// A list that cannot be read as a whole is no list: a sum without one of the
-// accounts would be wrong.
+// A list whose addresses cannot all be told is no list: a sum without one of
+// the accounts would be wrong.
 func TestSubAccountsAreAllOrNothing(t *testing.T) {
 	flat := listing("")
 	sub := func(members string) string { return "[{" + members + "}]" }
@@ -81,11 +85,11 @@ func TestSubAccountsAreAllOrNothing(t *testing.T) {
 		"its own master":        {200, sub(`"subAccountUser":"` + account + `","clearinghouseState":` + flat), Schema},
 		"another master":        {200, sub(`"subAccountUser":"` + subAddress + `","master":"` + subAddress + `","clearinghouseState":` + flat), Schema},
 		"master a number":       {200, sub(`"subAccountUser":"` + subAddress + `","master":1,"clearinghouseState":` + flat), Schema},
-		"state absent":          {200, sub(`"subAccountUser":"` + subAddress + `"`), Schema},
-		"state null":            {200, sub(`"subAccountUser":"` + subAddress + `","clearinghouseState":null`), Schema},
-		"state without list":    {200, sub(`"subAccountUser":"` + subAddress + `","clearinghouseState":{"time":1767225600123}`), Schema},
-		"state twice":           {200, sub(`"subAccountUser":"` + subAddress + `","clearinghouseState":` + flat + `,"clearinghouseState":` + flat), Schema},
-		"second state is wrong": {200, "[" + good + `,{"subAccountUser":"` + account[:41] + `b","clearinghouseState":{}}]`, Schema},
+		"stateless, no address": {200, "[" + good + `,{"name":"two"}]`, Schema},
+		"stateless twice":       {200, "[" + good + `,{"subAccountUser":"` + subAddress + `"}]`, Schema},
+		"stateless, own master": {200, sub(`"subAccountUser":"` + account + `"`), Schema},
+		"stateless, another's":  {200, sub(`"subAccountUser":"` + subAddress + `","master":"` + subAddress + `"`), Schema},
+		"the 501st":             {200, numbered(501), TooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := newClient(t, answer(tt.status, tt.body)).SubAccounts(t.Context(), strings.ToUpper(account))
@@ -96,6 +100,51 @@ func TestSubAccountsAreAllOrNothing(t *testing.T) {
 				t.Errorf("a failure came with %+v", got)
 			}
 		})
+	}
+}
+
+// numbered is a list of n sub-accounts without states.
+func numbered(n int) string {
+	entries := make([]string, n)
+	for i := range entries {
+		entries[i] = fmt.Sprintf(`{"subAccountUser":"0x%040x"}`, i+0x1000)
+	}
+	return "[" + strings.Join(entries, ",") + "]"
+}
+
+func TestTheLongestListOfSubAccounts(t *testing.T) {
+	got, err := newClient(t, answer(200, numbered(500))).SubAccounts(t.Context(), account)
+	if err != nil || len(got) != 500 || got[499].Address != "0x00000000000000000000000000000000000011f3" {
+		t.Errorf("%d sub-accounts, %v", len(got), err)
+	}
+}
+
+// An entry of a unified account lacks the state, and one state that cannot be
+// read says nothing about who the accounts are. It never looks flat.
+func TestAnEntryWithoutAStateStillNamesAnAccount(t *testing.T) {
+	const other = "0x00000000000000000000000000000000000000b2"
+	for name, held := range map[string]string{
+		"absent":          ``,
+		"null":            `,"clearinghouseState":null`,
+		"a list":          `,"clearinghouseState":[]`,
+		"a string":        `,"clearinghouseState":"flat"`,
+		"empty":           `,"clearinghouseState":{}`,
+		"without list":    `,"clearinghouseState":{"time":1767225600123}`,
+		"without time":    `,"clearinghouseState":{"assetPositions":[]}`,
+		"in seconds":      `,"clearinghouseState":{"assetPositions":[],"time":1767225600}`,
+		"entry unnamed":   `,"clearinghouseState":` + listing(holding(`"szi":"1"`)),
+		"twice":           `,"clearinghouseState":` + listing("") + `,"clearinghouseState":` + listing(""),
+		"in another case": `,"ClearinghouseState":` + listing(""),
+		"by dex":          `,"dexToClearinghouseState":[["",` + listing("") + `]]`,
+	} {
+		body := `[{"subAccountUser":"` + other + `","master":"` + account + `"` + held + `},{"subAccountUser":"` + subAddress + `","clearinghouseState":` + listing("") + `}]`
+		got, err := newClient(t, dated(body, "Date: "+answerDate)).SubAccounts(t.Context(), account)
+		want := []SubAccount{{Address: other}, {Address: subAddress, HasState: true, State: State{
+			Time: time.UnixMilli(1767225600123).UTC(), Positions: [asset.Count]Position{flat, flat, flat}, Answered: answerTime,
+		}}}
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v\n%s", name, err, diff)
+		}
 	}
 }
 
