@@ -35,7 +35,7 @@ var Failures = []Failure{
 // Error is every error of a request. Its text holds neither the URL nor a
 // header, which may carry a provider's token.
 type Error struct {
-	Endpoint   string        // state, sub_accounts or leaderboard
+	Endpoint   string        // what was asked, as in the metrics: state, sub_accounts, …
 	Failure    Failure       // what happened
 	Status     int           // HTTP status; 0 when there was no complete answer
 	RetryAfter time.Duration // how long the exchange asks to wait, at most MaxRetryAfter; 0 when it does not say

@@ -14,9 +14,9 @@ import (
 	"github.com/whalegate/whalegate/internal/asset"
 )
 
-// object decodes a body by the standard means: exact names, the last of
+// decoded decodes a body by the standard means: exact names, the last of
 // several members.
-func object(body []byte) map[string]any {
+func decoded(body []byte) map[string]any {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	var value map[string]any
@@ -112,7 +112,7 @@ func FuzzState(f *testing.F) {
 			checkFailure(t, err)
 			return
 		}
-		checkState(t, state, object(body))
+		checkState(t, state, decoded(body))
 		checkParts(t, body)
 	})
 }
@@ -128,7 +128,7 @@ func FuzzSubAccounts(f *testing.F) {
 			checkFailure(t, err)
 			return
 		}
-		seen, _ := object([]byte(`{"list":` + string(body) + `}`))["list"].([]any)
+		seen, _ := decoded([]byte(`{"list":` + string(body) + `}`))["list"].([]any)
 		if len(seen) != len(accounts) {
 			t.Fatalf("%d accounts of %d", len(accounts), len(seen))
 		}
@@ -161,7 +161,7 @@ func FuzzLeaderboard(f *testing.F) {
 			checkFailure(t, err)
 			return
 		}
-		list, ok := object(body)["leaderboardRows"].([]any)
+		list, ok := decoded(body)["leaderboardRows"].([]any)
 		if !ok || len(list) != board.RowsRead {
 			t.Fatalf("%d rows read of %d", board.RowsRead, len(list))
 		}
@@ -171,6 +171,36 @@ func FuzzLeaderboard(f *testing.F) {
 		for _, entry := range board.Entries {
 			if readAddress([]byte(`"`+entry.Wallet+`"`)) != entry.Wallet || !isDecimal(entry.MonthPnL) {
 				t.Fatalf("%+v", entry)
+			}
+		}
+	})
+}
+
+func FuzzMeta(f *testing.F) {
+	f.Add([]byte(testdata(f, "meta.json")))
+	for _, seed := range []string{
+		"null", "{}", universe(""), universe("null"), universe(`{"name":"BTC","szDecimals":5,"isDelisted":true},{"name":"X"}`), universe(`{"name":"\u0042TC","szDecimals":5}`),
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		meta, err := decodeMeta(body)
+		if err != nil {
+			checkFailure(t, err)
+			return
+		}
+		listed := map[asset.Asset]Coin{}
+		for _, entry := range decoded(body)["universe"].([]any) {
+			coin := entry.(map[string]any)
+			if a, ours := asset.FromCoin(coin["name"].(string)); ours {
+				decimals, _ := coin["szDecimals"].(json.Number).Int64()
+				delisted, _ := coin["isDelisted"].(bool)
+				listed[a] = Coin{Listed: true, Delisted: delisted, SizeDecimals: int(decimals)}
+			}
+		}
+		for _, a := range asset.All {
+			if meta.Coins[a] != listed[a] {
+				t.Fatalf("%s is %+v, want %+v", a, meta.Coins[a], listed[a])
 			}
 		}
 	})

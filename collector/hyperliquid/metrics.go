@@ -11,6 +11,7 @@ const (
 	stateEndpoint       = "state"
 	subAccountsEndpoint = "sub_accounts"
 	leaderboardEndpoint = "leaderboard"
+	metaEndpoint        = "meta"
 )
 
 // Outcomes of a request beside the Failures.
@@ -19,7 +20,7 @@ const (
 	outcomeNotModified = "not_modified"
 )
 
-var endpoints = []string{stateEndpoint, subAccountsEndpoint, leaderboardEndpoint}
+var endpoints = []string{stateEndpoint, subAccountsEndpoint, leaderboardEndpoint, metaEndpoint}
 
 type metrics struct {
 	requests *prometheus.CounterVec

@@ -11,11 +11,11 @@ import (
 func TestEverySeriesExistsAtZero(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	c := newClient(t, nil, func(cfg *Config) { cfg.Registerer = registry })
-	if got, want := testutil.CollectAndCount(c.metrics.requests), 3*(1+len(Failures))+1; got != want {
+	if got, want := testutil.CollectAndCount(c.metrics.requests), len(questions)*(1+len(Failures))+1; got != want {
 		t.Errorf("%d series of requests, want %d", got, want)
 	}
-	if got := testutil.CollectAndCount(c.metrics.duration); got != 3 {
-		t.Errorf("%d series of durations, want 3", got)
+	if got := testutil.CollectAndCount(c.metrics.duration); got != len(questions) {
+		t.Errorf("%d series of durations, want %d", got, len(questions))
 	}
 	if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)

@@ -135,3 +135,30 @@ func (f *field) once() []byte {
 	}
 	return f.value
 }
+
+// single checks that body is one JSON value with nothing behind it. Nesting
+// too deep for encoding/json is not valid to it.
+func single(body []byte) ([]byte, error) {
+	var value json.RawMessage
+	if err := json.Unmarshal(body, &value); err != nil {
+		return nil, failure(Malformed, "read body: %w", err)
+	}
+	return bytes.TrimSpace(value), nil
+}
+
+func isNull(value []byte) bool { return string(value) == "null" }
+
+// object checks that body is one object with nothing behind it; what names it
+// in errors.
+func object(body []byte, what string) ([]byte, error) {
+	value, err := single(body)
+	switch {
+	case err != nil:
+		return nil, err
+	case isNull(value):
+		return nil, failure(Null, "%s is null", what)
+	case !opens(value, '{'):
+		return nil, failure(Schema, "%s is not an object", what)
+	}
+	return value, nil
+}

@@ -15,32 +15,41 @@ import (
 // errSlow is the cause with which a request's own timeout ends it.
 var errSlow = errors.New("no complete answer within the timeout")
 
-// ask posts one question to the info endpoint, inside the weight budget, and
-// hands the body, at most limit bytes, to read, with the time of the answer by
-// the clock of whoever sent it.
-func (c *Client) ask(ctx context.Context, endpoint, question, account string, weight int, limit int64, read func(body []byte, answered time.Time) error) error {
-	err := c.budget.wait(ctx, weight)
+// question is one request to the info endpoint.
+type question struct {
+	endpoint    string // as a label and in errors
+	kind        string // as the exchange calls it
+	user, vault string // the account that it is about; at most one is set
+	weight      int    // of the budget
+	limit       int64  // of the answer's body, in bytes
+}
+
+// ask posts a question, inside the weight budget, and hands the body to read,
+// with the time of the answer by the clock of whoever sent it.
+func (c *Client) ask(ctx context.Context, q question, read func(body []byte, answered time.Time) error) error {
+	err := c.budget.wait(ctx, q.weight)
 	if err == nil {
-		err = c.exchange(ctx, endpoint, c.timeout, c.infoRequest(question, account), func(res *http.Response) error {
+		err = c.exchange(ctx, q.endpoint, c.timeout, c.infoRequest(q), func(res *http.Response) error {
 			if res.StatusCode != http.StatusOK {
 				return c.refused(res)
 			}
-			body, err := readBody(res, limit)
+			body, err := readBody(res, q.limit)
 			if err != nil {
 				return err
 			}
 			return read(body, answeredAt(res.Header))
 		})
 	}
-	return c.finish(endpoint, outcomeOK, err)
+	return c.finish(q.endpoint, outcomeOK, err)
 }
 
-func (c *Client) infoRequest(question, account string) *http.Request {
-	// Marshalling two strings cannot fail.
+func (c *Client) infoRequest(q question) *http.Request {
+	// Marshalling strings cannot fail.
 	body, _ := json.Marshal(struct {
-		Type string `json:"type"`
-		User string `json:"user"`
-	}{question, account})
+		Type  string `json:"type"`
+		User  string `json:"user,omitempty"`
+		Vault string `json:"vaultAddress,omitempty"`
+	}{q.kind, q.user, q.vault})
 	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	req := newRequest(http.MethodPost, c.infoURL, c.infoUser)
 	req.Body, _ = open()

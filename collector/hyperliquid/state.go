@@ -1,9 +1,7 @@
 package hyperliquid
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -57,7 +55,8 @@ type Position struct {
 // *Error.
 func (c *Client) State(ctx context.Context, account string) (State, error) {
 	var state State
-	err := c.ask(ctx, stateEndpoint, "clearinghouseState", account, StateWeight, maxStateBody, func(body []byte, answered time.Time) (err error) {
+	q := question{endpoint: stateEndpoint, kind: "clearinghouseState", user: account, weight: StateWeight, limit: maxStateBody}
+	err := c.ask(ctx, q, func(body []byte, answered time.Time) (err error) {
 		state, err = decodeState(body)
 		state.Answered = answered
 		return err
@@ -70,12 +69,9 @@ func (c *Client) State(ctx context.Context, account string) (State, error) {
 
 // decodeState reads a whole body. Answered is not in it.
 func decodeState(body []byte) (State, error) {
-	value, err := single(body)
+	value, err := object(body, "the state")
 	if err != nil {
 		return State{}, err
-	}
-	if isNull(value) {
-		return State{}, failure(Null, "the state is null")
 	}
 	state, err := readState(value)
 	if err != nil {
@@ -83,18 +79,6 @@ func decodeState(body []byte) (State, error) {
 	}
 	return state, nil
 }
-
-// single checks that body is one JSON value with nothing behind it. Nesting
-// too deep for encoding/json is not valid to it.
-func single(body []byte) ([]byte, error) {
-	var value json.RawMessage
-	if err := json.Unmarshal(body, &value); err != nil {
-		return nil, failure(Malformed, "read body: %w", err)
-	}
-	return bytes.TrimSpace(value), nil
-}
-
-func isNull(value []byte) bool { return string(value) == "null" }
 
 // readState reads a state out of valid JSON. It is flat only when the list of
 // positions is there, is a list, and is there once.

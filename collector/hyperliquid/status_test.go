@@ -58,12 +58,8 @@ func TestRefusalsCarryRetryAfter(t *testing.T) {
 			w.WriteHeader(status)
 			fmt.Fprint(w, "null")
 		})
-		for endpoint, ask := range map[string]func() error{
-			"state":        func() error { _, err := c.State(t.Context(), account); return err },
-			"sub_accounts": func() error { _, err := c.SubAccounts(t.Context(), account); return err },
-			"leaderboard":  func() error { _, err := c.Leaderboard(t.Context(), 1, Validators{}); return err },
-		} {
-			failed := wantFailure(t, ask(), failureOfStatus(status))
+		for endpoint, ask := range questions {
+			failed := wantFailure(t, ask(t.Context(), c), failureOfStatus(status))
 			if failed.RetryAfter != 3*time.Second || failed.Endpoint != endpoint || failed.Status != status {
 				t.Errorf("%s: %+v", endpoint, failed)
 			}

@@ -36,7 +36,8 @@ type SubAccount struct {
 // *Error.
 func (c *Client) SubAccounts(ctx context.Context, master string) ([]SubAccount, error) {
 	var accounts []SubAccount
-	err := c.ask(ctx, subAccountsEndpoint, "subAccounts", master, SubAccountsWeight, maxSubAccountsBody, func(body []byte, answered time.Time) (err error) {
+	q := question{endpoint: subAccountsEndpoint, kind: "subAccounts", user: master, weight: SubAccountsWeight, limit: maxSubAccountsBody}
+	err := c.ask(ctx, q, func(body []byte, answered time.Time) (err error) {
 		accounts, err = decodeSubAccounts(body, master)
 		for i := range accounts {
 			if accounts[i].HasState {
