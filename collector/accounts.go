@@ -69,7 +69,7 @@ func (c *Collector) pace(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	left := c.cfg.WeightPerMinute * 2 / 3 // what the client sustains; the rest is its burst
+	left := c.cfg.WeightPerMinute * 2 / 3 // the rest is for retries and for a minute that begins early
 	for _, w := range wallets {
 		left -= w.weight()
 	}

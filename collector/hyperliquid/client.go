@@ -20,6 +20,7 @@ type Client struct {
 	timeout   time.Duration
 	clock     clock.Clock
 	budget    *budget
+	class     class
 	metrics   *metrics
 	transport transport
 }
@@ -81,11 +82,29 @@ func newTransport() *http.Transport {
 	return own
 }
 
-// Tokens is the weight that can be spent at once. It is negative while
-// requests wait for their turn.
+// Sparing is the same client for requests that can wait, those of the search:
+// they only use the weight beside the reserve, and only while no other request
+// waits for its turn. Both spend from one budget.
+func (c *Client) Sparing() *Client {
+	sparing := *c
+	sparing.class = ofSearch
+	return &sparing
+}
+
+// Reserve keeps weight, what the requests of one minute need, free of the
+// requests of Sparing clients: in any sliding minute these spend no more than
+// the limit less the reserve. It is 0 at first and may be set at any time, from
+// 0 to the limit. A waiting request that it leaves no room for, ever, fails as
+// Throttled.
+func (c *Client) Reserve(weight int) { c.budget.reserve(weight) }
+
+// Tokens is the weight that could be spent now if no request waited, from 0 to
+// the limit. A successor on the same address Inherits it.
 func (c *Client) Tokens() float64 { return c.budget.tokens() }
 
-// Inherit begins with the weight that a predecessor had left.
+// Inherit counts as spent now, for a minute, what a predecessor on the same
+// address had not left of the limit: nobody knows when in the last minute it
+// spent that. It takes from the share of Sparing clients first.
 func (c *Client) Inherit(left float64) { c.budget.inherit(left) }
 
 // Close closes idle connections. Requests under way are not disturbed.

@@ -23,7 +23,7 @@ const (
 	Malformed   Failure = "malformed"    // 200 with a body that is not one JSON value: cut short, HTML, text
 	Schema      Failure = "schema"       // 200 with JSON that cannot be what was asked for
 	TooLarge    Failure = "too_large"    // a body, or one row of it, beyond its limit
-	Throttled   Failure = "throttled"    // never sent: the weight budget has no room before the context ends
+	Throttled   Failure = "throttled"    // never sent: the weight budget has no room before the deadline, or never
 	Cancelled   Failure = "cancelled"    // the caller's context ended
 )
 

@@ -52,7 +52,7 @@ func newMetrics(registerer prometheus.Registerer, tokens func() float64) (*metri
 	}
 	left := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "whalegate_rate_limit_tokens",
-		Help: "Weight that requests to the exchange may spend at once under the client's own limit; negative while requests wait.",
+		Help: "Weight that requests to the exchange could spend at once: the limit less what the last minute spent.",
 	}, tokens)
 	for _, collector := range []prometheus.Collector{m.requests, m.duration, left} {
 		if err := registerer.Register(collector); err != nil {

@@ -21,9 +21,9 @@ func TestEverySeriesExistsAtZero(t *testing.T) {
 		t.Errorf("%v, %v", problems, err)
 	}
 	want := `
-# HELP whalegate_rate_limit_tokens Weight that requests to the exchange may spend at once under the client's own limit; negative while requests wait.
+# HELP whalegate_rate_limit_tokens Weight that requests to the exchange could spend at once: the limit less what the last minute spent.
 # TYPE whalegate_rate_limit_tokens gauge
-whalegate_rate_limit_tokens 400
+whalegate_rate_limit_tokens 1200
 `
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "whalegate_rate_limit_tokens"); err != nil {
 		t.Error(err)

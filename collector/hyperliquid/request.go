@@ -15,6 +15,10 @@ import (
 // errSlow is the cause with which a request's own timeout ends it.
 var errSlow = errors.New("no complete answer within the timeout")
 
+// errNotAgain ends a request whose connection broke and that cannot be sent
+// again at once.
+var errNotAgain = errors.New("the connection was closed, and the weight budget has no room to ask again")
+
 // question is one request to the info endpoint.
 type question struct {
 	endpoint    string // as a label and in errors
@@ -27,33 +31,55 @@ type question struct {
 // ask posts a question, inside the weight budget, and hands the body to read,
 // with the time of the answer by the clock of whoever sent it.
 func (c *Client) ask(ctx context.Context, q question, read func(body []byte, answered time.Time) error) error {
-	err := c.budget.wait(ctx, q.weight)
+	claimed, err := c.budget.wait(ctx, c.class, q.weight)
 	if err == nil {
-		err = c.exchange(ctx, q.endpoint, c.timeout, c.infoRequest(q), func(res *http.Response) error {
-			if res.StatusCode != http.StatusOK {
-				return c.refused(res)
-			}
-			body, err := readBody(res, q.limit)
-			if err != nil {
-				return err
-			}
-			return read(body, answeredAt(res.Header))
-		})
+		err = c.post(ctx, q, claimed, read)
 	}
 	return c.finish(q.endpoint, outcomeOK, err)
 }
 
-func (c *Client) infoRequest(q question) *http.Request {
+// post sends a question whose weight was claimed.
+func (c *Client) post(ctx context.Context, q question, claimed *claim, read func(body []byte, answered time.Time) error) error {
+	weight := q.weight
+	// What was spent is gone also when the request fails: it may have arrived.
+	defer func() { c.budget.answered(claimed, weight) }()
+	req := c.infoRequest(q, func() bool {
+		ok := c.budget.again(claimed)
+		if ok {
+			weight += q.weight
+		}
+		return ok
+	})
+	return c.exchange(ctx, q.endpoint, c.timeout, req, func(res *http.Response) error {
+		if res.StatusCode != http.StatusOK {
+			return c.refused(res)
+		}
+		body, err := readBody(res, q.limit)
+		if err != nil {
+			return err
+		}
+		return read(body, answeredAt(res.Header))
+	})
+}
+
+// infoRequest makes the request of a question. The transport may send it a
+// second time, on a new connection, when the server hung up on an idle one;
+// again is asked before, since the exchange may have counted the first.
+func (c *Client) infoRequest(q question, again func() bool) *http.Request {
 	// Marshalling strings cannot fail.
 	body, _ := json.Marshal(struct {
 		Type  string `json:"type"`
 		User  string `json:"user,omitempty"`
 		Vault string `json:"vaultAddress,omitempty"`
 	}{q.kind, q.user, q.vault})
-	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	req := newRequest(http.MethodPost, c.infoURL, c.infoUser)
-	req.Body, _ = open()
-	req.GetBody, req.ContentLength = open, int64(len(body))
+	req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	req.GetBody = func() (io.ReadCloser, error) {
+		if !again() {
+			return nil, errNotAgain
+		}
+		return io.NopCloser(bytes.NewReader(body)), nil
+	}
 	req.Header.Set("Content-Type", "application/json")
 	// Never sent: it tells the transport that a question may be asked again
 	// when the server hung up on an idle connection.

@@ -19,8 +19,8 @@ const (
 	DefaultTimeout         = 10 * time.Second
 )
 
-// MinWeightPerMinute is the least budget in which the heaviest request still
-// finds room.
+// MinWeightPerMinute is the least budget that works: snapshots and lists of
+// accounts find room in it. What is heavier, UserRole, fails as Throttled.
 const MinWeightPerMinute = 2 * SubAccountsWeight
 
 // Config is what a Client needs to know. APIURL and StatsURL may carry a
@@ -33,8 +33,8 @@ type Config struct {
 	// Header is added to requests of the API, not of the leaderboard.
 	Header http.Header
 
-	// WeightPerMinute is the most weight spent in any 60 seconds, at least
-	// MinWeightPerMinute; 0 is DefaultWeightPerMinute.
+	// WeightPerMinute is the most weight that arrives at the exchange in any 60
+	// seconds, at least MinWeightPerMinute; 0 is DefaultWeightPerMinute.
 	WeightPerMinute int
 
 	// Timeout of one request including its body, in time of Clock; 0 is
@@ -52,7 +52,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		cfg.WeightPerMinute = DefaultWeightPerMinute
 	}
 	if cfg.WeightPerMinute < MinWeightPerMinute {
-		return cfg, fmt.Errorf("weight per minute %d: give %d or more, one request weighs up to %d",
+		return cfg, fmt.Errorf("weight per minute %d: give %d or more, a list of sub-accounts weighs %d",
 			cfg.WeightPerMinute, MinWeightPerMinute, SubAccountsWeight)
 	}
 	if cfg.Timeout == 0 {

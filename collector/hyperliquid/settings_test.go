@@ -54,7 +54,7 @@ func TestNewNamesTheBadSetting(t *testing.T) {
 
 func TestNewFillsInDefaults(t *testing.T) {
 	c := newClient(t, nil)
-	if c.timeout != 10*time.Second || c.Tokens() != 400 {
+	if c.timeout != 10*time.Second || c.Tokens() != 1200 {
 		t.Errorf("timeout %s, tokens %g", c.timeout, c.Tokens())
 	}
 }
