@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -202,6 +203,34 @@ func FuzzMeta(f *testing.F) {
 			if meta.Coins[a] != listed[a] {
 				t.Fatalf("%s is %+v, want %+v", a, meta.Coins[a], listed[a])
 			}
+		}
+	})
+}
+
+func FuzzRole(f *testing.F) {
+	for _, seed := range []string{
+		"null", "{}", `{"role":"missing"}`, `{"role":"user"}`, `{"role":"vault"}`, `{"role":"agent","data":{"user":"` + subAddress + `"}}`,
+		`{"role":"subAccount","data":{"master":"` + subAddress + `"}}`, `{"role":"subAccount","data":{"master":"` + account + `"}}`, `{"role":"\u0075ser","Role":"vault"}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		role, err := decodeRole(body, account)
+		if err != nil {
+			checkFailure(t, err)
+			return
+		}
+		seen := decoded(body)
+		master := ""
+		if role.Kind == RoleSubAccount {
+			master = strings.ToLower(seen["data"].(map[string]any)["master"].(string))
+		}
+		known := []RoleKind{RoleMissing, RoleUser, RoleVault, RoleAgent, RoleSubAccount}
+		if seen["role"] != string(role.Kind) || role.Master != master || master == account || !slices.Contains(known, role.Kind) {
+			t.Fatalf("%+v of %v", role, seen)
+		}
+		if master != "" && readAddress([]byte(`"`+master+`"`)) != master {
+			t.Fatalf("master %q", master)
 		}
 	})
 }

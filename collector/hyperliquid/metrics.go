@@ -12,6 +12,7 @@ const (
 	subAccountsEndpoint = "sub_accounts"
 	leaderboardEndpoint = "leaderboard"
 	metaEndpoint        = "meta"
+	userRoleEndpoint    = "user_role"
 )
 
 // Outcomes of a request beside the Failures.
@@ -20,7 +21,7 @@ const (
 	outcomeNotModified = "not_modified"
 )
 
-var endpoints = []string{stateEndpoint, subAccountsEndpoint, leaderboardEndpoint, metaEndpoint}
+var endpoints = []string{stateEndpoint, subAccountsEndpoint, leaderboardEndpoint, metaEndpoint, userRoleEndpoint}
 
 type metrics struct {
 	requests *prometheus.CounterVec

@@ -24,6 +24,7 @@ var questions = map[string]func(context.Context, *Client) error{
 	"state":        func(ctx context.Context, c *Client) error { _, err := c.State(ctx, account); return err },
 	"sub_accounts": func(ctx context.Context, c *Client) error { _, err := c.SubAccounts(ctx, account); return err },
 	"meta":         func(ctx context.Context, c *Client) error { _, err := c.Meta(ctx); return err },
+	"user_role":    func(ctx context.Context, c *Client) error { _, err := c.UserRole(ctx, account); return err },
 	"leaderboard": func(ctx context.Context, c *Client) error {
 		_, err := c.Leaderboard(ctx, 10, Validators{})
 		return err

@@ -347,7 +347,7 @@ func TestTheHeavyAreNotStarved(t *testing.T) {
 
 // Memory depends on the number of slots in a minute, not on that of requests.
 func TestAGenerousLimitTakesNoMoreMemory(t *testing.T) {
-	w := window{limit: 201_000} // a slot more than a minute is counted
+	w := window{limit: 201_000}   // a slot more than a minute is counted
 	for i := range 10 * 100_000 { // ten minutes of states
 		w.wait(&claim{by: ofMinute, weight: StateWeight})
 		now := time.Duration(i) * 10 * time.Minute / 1_000_000
