@@ -99,7 +99,7 @@ func TestAFailedRequestSpendsItsWeight(t *testing.T) {
 }
 
 func TestEveryQuestionTakesItsWeight(t *testing.T) {
-	weights := map[string]float64{"state": 2, "sub_accounts": 20, "leaderboard": 0, "meta": 20, "user_role": 60}
+	weights := map[string]float64{"state": 2, "sub_accounts": 20, "leaderboard": 0, "meta": 20, "user_role": 60, "vault_details": 20}
 	for endpoint, ask := range questions {
 		synctest.Test(t, func(t *testing.T) {
 			c := newClient(t, answer(200, "{}"))

@@ -234,3 +234,41 @@ func FuzzRole(f *testing.F) {
 		}
 	})
 }
+
+func FuzzVault(f *testing.F) {
+	f.Add([]byte(testdata(f, "vault.json")))
+	for _, seed := range []string{
+		"null", "{}", related("null"), related(`{"type":"normal"}`), related(`{"type":"child","data":{"parentAddress":"` + subAddress + `"}}`),
+		parenting(""), parenting(offspring(2)), parenting(`"` + account + `"`), `{"vaultAddress":"` + account + `","relationship":{"type":"\u006eormal"}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		vault, err := decodeVault(body, account)
+		if err != nil {
+			checkFailure(t, err)
+			return
+		}
+		relationship := decoded(body)["relationship"].(map[string]any)
+		if relationship["type"] != vault.Relationship || !slices.Contains([]string{VaultNormal, VaultChild, VaultParent}, vault.Relationship) {
+			t.Fatalf("%+v of %v", vault, relationship)
+		}
+		if vault.Relationship != VaultParent {
+			if vault.Children != nil {
+				t.Fatalf("%+v", vault)
+			}
+			return
+		}
+		listed := relationship["data"].(map[string]any)["childAddresses"].([]any)
+		if len(listed) != len(vault.Children) {
+			t.Fatalf("%d children of %d", len(vault.Children), len(listed))
+		}
+		counted := map[string]bool{account: true}
+		for i, child := range vault.Children {
+			if strings.ToLower(listed[i].(string)) != child || readAddress([]byte(`"`+child+`"`)) != child || counted[child] {
+				t.Fatalf("child %d is %q of %v", i, child, listed)
+			}
+			counted[child] = true
+		}
+	})
+}

@@ -8,11 +8,12 @@ import (
 
 // The endpoints, as labels and as names in errors.
 const (
-	stateEndpoint       = "state"
-	subAccountsEndpoint = "sub_accounts"
-	leaderboardEndpoint = "leaderboard"
-	metaEndpoint        = "meta"
-	userRoleEndpoint    = "user_role"
+	stateEndpoint        = "state"
+	subAccountsEndpoint  = "sub_accounts"
+	leaderboardEndpoint  = "leaderboard"
+	metaEndpoint         = "meta"
+	userRoleEndpoint     = "user_role"
+	vaultDetailsEndpoint = "vault_details"
 )
 
 // Outcomes of a request beside the Failures.
@@ -21,7 +22,8 @@ const (
 	outcomeNotModified = "not_modified"
 )
 
-var endpoints = []string{stateEndpoint, subAccountsEndpoint, leaderboardEndpoint, metaEndpoint, userRoleEndpoint}
+// endpoints lists every endpoint, so that metrics can exist before they count.
+var endpoints = []string{stateEndpoint, subAccountsEndpoint, leaderboardEndpoint, metaEndpoint, userRoleEndpoint, vaultDetailsEndpoint}
 
 type metrics struct {
 	requests *prometheus.CounterVec

@@ -21,10 +21,11 @@ import (
 
 // questions are all the ways to ask, so that a rule can be checked on each.
 var questions = map[string]func(context.Context, *Client) error{
-	"state":        func(ctx context.Context, c *Client) error { _, err := c.State(ctx, account); return err },
-	"sub_accounts": func(ctx context.Context, c *Client) error { _, err := c.SubAccounts(ctx, account); return err },
-	"meta":         func(ctx context.Context, c *Client) error { _, err := c.Meta(ctx); return err },
-	"user_role":    func(ctx context.Context, c *Client) error { _, err := c.UserRole(ctx, account); return err },
+	"state":         func(ctx context.Context, c *Client) error { _, err := c.State(ctx, account); return err },
+	"sub_accounts":  func(ctx context.Context, c *Client) error { _, err := c.SubAccounts(ctx, account); return err },
+	"meta":          func(ctx context.Context, c *Client) error { _, err := c.Meta(ctx); return err },
+	"user_role":     func(ctx context.Context, c *Client) error { _, err := c.UserRole(ctx, account); return err },
+	"vault_details": func(ctx context.Context, c *Client) error { _, err := c.VaultDetails(ctx, account); return err },
 	"leaderboard": func(ctx context.Context, c *Client) error {
 		_, err := c.Leaderboard(ctx, 10, Validators{})
 		return err
