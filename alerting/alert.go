@@ -64,12 +64,13 @@ func (t Type) Cooldown() time.Duration {
 // The rules, which are not settings: widening them to stop noise is what the
 // runbooks forbid.
 const (
-	ConfirmPeriods = 2    // periods in a row before a playbook counts as changed
-	FiresAbove     = 25.0 // exit cluster score, in percent
-	ClearsBelow    = 20.0
-	DailyCap       = 4 // alerts of an asset that are sent in any 24 hours
-	CapWindow      = 24 * time.Hour
-	StaleAfter     = 10 * time.Minute
+	ConfirmPeriods   = 2    // periods in a row before a playbook counts as changed
+	FiresAbove       = 25.0 // exit cluster score, in percent
+	ClearsBelow      = 20.0
+	DailyCap         = 4 // alerts of an asset that are sent in any 24 hours
+	CapWindow        = 24 * time.Hour
+	StaleAfter       = 10 * time.Minute
+	FirstStartAtMost = 30 * time.Minute
 )
 
 // Reason is why an alert was not sent, or not even thought about.

@@ -192,6 +192,12 @@ func TestA5TheSystemAlertFiresOncePerOutage(t *testing.T) {
 		{"a recovery of nothing", false, Outlook{Now: minutes(99), LastSuccess: minutes(98.5), Recovered: true}, false, false},
 		{"never, ten minutes after the start", false, Outlook{Now: minutes(10), Started: noon}, false, false},
 		{"never, later", false, Outlook{Now: minutes(11), Started: noon}, true, false},
+		{"a first start that was said to take nine minutes", false, Outlook{Now: minutes(11.6), Started: noon, Announced: 9 * time.Minute}, false, false},
+		{"… and takes a third more", false, Outlook{Now: minutes(11.8), Started: noon, Announced: 9 * time.Minute}, true, false},
+		{"a first start that was said to take a minute", false, Outlook{Now: minutes(9.9), Started: noon, Announced: time.Minute}, false, false},
+		{"a first start that was said to take hours", false, Outlook{Now: minutes(30), Started: noon, Announced: 9 * time.Hour}, false, false},
+		{"… is waited for half an hour", false, Outlook{Now: minutes(30.1), Started: noon, Announced: 9 * time.Hour}, true, false},
+		{"what was announced is of the first start", false, Outlook{Now: minutes(11), LastSuccess: noon, Announced: 9 * time.Hour}, true, false},
 		{"a start after an outage does not wait", false, Outlook{Now: minutes(60), Started: minutes(59.9), LastSuccess: noon}, true, false},
 	} {
 		next, fired, cleared := System{Active: tt.active}.Step(tt.o)

@@ -16,6 +16,7 @@ type Outlook struct {
 	Now         time.Time
 	LastSuccess time.Time     // of the newest run that succeeded, wholly or partly; zero when none ever did
 	Started     time.Time     // since when somebody has been looking
+	Announced   time.Duration // how long the first start was said to take; 0: nothing was said
 	Recovered   bool          // the recovery of health holds on the runs: two clean, consecutive, recent, and no clock is wrong
 	ClockWrong  time.Duration // for how long a clock has been wrong (clock_skew, clock_back), by the looker's own monotonic clock
 }
@@ -29,11 +30,20 @@ func (o Outlook) Age() time.Duration {
 	return o.Now.Sub(o.LastSuccess)
 }
 
+// patience is how long ingestion may not have succeeded. A first start is given a third
+// more than it was said to take, and never more than half an hour.
+func (o Outlook) patience() time.Duration {
+	if !o.LastSuccess.IsZero() {
+		return StaleAfter
+	}
+	return max(StaleAfter, min(o.Announced*13/10, FirstStartAtMost))
+}
+
 // Step is the state after a look, and whether the alert fires or clears with it
 // (A5). It fires once an outage, and has no cooldown.
 func (s System) Step(o Outlook) (next System, fired, cleared bool) {
 	switch {
-	case !s.Active && (o.Age() > StaleAfter || o.ClockWrong > StaleAfter):
+	case !s.Active && (o.Age() > o.patience() || o.ClockWrong > StaleAfter):
 		return System{Active: true}, true, false
 	case s.Active && o.Recovered:
 		return System{}, false, true
@@ -44,7 +54,7 @@ func (s System) Step(o Outlook) (next System, fired, cleared bool) {
 
 // Message is what people read of the system alert.
 func (o Outlook) Message() string {
-	if o.Age() <= StaleAfter && o.ClockWrong > StaleAfter {
+	if o.Age() <= o.patience() && o.ClockWrong > StaleAfter {
 		return fmt.Sprintf("[SYSTEM] Data Stale: A clock has been wrong for %d minutes. All behavioral alerts suppressed. Do not trade until resolved.", int(o.ClockWrong/time.Minute))
 	}
 	since := fmt.Sprintf("has not succeeded for %d minutes", int(o.Age()/time.Minute))

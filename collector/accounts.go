@@ -2,77 +2,189 @@ package collector
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/whalegate/whalegate/collector/hyperliquid"
+	"github.com/whalegate/whalegate/internal/postgres"
 )
 
-// lookAgain is how long the search for sub-accounts rests when it has nothing
-// to do, or could do nothing.
-const lookAgain = time.Minute
+// accountsFor is how long a list of accounts is believed without being confirmed.
+const accountsFor = 24 * time.Hour
 
-// Accounts keeps the sub-accounts of the universe's wallets known, until ctx
-// ends. It uses what snapshots leave of the upstream's budget: a request for
-// sub-accounts weighs as much as the states of ten wallets.
-func (c *Collector) Accounts(ctx context.Context) error {
-	for ctx.Err() == nil {
-		c.checkAccounts(ctx)
-		rest, cancel := context.WithTimeout(ctx, c.cfg.Clock.Real(lookAgain))
-		select {
-		case <-rest.Done():
-		case <-c.refreshed:
-		}
-		cancel()
-	}
-	return nil
+// Tracked is a wallet of the universe with the accounts that its position is the sum of.
+type Tracked struct {
+	Wallet      string
+	SubAccounts []string // or the children of a parent vault
+	Listed      bool     // every entry of its last list carried a state: one question may read them all
+	Unreadable  string   // why it cannot be read whatever is asked: a reason; "": it can
+
+	// What the search for accounts goes by.
+	Rank      int
+	Value     float64   // its account value on the leaderboard, in dollars; below 0 when unknown
+	Confirmed time.Time // when its accounts were confirmed last; zero: never found
+	Explained bool      // its own account is worth what the leaderboard says, or it has sub-accounts
+	Role      string    // what its address is, as the exchange says; "": not asked
+	Master    string    // of one that is a sub-account
 }
 
-func (c *Collector) checkAccounts(ctx context.Context) {
-	due := c.cfg.Clock.Now().Add(-c.cfg.RefreshEvery)
-	wallets, err := c.store.AccountsToCheck(ctx, due)
-	if err != nil {
-		if ctx.Err() == nil {
-			c.cfg.Logger.Error("look for unknown sub-accounts", "error", err)
-		}
-		return
+// oneRequestAccounts is the number of sub-accounts from which one request for all of
+// them weighs no more than a request for each.
+const oneRequestAccounts = hyperliquid.SubAccountsWeight / hyperliquid.StateWeight
+
+// byList tells that one question for all of the sub-accounts is the cheaper way, and
+// allowed.
+func (t Tracked) byList() bool { return t.Listed && len(t.SubAccounts) >= oneRequestAccounts }
+
+// weight is what reading the wallet costs of the upstream's budget.
+func (t Tracked) weight() int {
+	switch {
+	case t.Unreadable != "":
+		return 0
+	case t.byList():
+		return hyperliquid.StateWeight + hyperliquid.SubAccountsWeight
+	default:
+		return hyperliquid.StateWeight * (1 + len(t.SubAccounts))
 	}
-	for _, wallet := range wallets {
-		if c.pace(ctx) != nil {
-			return
+}
+
+// resolve decides which wallets of the universe are read, and which of them can be. A
+// row that is a sub-account of another wallet counts there, and no row is expected of
+// it. An account that two wallets claim cannot be counted right for either.
+func resolve(universe []Tracked, now time.Time) []Tracked {
+	index := make(map[string]int, len(universe))
+	for i := range universe {
+		index[universe[i].Wallet] = i
+	}
+	for _, t := range universe { // the master may not have told of it yet
+		if m, ok := index[t.Master]; ok && !slices.Contains(universe[m].SubAccounts, t.Wallet) {
+			universe[m].SubAccounts = append(slices.Clone(universe[m].SubAccounts), t.Wallet)
+			universe[m].Listed = false
 		}
-		if err := c.checkWallet(ctx, wallet); err != nil {
-			if ctx.Err() == nil {
-				c.cfg.Logger.Warn("ask for sub-accounts", "error", err)
+	}
+	owner := map[string]int{}
+	shared, double := map[int]bool{}, map[int]bool{}
+	for i := range universe {
+		for _, account := range universe[i].SubAccounts {
+			if other, claimed := owner[account]; claimed {
+				shared[i], shared[other] = true, true
 			}
-			return // the rest is asked for after a pause
+			owner[account] = i
+			if row, ok := index[account]; ok {
+				double[row] = true
+				if len(universe[row].SubAccounts) > 0 || row == i {
+					shared[i], shared[row] = true, true // whose are its own?
+				}
+			}
 		}
 	}
+	read := make([]Tracked, 0, len(universe))
+	for i, t := range universe {
+		age := now.Sub(t.Confirmed)
+		switch {
+		case shared[i]:
+			t.Unreadable = reasonAccountsShared
+		case double[i]:
+			continue
+		case t.Confirmed.IsZero():
+			t.Unreadable = reasonAccountsUnknown
+		case age.Abs() > accountsFor: // a date that lies ahead is of no known age
+			t.Unreadable = reasonAccountsOld
+		}
+		read = append(read, t)
+	}
+	return read
 }
 
-func (c *Collector) checkWallet(ctx context.Context, wallet string) error {
-	answers, err := c.upstream.SubAccounts(ctx, wallet)
-	if err != nil {
-		return err
+// readable counts the wallets that can be read.
+func readable(wallets []Tracked) (n int) {
+	for i := range wallets {
+		if wallets[i].Unreadable == "" {
+			n++
+		}
 	}
-	subs := make([]string, len(answers))
-	for i, a := range answers {
-		subs[i] = a.Address
-	}
-	return c.store.KeepAccounts(ctx, wallet, subs, c.cfg.Clock.Now())
+	return n
 }
 
-// pace waits for one request's share of the budget that snapshots leave, and at
-// least a quarter of the whole: a universe whose accounts never become known
-// would never be read.
-func (c *Collector) pace(ctx context.Context) error {
-	wallets, err := c.store.Tracked(ctx)
+// searchFirst tells that no run can be good anyway: then the search for accounts has the
+// whole budget.
+func searchFirst(wallets []Tracked) bool {
+	return percent(readable(wallets), len(wallets)) < minCoveragePct
+}
+
+// Tracked reads the universe with the accounts of each wallet, sorted by wallet as the
+// snapshots' primary key is.
+func (s *Store) Tracked(ctx context.Context, now time.Time) ([]Tracked, error) {
+	ctx, cancel := postgres.Reading(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, `
+		SELECT u.wallet_id, coalesce(a.sub_accounts, '{}'), coalesce(a.listed, false), u.rank,
+			CASE WHEN u.account_value BETWEEN 0 AND 1e15 THEN u.account_value ELSE -1 END::double precision,
+			a.checked_at, coalesce(a.explained, true), coalesce(a.role, ''), coalesce(a.master, '')
+		FROM wallet_universe_current u
+		LEFT JOIN wallet_accounts a USING (wallet_id)
+		ORDER BY u.wallet_id COLLATE "C"`)
 	if err != nil {
-		return err
+		return nil, postgres.Because(ctx, "read universe", err)
 	}
-	left := c.cfg.WeightPerMinute * 2 / 3 // the rest is for retries and for a minute that begins early
-	for _, w := range wallets {
-		left -= w.weight()
+	universe, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t Tracked, err error) {
+		var confirmed *time.Time
+		err = row.Scan(&t.Wallet, &t.SubAccounts, &t.Listed, &t.Rank, &t.Value, &confirmed, &t.Explained, &t.Role, &t.Master)
+		if confirmed != nil {
+			t.Confirmed = confirmed.UTC()
+		}
+		return t, err
+	})
+	if err != nil {
+		return nil, postgres.Because(ctx, "read universe", err)
 	}
-	left = max(left, c.cfg.WeightPerMinute/4)
-	return c.cfg.Clock.Sleep(ctx, time.Minute*hyperliquid.SubAccountsWeight/time.Duration(left))
+	return resolve(universe, now), nil
+}
+
+// Accounts is what was found out about a wallet's accounts.
+type Accounts struct {
+	Sub       []string // they are added to those that are known: none is ever closed upstream
+	Listed    bool
+	Explained bool
+	Role      string // "": not asked now, what is known stays
+	Master    string
+}
+
+// KeepAccounts stores what was found out about a wallet, as confirmed at an instant.
+func (s *Store) KeepAccounts(ctx context.Context, wallet string, found Accounts, at time.Time) error {
+	ctx, cancel := postgres.Writing(ctx)
+	defer cancel()
+	subs := found.Sub
+	if subs == nil {
+		subs = []string{} // none, which is not the same as not known
+	}
+	err := s.fence.Exec(ctx, s.pool, `
+		INSERT INTO wallet_accounts AS w (wallet_id, sub_accounts, checked_at, listed, explained, role, role_at, master)
+		VALUES ($1, $2, $3::timestamptz, $4, $5, nullif($6::text, ''), CASE WHEN $6::text <> '' THEN $3::timestamptz END, nullif($7::text, ''))
+		ON CONFLICT (wallet_id) DO UPDATE SET
+			sub_accounts = ARRAY(SELECT unnest(w.sub_accounts) UNION SELECT unnest(excluded.sub_accounts) ORDER BY 1),
+			checked_at = excluded.checked_at, listed = excluded.listed, explained = excluded.explained,
+			role = coalesce(excluded.role, w.role), role_at = coalesce(excluded.role_at, w.role_at),
+			master = CASE WHEN excluded.role IS NULL THEN w.master ELSE excluded.master END`,
+		wallet, subs, at, found.Listed, found.Explained, found.Role, found.Master)
+	return postgres.Because(ctx, "keep accounts", err)
+}
+
+// ConfirmAccounts notes that a minute read the lists of wallets, with what they told.
+func (s *Store) ConfirmAccounts(ctx context.Context, lists map[string][]string, at time.Time) error {
+	if len(lists) == 0 {
+		return nil
+	}
+	ctx, cancel := postgres.Writing(ctx)
+	defer cancel()
+	batch := &pgx.Batch{}
+	for wallet, accounts := range lists {
+		batch.Queue(`
+			UPDATE wallet_accounts w SET
+				sub_accounts = ARRAY(SELECT unnest(w.sub_accounts) UNION SELECT unnest($2::text[]) ORDER BY 1), checked_at = $3
+			WHERE wallet_id = $1`, wallet, accounts, at)
+	}
+	return postgres.Because(ctx, "confirm accounts", s.fence.Send(ctx, s.pool, batch))
 }

@@ -22,7 +22,8 @@ type Config struct {
 	Concurrency     int           // requests at a time: enough for 200 wallets in seconds, few enough not to look like an attack
 	Attempts        int           // tries of a request
 	Backoff         []time.Duration
-	WeightPerMinute int // of the upstream's budget, shared out between snapshots and the search for sub-accounts
+	MaxStateAge     time.Duration // of a state that is believed (S9)
+	WeightPerMinute int           // of the upstream's budget, shared out between snapshots and the search for sub-accounts
 	Clock           clock.Clock
 	Logger          *slog.Logger
 	Registerer      prometheus.Registerer
@@ -35,6 +36,7 @@ type Config struct {
 const (
 	DefaultRefreshEvery = 6 * time.Hour
 	DefaultAttempts     = 3
+	DefaultMaxStateAge  = 2 * time.Minute
 	interval            = time.Minute
 	reserve             = 5 * time.Second  // of every minute, kept free of asking
 	worthStarting       = 20 * time.Second // a first cycle with less budget than this waits for the next minute
@@ -45,10 +47,14 @@ var DefaultBackoff = []time.Duration{500 * time.Millisecond, 1500 * time.Millise
 
 // Collector keeps the universe and the snapshots up to date.
 type Collector struct {
-	cfg      Config
-	upstream Upstream
-	store    *Store
-	metrics  *metrics
+	cfg       Config
+	upstream  Upstream
+	searching Searching // from what the minutes leave of the budget
+	store     *Store
+	metrics   *metrics
+
+	search  search
+	healthy atomic.Bool // a run was good: the first start is over
 
 	refreshed chan struct{} // the universe changed: its accounts may be unknown
 
@@ -56,20 +62,24 @@ type Collector struct {
 	lastTime   map[string]time.Time // newest state time stored, by account
 	recent     []Window             // the newest committed minutes, two at most
 	unsaved    []Run                // failed minutes that could not be written yet
-	partitions days                 // whose partitions are known to exist
 	refusedFor time.Time            // the last minute that was refused for the clock; zero: none since the last commit
 	refusedAt  time.Time            // when that was, on the monotonic clock
 	kept       []kept               // what was committed within the last hour
+	baseline   *baseline            // what sizes are held against; nil: to be read
+	coins      coins                // what the exchange says of ours
 	shown      []shown              // the minutes of a day and when the clock showed them, oldest first; kept while others lead
 	inherited  lead.Legacy          // of the predecessor, until it is looked at
+	overBudget bool                 // it was said that the budget cannot carry a minute
 	recheck    atomic.Bool          // the database may be another one: compare what is kept with what it has
+
+	oldestState atomic.Int64 // unix ns: the oldest state of the newest minute that got any, believed or not
 
 	// Of the refresh's own goroutine.
 	validators hyperliquid.Validators // of the leaderboard that the universe was made from
 }
 
 // New makes a collector. The error names the setting that is wrong.
-func New(cfg Config, upstream Upstream, store *Store) (*Collector, error) {
+func New(cfg Config, upstream Upstream, searching Searching, store *Store) (*Collector, error) {
 	switch {
 	case cfg.UniverseSize < 1 || cfg.UniverseSize > 100_000:
 		return nil, fmt.Errorf("universe size %d: a number from 1 to 100000 is right", cfg.UniverseSize)
@@ -84,6 +94,12 @@ func New(cfg Config, upstream Upstream, store *Store) (*Collector, error) {
 	if cfg.Attempts == 0 {
 		cfg.Attempts = DefaultAttempts
 	}
+	if cfg.MaxStateAge == 0 {
+		cfg.MaxStateAge = DefaultMaxStateAge
+	}
+	if cfg.MaxStateAge < 30*time.Second || cfg.MaxStateAge > 5*time.Minute {
+		return nil, fmt.Errorf("max state age %s: from 30s to 5m is right", cfg.MaxStateAge)
+	}
 	if cfg.Backoff == nil {
 		cfg.Backoff = DefaultBackoff
 	}
@@ -91,11 +107,11 @@ func New(cfg Config, upstream Upstream, store *Store) (*Collector, error) {
 		cfg.Room = func() error { return nil }
 	}
 	c := &Collector{
-		cfg: cfg, upstream: upstream, store: store,
-		metrics:   newMetrics(cfg.Registerer, (interval - reserve).Seconds()),
+		cfg: cfg, upstream: upstream, searching: searching, store: store,
 		refreshed: make(chan struct{}, 1),
 		lastTime:  map[string]time.Time{},
 	}
+	c.metrics = newMetrics(cfg.Registerer, (interval - reserve).Seconds(), c.stateLag)
 	c.countUnsaved() // each series is there from the start
 	return c, nil
 }

@@ -95,7 +95,7 @@ func (c *Collector) compare(ctx context.Context, present time.Time) (err error) 
 		}
 	}
 	if len(lost) > 0 {
-		c.recent, c.lastTime = nil, map[string]time.Time{}
+		c.recent, c.lastTime, c.baseline = nil, map[string]time.Time{}, nil
 		c.cfg.Logger.Error("the database came back without minutes that it had taken", "lost", len(lost), "since", lost[0], "until", lost[len(lost)-1], "written_again", len(rewritten))
 		c.report(ctx, c.cfg.Clock.Now(), qa.Event{
 			Check: qa.Lost, Severity: "critical", Action: "written again where still known, else failed",

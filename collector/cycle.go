@@ -1,14 +1,17 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/qa"
@@ -52,7 +55,8 @@ func (c *Collector) Snapshots(ctx context.Context) error {
 // forget drops what is remembered of the database and of the minutes before. What was
 // committed is not forgotten: a lead may be lost because the database became another one.
 func (c *Collector) forget() {
-	c.lastTime, c.recent, c.unsaved, c.partitions = map[string]time.Time{}, nil, nil, days{}
+	c.lastTime, c.recent, c.unsaved = map[string]time.Time{}, nil, nil
+	c.baseline, c.coins = nil, coins{}
 	c.refusedAt, c.refusedFor = time.Time{}, time.Time{}
 	c.countUnsaved()
 }
@@ -157,7 +161,7 @@ var unsavedReasons = []string{ofDatabase, diskFull, skippedMinute, qa.Lost, "S1"
 // cycle asks for every wallet and commits what came.
 func (c *Collector) cycle(ctx context.Context, minute time.Time) {
 	started := c.cfg.Clock.Now()
-	run, readings, err := c.collect(ctx, minute)
+	m, err := c.collect(ctx, minute)
 	if ctx.Err() != nil {
 		return // cut short by the shutdown: nothing is written of a cycle that was not finished
 	}
@@ -166,74 +170,125 @@ func (c *Collector) cycle(ctx context.Context, minute time.Time) {
 	}
 	var stored Stored
 	if err == nil {
-		run.Duration = c.cfg.Clock.Now().Sub(started)
+		m.Run.Duration = c.cfg.Clock.Now().Sub(started)
 		// Those of a clock that was ahead are of no minute that has been.
 		c.unsaved = slices.DeleteFunc(c.unsaved, func(r Run) bool { return r.failedRunCheck == "S1" && r.Timestamp.After(minute) })
-		stored, err = c.store.Commit(ctx, Minute{Run: run, Readings: readings, Unsaved: c.unsaved, Before: c.recent, PutRight: c.putRight(minute), WentBack: c.wentBack(minute)})
+		m.Unsaved, m.Before, m.PutRight, m.WentBack = c.unsaved, c.recent, c.putRight(minute), c.wentBack(minute)
+		stored, err = c.store.Commit(ctx, m)
 	}
 	c.metrics.cycleDuration.Observe(c.cfg.Clock.Now().Sub(started).Seconds())
 	if err != nil && ctx.Err() != nil {
 		return // the shutdown came during the commit: all of it or nothing is there
 	}
 	if err != nil {
-		c.lost(ctx, run, err)
+		c.lost(ctx, m.Run, err)
 		return
 	}
 	if stored.Superseded > 0 {
-		c.recent = nil // they may be among those
+		c.recent, c.baseline = nil, nil // they may be among those
 		c.cfg.Logger.Error("runs superseded: they are dated later than a good minute that was stored now, so a clock was wrong then or is wrong now", "runs", stored.Superseded, "timestamp", minute)
 		c.report(ctx, c.cfg.Clock.Now(), qa.Event{
 			Check: qa.Superseded, Severity: "critical", Details: map[string]any{"runs": stored.Superseded, "minute": minute.Format(time.RFC3339)}, Action: "they count no longer, two clean minutes needed",
 		})
 	}
-	c.keep(run, readings, stored.Finished)
-	c.committed(ctx, run, readings, stored.Dirty)
+	c.keep(m.Run, m.Readings, stored.Finished)
+	c.committed(ctx, m, stored.Dirty)
 }
 
 // collect reads the universe and its wallets. An error means that the database
 // failed; everything else is a run, if a failed one.
-func (c *Collector) collect(ctx context.Context, minute time.Time) (Run, []Reading, error) {
+func (c *Collector) collect(ctx context.Context, minute time.Time) (Minute, error) {
+	failed := func(wallets int, check, why string) Minute {
+		return Minute{Run: failedRun(minute, wallets, check, why)}
+	}
 	if err := CheckTimestamp(minute); err != nil {
-		return failedRun(minute, 0, "S1", err.Error()), nil, nil
+		return failed(0, "S1", err.Error()), nil
 	}
-	lost := failedRun(minute, 0, ofDatabase, "")
+	lost := failed(0, ofDatabase, "")
 	if err := c.prepare(ctx, minute); err != nil {
-		return lost, nil, err
+		return lost, err
 	}
-	wallets, err := c.store.Tracked(ctx)
+	wallets, err := c.store.Tracked(ctx, c.cfg.Clock.Now())
 	if err != nil {
-		return lost, nil, err
+		return lost, err
 	}
 	if len(wallets) == 0 {
-		return failedRun(minute, 0, "S2", "S2: the expected rows cannot be determined: there is no universe yet"), nil, nil
+		return failed(0, "S2", "S2: the expected rows cannot be determined: there is no universe yet"), nil
 	}
 	if err := c.cfg.Room(); err != nil {
-		return failedRun(minute, len(wallets), diskFull, "S8: nothing was asked for: "+err.Error()), nil, nil
+		return failed(len(wallets), diskFull, "S8: nothing was asked for: "+err.Error()), nil
 	}
 	budget, cancel := c.cfg.Clock.WithTimeout(ctx, minute.Add(interval-reserve).Sub(c.cfg.Clock.Now()), errBudget)
 	defer cancel()
 	f := &fetch{
 		upstream: c.upstream, clock: c.cfg.Clock, attempts: c.cfg.Attempts, backoff: c.cfg.Backoff,
-		lastTime: c.lastTime, limited: c.metrics.rateLimited.Inc,
+		lastTime: c.lastTime, maxAge: c.cfg.MaxStateAge, maxLead: maxStateLead, limited: c.metrics.rateLimited.Inc, listed: c.search.readList,
+	}
+	c.reserve(wallets)
+	if searchFirst(wallets) {
+		for i := range wallets {
+			wallets[i].Unreadable = cmp.Or(wallets[i].Unreadable, reasonAccountsFirst)
+		}
+	}
+	var asking sync.WaitGroup
+	if c.coins.due(minute) {
+		asking.Go(func() { c.askCoins(budget, minute) })
 	}
 	readings, failures := f.run(budget, wallets, c.cfg.Concurrency)
-	return Judge(minute, len(wallets), readings, failures), readings, nil
+	asking.Wait()
+	if oldest := f.oldest.Load(); oldest != 0 {
+		c.oldestState.Store(oldest)
+	}
+	m := Minute{Run: Judge(minute, len(wallets), readings, failures), Readings: readings}
+	return m, c.believe(ctx, budget, &m, wallets)
 }
 
-// days is a stretch of days; the zero value is none.
-type days struct{ first, last time.Time }
+// reserve keeps of the budget what a minute needs, with something for second attempts and
+// for what is under way when it begins, unless no run can be good anyway. What the budget cannot carry is said.
+func (c *Collector) reserve(wallets []Tracked) {
+	weight := 0
+	for i := range wallets {
+		weight += wallets[i].weight()
+	}
+	c.metrics.minuteWeight.Set(float64(weight))
+	if weight > c.cfg.WeightPerMinute && !c.overBudget {
+		c.cfg.Logger.Error("the budget cannot carry a minute: wallets will be missing", "weight", weight, "weight_per_minute", c.cfg.WeightPerMinute)
+	}
+	c.overBudget = weight > c.cfg.WeightPerMinute
+	if searchFirst(wallets) {
+		weight = 0
+	} else {
+		weight += weight/20 + 2*hyperliquid.StateWeight*c.cfg.Concurrency + hyperliquid.MetaWeight
+	}
+	c.upstream.Reserve(weight)
+}
+
+// stateLag is how far the oldest state of the newest answers lies behind the present, in
+// seconds; NaN before there was any.
+func (c *Collector) stateLag() float64 {
+	oldest := c.oldestState.Load()
+	if oldest == 0 {
+		return math.NaN()
+	}
+	return c.cfg.Clock.Now().Sub(time.Unix(0, oldest)).Seconds()
+}
 
 // prepare makes the partitions of the days ahead, and learns from the database
 // what it last stored.
 func (c *Collector) prepare(ctx context.Context, minute time.Time) error {
 	const daysAhead = 3
 	day := minute.Truncate(24 * time.Hour)
-	if day.Before(c.partitions.first) || c.partitions.last.Before(day.AddDate(0, 0, daysAhead-1)) {
-		until := day.AddDate(0, 0, daysAhead)
+	// Asked anew each minute: somebody may drop or detach one, or restore the database.
+	until := day.AddDate(0, 0, daysAhead)
+	missing, err := c.store.missingDays(ctx, day, until)
+	if err != nil {
+		return err
+	}
+	if missing > 0 {
+		c.cfg.Logger.Info("days of snapshots are made, or attached again", "days", missing)
 		if err := c.store.EnsurePartitions(ctx, day, until); err != nil {
 			return err
 		}
-		c.partitions = days{day, until}
 	}
 	if len(c.lastTime) == 0 {
 		times, err := c.store.StateTimes(ctx)
@@ -242,31 +297,39 @@ func (c *Collector) prepare(ctx context.Context, minute time.Time) error {
 		}
 		c.lastTime = times
 	}
+	if !c.coins.known {
+		said, err := c.store.Coins(ctx)
+		if err != nil {
+			return err
+		}
+		c.coins = said
+	}
 	return nil
 }
 
 // committed follows a run that is stored: memory, metrics, log, checks, and
 // whoever waits for it.
-func (c *Collector) committed(ctx context.Context, run Run, readings []Reading, dirty []Collapse) {
+func (c *Collector) committed(ctx context.Context, m Minute, dirty []Collapse) {
+	run, readings := m.Run, m.Readings
 	c.refusedAt, c.refusedFor = time.Time{}, time.Time{}
 	c.show(shown{run.Timestamp, time.Now(), true})
 	c.unsaved = nil
 	c.countUnsaved()
 	if run.Status != Failed { // a failed run's rows feed nothing
+		c.firstGood(ctx)
 		c.recent = append(c.recent, Window{run.Timestamp, readings})
 		c.recent = c.recent[max(0, len(c.recent)-2):]
-	}
-	var oldest time.Time
-	for _, r := range readings {
-		for _, t := range r.times {
-			c.lastTime[t.account] = t.time
+		for _, r := range readings {
+			for _, t := range r.times {
+				c.lastTime[t.account] = t.time
+			}
 		}
-		if oldest.IsZero() || r.StateTime.Before(oldest) {
-			oldest = r.StateTime
+		if c.baseline != nil {
+			c.baseline.add(run.Timestamp, readings)
 		}
 	}
-	if !oldest.IsZero() {
-		c.metrics.stateLag.Set(run.Timestamp.Add(run.Duration).Sub(oldest).Seconds())
+	if len(m.Opened)+len(m.Ended) > 0 {
+		c.baseline = nil // it is read anew, with what the database has of it
 	}
 	c.metrics.cycles.WithLabelValues(string(run.Status)).Inc()
 	c.metrics.rowsWritten.Add(float64(run.RowsWritten))
@@ -290,6 +353,16 @@ func (c *Collector) committed(ctx context.Context, run Run, readings []Reading, 
 	}
 }
 
+// firstGood ends the first start: the search for accounts has found enough.
+func (c *Collector) firstGood(ctx context.Context) {
+	if c.healthy.Swap(true) {
+		return
+	}
+	if err := c.store.EndProgress(ctx, c.cfg.Clock.Now()); err != nil {
+		c.cfg.Logger.Error("end the progress of the search", "error", err)
+	}
+}
+
 // lost follows a cycle that could not be stored as it should.
 func (c *Collector) lost(ctx context.Context, run Run, err error) {
 	run = failedRun(run.Timestamp, run.Expected, ofDatabase, "not written: "+err.Error())
@@ -300,7 +373,6 @@ func (c *Collector) lost(ctx context.Context, run Run, err error) {
 	if errors.Is(err, postgres.ErrUnreachable) {
 		c.Recheck() // it may come back as another one
 	}
-	c.partitions = days{} // one may be missing
 	c.metrics.cycles.WithLabelValues(string(Failed)).Inc()
 	var stored *RefusedError
 	if errors.As(err, &stored) {

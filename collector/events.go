@@ -27,6 +27,16 @@ func Events(run Run, dirty []Collapse) []qa.Event {
 		add("S2", "critical", "", "run failed", map[string]any{"error": run.Error})
 		return events
 	}
+	for _, reason := range ageReasons {
+		n := run.Failures[reason]
+		switch details := map[string]any{"wallets": n, "expected": run.Expected}; {
+		case n == 0:
+		case run.FailedCheck() == "S9":
+			add("S9", "critical", reason, "run failed", details)
+		default:
+			add("S9", "warning", reason, "wallets failed", details)
+		}
+	}
 	const healthy, readable, scarce = 90.0, 80.0, 60.0
 	switch coverage := map[string]any{"coverage_pct": run.CoveragePct, "failures": run.Failures}; {
 	case run.CoveragePct < minCoveragePct:
@@ -53,5 +63,5 @@ func Events(run Run, dirty []Collapse) []qa.Event {
 			add("S6", "warning", a.String(), "rows marked dirty", map[string]any{"rows": rows, "snapshot_ts": run.Timestamp.Add(-interval).Format(time.RFC3339)})
 		}
 	}
-	return events
+	return append(events, run.checks...)
 }

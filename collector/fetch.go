@@ -18,34 +18,37 @@ import (
 type Upstream interface {
 	State(ctx context.Context, account string) (hyperliquid.State, error)
 	SubAccounts(ctx context.Context, master string) ([]hyperliquid.SubAccount, error)
+	Reserve(weight int) // of the budget, for a minute
+	Meta(ctx context.Context) (hyperliquid.Meta, error)
 	Leaderboard(ctx context.Context, top int, known hyperliquid.Validators) (hyperliquid.Leaderboard, error)
-}
-
-// Tracked is a wallet of the universe with the accounts that its position is
-// the sum of.
-type Tracked struct {
-	Wallet        string
-	SubAccounts   []string
-	AccountsKnown bool // false: its sub-accounts have not been asked for yet
 }
 
 // Reasons why a wallet failed, beside the failures of the client.
 const (
 	reasonAbandoned       = "abandoned"        // the minute's budget ended first
-	reasonAccountsUnknown = "accounts_unknown" // its sub-accounts have not been asked for yet
+	reasonAccountsUnknown = "accounts_unknown" // its accounts were never found
+	reasonAccountsOld     = "accounts_old"     // its accounts were not confirmed for a day
+	reasonAccountsShared  = "accounts_shared"  // another wallet claims one of its accounts
+	reasonAccountsFirst   = "accounts_first"   // not asked: the search for accounts has the whole budget
 	reasonStaleState      = "stale_state"      // older than the state stored last
+	reasonOldState        = "old_state"        // S9: older than a state may be
+	reasonFutureState     = "future_state"     // S9: later than our clock
+	reasonClockSkew       = "clock_skew"       // S9: right by the exchange's clock, and not by ours
 	reasonAccountsChanged = "accounts_changed" // an answer lacked a known sub-account
 	reasonOutOfRange      = "out_of_range"     // the sum over its accounts does not fit
 )
 
 // walletReasons lists every reason, so that each is a metric from the start.
 var walletReasons = func() []string {
-	reasons := []string{reasonAbandoned, reasonAccountsUnknown, reasonStaleState, reasonAccountsChanged, reasonOutOfRange}
+	reasons := []string{reasonAbandoned, reasonAccountsUnknown, reasonAccountsOld, reasonAccountsShared, reasonAccountsFirst, reasonStaleState, reasonOldState, reasonFutureState, reasonClockSkew, reasonAccountsChanged, reasonOutOfRange}
 	for _, f := range hyperliquid.Failures {
 		reasons = append(reasons, string(f))
 	}
 	return reasons
 }()
+
+// ageReasons are those of S9.
+var ageReasons = []string{reasonOldState, reasonFutureState, reasonClockSkew}
 
 // reasonError is a failure of a wallet that is not one of the client.
 type reasonError struct{ reason string }
@@ -55,8 +58,12 @@ func (e *reasonError) Error() string { return e.reason }
 // These ask for another try: the next replica may know better.
 var (
 	errStaleState      = &reasonError{reasonStaleState}
+	errOldState        = &reasonError{reasonOldState}
+	errFutureState     = &reasonError{reasonFutureState}
 	errAccountsChanged = &reasonError{reasonAccountsChanged}
 )
+
+var askAgain = []error{errStaleState, errOldState, errFutureState, errAccountsChanged}
 
 // fetch is one cycle's asking: bounded in concurrency and in time.
 type fetch struct {
@@ -65,11 +72,15 @@ type fetch struct {
 	attempts int
 	backoff  []time.Duration
 	lastTime map[string]time.Time // newest state time stored, by account; only read here
+	maxAge   time.Duration        // of a state
+	maxLead  time.Duration        // of a state's time before our clock
 
-	slowing sync.Mutex   // of slowDown: 429s come together, and each counts
-	limit   atomic.Int64 // workers that may go on
-	resume  atomic.Int64 // unix ns before which nobody asks, after a Retry-After
-	limited func()       // called at each 429
+	slowing sync.Mutex                             // of slowDown: 429s come together, and each counts
+	limit   atomic.Int64                           // workers that may go on
+	resume  atomic.Int64                           // unix ns before which nobody asks, after a Retry-After
+	limited func()                                 // called at each 429
+	listed  func(wallet string, accounts []string) // called with each list that was read
+	oldest  atomic.Int64                           // unix ns of the oldest state that was answered, believed or not; 0: none was
 }
 
 // run asks for every wallet until ctx ends and returns what was read, sorted by
@@ -129,29 +140,21 @@ func reasonOf(ctx context.Context, err error) string {
 	}
 }
 
-// oneRequestAccounts is the number of sub-accounts from which one request for
-// all of them weighs no more than a request for each.
-const oneRequestAccounts = hyperliquid.SubAccountsWeight / hyperliquid.StateWeight
-
-// weight is what reading the wallet costs of the upstream's budget.
-func (t Tracked) weight() int {
-	if !t.AccountsKnown {
-		return 0
-	}
-	return hyperliquid.StateWeight + min(len(t.SubAccounts)*hyperliquid.StateWeight, hyperliquid.SubAccountsWeight)
-}
-
 // wallet reads every account of a wallet; if one fails, the wallet failed.
 func (f *fetch) wallet(ctx context.Context, t Tracked) (Reading, error) {
-	if !t.AccountsKnown {
-		return Reading{}, &reasonError{reasonAccountsUnknown}
+	if t.Unreadable != "" {
+		return Reading{}, &reasonError{t.Unreadable}
 	}
 	sum := newAccountSum(t.Wallet)
 	accounts := []string{t.Wallet}
-	if len(t.SubAccounts) < oneRequestAccounts {
+	if !t.byList() {
 		accounts = append(accounts, t.SubAccounts...)
-	} else if err := f.subAccounts(ctx, t, sum); err != nil {
-		return Reading{}, err
+	} else {
+		without, err := f.subAccounts(ctx, t, sum)
+		if err != nil {
+			return Reading{}, err
+		}
+		accounts = append(accounts, without...)
 	}
 	for _, account := range accounts {
 		err := f.retry(ctx, func() error {
@@ -168,43 +171,78 @@ func (f *fetch) wallet(ctx context.Context, t Tracked) (Reading, error) {
 	return sum.reading, nil
 }
 
-// subAccounts reads all sub-accounts at once. The answer for "none" cannot be
-// told from one that failed, so every account that is known must be in it.
-func (f *fetch) subAccounts(ctx context.Context, t Tracked, sum *accountSum) error {
-	return f.retry(ctx, func() error {
+// subAccounts reads all sub-accounts at once and returns those whose states the list
+// lacks. The answer for "none" cannot be told from one that failed, so every account that
+// is known must be in it.
+func (f *fetch) subAccounts(ctx context.Context, t Tracked, sum *accountSum) (without []string, err error) {
+	var listed []string
+	err = f.retry(ctx, func() error {
 		answers, err := f.upstream.SubAccounts(ctx, t.Wallet)
 		if err != nil {
 			return err
 		}
-		states := make(map[string]hyperliquid.State, len(answers))
-		for _, answer := range answers {
-			if !answer.HasState { // it is not flat, and no other request would tell more
-				return &hyperliquid.Error{Endpoint: "sub_accounts", Failure: hyperliquid.Schema}
-			}
-			states[answer.Address] = answer.State
-		}
 		*sum = *newAccountSum(t.Wallet)
-		for _, account := range t.SubAccounts {
-			state, ok := states[account]
-			if !ok {
-				return errAccountsChanged
-			}
-			if err := f.add(sum, account, state); err != nil {
+		without, listed = nil, nil
+		for _, answer := range answers { // a new one counts from the moment that it is seen
+			listed = append(listed, answer.Address)
+			if !answer.HasState {
+				without = append(without, answer.Address)
+			} else if err := f.add(sum, answer.Address, answer.State); err != nil {
 				return err
 			}
-			delete(states, account)
 		}
-		// A new sub-account counts from the moment that it is seen.
-		for account, state := range states {
-			if err := f.add(sum, account, state); err != nil {
-				return err
-			}
+		if slices.ContainsFunc(t.SubAccounts, func(known string) bool { return !slices.Contains(listed, known) }) {
+			return errAccountsChanged
 		}
 		return nil
 	})
+	if err == nil {
+		f.listed(t.Wallet, listed)
+	}
+	return without, err
+}
+
+// leastSkew is by how much our clock must differ from an answer's date before the clock
+// is blamed for a state's age: less is the answer's way, and the second that it is cut to.
+const leastSkew = 5 * time.Second
+
+// maxStateLead is how far the time of a state may lie ahead of our clock (S9).
+const maxStateLead = 30 * time.Second
+
+// age is S9: old never looks like now. The time of a state is the clock of the node that
+// answers, so it is held against ours in both directions. Where it agrees with the date
+// of the answer, and not with ours, the fault is ours. That date is cut to the second.
+func (f *fetch) age(state hyperliquid.State) error {
+	within := func(age time.Duration) bool { return age >= -f.maxLead && age <= f.maxAge }
+	now := f.clock.Now()
+	age := now.Sub(state.Time)
+	switch {
+	case within(age):
+		return nil
+	case !state.Answered.IsZero() && within(state.Answered.Sub(state.Time)) && now.Sub(state.Answered).Abs() > leastSkew:
+		return &reasonError{reasonClockSkew}
+	case age > 0:
+		return errOldState
+	default:
+		return errFutureState
+	}
+}
+
+// answered notes the oldest time that the exchange answered with.
+func (f *fetch) answered(at time.Time) {
+	for {
+		oldest := f.oldest.Load()
+		if oldest != 0 && oldest <= at.UnixNano() || f.oldest.CompareAndSwap(oldest, at.UnixNano()) {
+			return
+		}
+	}
 }
 
 func (f *fetch) add(sum *accountSum, account string, state hyperliquid.State) error {
+	f.answered(state.Time)
+	if err := f.age(state); err != nil {
+		return err
+	}
 	if state.Time.Before(f.lastTime[account]) {
 		return errStaleState
 	}
@@ -226,7 +264,7 @@ func (f *fetch) retry(ctx context.Context, ask func() error) error {
 		if answered && failed.Failure == hyperliquid.RateLimited {
 			f.slowDown(failed.RetryAfter)
 		}
-		again := answered && failed.Temporary() || errors.Is(err, errStaleState) || errors.Is(err, errAccountsChanged)
+		again := answered && failed.Temporary() || slices.ContainsFunc(askAgain, func(e error) bool { return errors.Is(err, e) })
 		if !again || attempt >= f.attempts || ctx.Err() != nil {
 			return err
 		}

@@ -19,21 +19,25 @@ import (
 )
 
 func fetching(up Upstream) *fetch {
-	return &fetch{upstream: up, attempts: DefaultAttempts, backoff: DefaultBackoff, lastTime: map[string]time.Time{}, limited: func() {}}
+	const ever = 100 * 365 * 24 * time.Hour // what the age of a state does is tested by itself
+	return &fetch{
+		upstream: up, attempts: DefaultAttempts, backoff: DefaultBackoff, lastTime: map[string]time.Time{}, maxAge: ever, maxLead: ever,
+		limited: func() {}, listed: func(string, []string) {},
+	}
 }
 
 // tracked are wallets 1 to n without sub-accounts.
 func tracked(n int) []Tracked {
 	list := make([]Tracked, n)
 	for i := range list {
-		list[i] = Tracked{Wallet: wallet(i + 1), AccountsKnown: true}
+		list[i] = Tracked{Wallet: wallet(i + 1)}
 	}
 	return list
 }
 
 // withSubs is the wallet n with k sub-accounts.
 func withSubs(n, k int) Tracked {
-	t := Tracked{Wallet: wallet(n), AccountsKnown: true}
+	t := Tracked{Wallet: wallet(n), Listed: true}
 	for i := range k {
 		t.SubAccounts = append(t.SubAccounts, sub(n, i+1))
 	}
@@ -183,7 +187,7 @@ func TestTheBudgetsEndAbandonsTheRest(t *testing.T) {
 			ctx, cancel := context.WithTimeoutCause(t.Context(), 55*time.Second, errBudget)
 			defer cancel()
 			started := time.Now()
-			wallets := append(tracked(30), Tracked{Wallet: wallet(31)})
+			wallets := append(tracked(30), Tracked{Wallet: wallet(31), Unreadable: reasonAccountsUnknown})
 			got, failed := f.run(ctx, wallets, 2)
 			if took := time.Since(started); took != 55*time.Second {
 				t.Errorf("took %s, want the budget", took)
@@ -216,7 +220,7 @@ func TestAnAnswerAfterTheBudgetIsNotTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := fetching(&upstream{state: func(context.Context, string) (hyperliquid.State, error) {
 			time.Sleep(20 * time.Second) // of the bubble; whoever ended ctx is not heard
-			return hyperliquid.State{}, nil
+			return flat(noon), nil
 		}})
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 55*time.Second, errBudget)
 		defer cancel()
@@ -420,24 +424,31 @@ func TestOneFailedRequestForSubAccountsIsNotCountedTwice(t *testing.T) {
 	}
 }
 
-// An entry without a state is not flat: the sum would lack what it holds.
-func TestAListWithoutAStateFailsItsWallet(t *testing.T) {
+// An entry without a state is not flat: the sum would lack what it holds. It is asked for
+// on its own.
+func TestAnAccountThatIsListedWithoutAStateIsAskedFor(t *testing.T) {
 	target := withSubs(1, 10)
-	f := fetching(&upstream{subs: func(context.Context, string) ([]hyperliquid.SubAccount, error) {
+	f := fetching(&upstream{state: func(_ context.Context, account string) (hyperliquid.State, error) {
+		state := flat(noon)
+		if account == sub(1, 5) {
+			state.Positions = positions("7")
+		}
+		return state, nil
+	}, subs: func(context.Context, string) ([]hyperliquid.SubAccount, error) {
 		var list []hyperliquid.SubAccount
 		for i, account := range target.SubAccounts {
 			list = append(list, hyperliquid.SubAccount{Address: account, HasState: i != 4, State: flat(noon)})
 		}
 		return list, nil
 	}})
-	if got, failed := f.run(t.Context(), []Tracked{target}, 1); len(got) != 0 || failed["schema"] != 1 {
-		t.Errorf("%+v, failures %v, want schema", got, failed)
+	if got, failed := f.run(t.Context(), []Tracked{target}, 1); len(got) != 1 || got[0].Positions[asset.HYPE].Size != 700 {
+		t.Errorf("%+v, failures %v, want 7.00", got, failed)
 	}
 }
 
 func TestUnknownAccountsAreNotAskedFor(t *testing.T) {
 	up := &upstream{}
-	got, failed := fetching(up).run(t.Context(), []Tracked{{Wallet: wallet(1)}, {Wallet: wallet(2), AccountsKnown: true}}, 2)
+	got, failed := fetching(up).run(t.Context(), []Tracked{{Wallet: wallet(1), Unreadable: reasonAccountsUnknown}, {Wallet: wallet(2)}}, 2)
 	if len(got) != 1 || got[0].Wallet != wallet(2) || !maps.Equal(failed, map[string]int{"accounts_unknown": 1}) {
 		t.Errorf("%+v, failures %v", got, failed)
 	}
@@ -464,9 +475,12 @@ func TestAFailedWalletNeverYieldsAReading(t *testing.T) {
 		want := map[string]asset.Size{}
 		for n := range rapid.IntRange(1, 12).Draw(t, "wallets") {
 			w := withSubs(n, rapid.IntRange(0, 3).Draw(t, "subs"))
-			w.AccountsKnown = rapid.IntRange(0, 9).Draw(t, "known") > 0
+			known := rapid.IntRange(0, 9).Draw(t, "known") > 0
+			if !known {
+				w.Unreadable = reasonAccountsUnknown
+			}
 			wallets = append(wallets, w)
-			good, sum := w.AccountsKnown, asset.Size(0)
+			good, sum := known, asset.Size(0)
 			for _, account := range append([]string{w.Wallet}, w.SubAccounts...) {
 				script := rapid.SliceOfN(outcome, 3, 3).Draw(t, "script")
 				scripts[account] = script

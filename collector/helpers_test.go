@@ -82,10 +82,14 @@ func failing(f hyperliquid.Failure) error { return &hyperliquid.Error{Endpoint: 
 type upstream struct {
 	state func(ctx context.Context, account string) (hyperliquid.State, error)
 	subs  func(ctx context.Context, master string) ([]hyperliquid.SubAccount, error)
+	role  func(ctx context.Context, account string) (hyperliquid.Role, error)
+	vault func(ctx context.Context, vault string) (hyperliquid.Vault, error)
+	meta  func(ctx context.Context) (hyperliquid.Meta, error)
 	board func(ctx context.Context, top int, known hyperliquid.Validators) (hyperliquid.Leaderboard, error)
 
-	mu    sync.Mutex
-	asked []string // accounts, and masters as "subs of …", in order
+	mu       sync.Mutex
+	reserved int      // of the budget, for the minute
+	asked    []string // accounts, and masters as "subs of …", in order
 }
 
 func (u *upstream) note(what string) {
@@ -117,9 +121,50 @@ func (u *upstream) SubAccounts(ctx context.Context, master string) ([]hyperliqui
 	return u.subs(ctx, master)
 }
 
+func (u *upstream) UserRole(ctx context.Context, account string) (hyperliquid.Role, error) {
+	u.note("role of " + account)
+	if u.role == nil {
+		return hyperliquid.Role{Kind: hyperliquid.RoleUser}, nil
+	}
+	return u.role(ctx, account)
+}
+
+func (u *upstream) VaultDetails(ctx context.Context, vault string) (hyperliquid.Vault, error) {
+	u.note("children of " + vault)
+	return u.vault(ctx, vault)
+}
+
+func (u *upstream) Meta(ctx context.Context) (hyperliquid.Meta, error) {
+	if u.meta == nil {
+		return hyperliquid.Meta{Coins: listed()}, nil
+	}
+	u.note("meta")
+	return u.meta(ctx)
+}
+
+// listed is what the exchange says of our coins while nothing is wrong.
+func listed() (coins [asset.Count]hyperliquid.Coin) {
+	for _, a := range asset.All {
+		coins[a] = hyperliquid.Coin{Listed: true, SizeDecimals: a.Decimals()}
+	}
+	return coins
+}
+
+func (u *upstream) Reserve(weight int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.reserved = weight
+}
+
 func (u *upstream) Leaderboard(ctx context.Context, top int, known hyperliquid.Validators) (hyperliquid.Leaderboard, error) {
 	u.note("leaderboard")
 	return u.board(ctx, top, known)
+}
+
+// exchange is all that a collector asks.
+type exchange interface {
+	Upstream
+	Searching
 }
 
 // frozen is a clock that all but stands still at an instant.
@@ -136,7 +181,7 @@ func parseClock(t testing.TB, anchor time.Time, speed string) clock.Clock {
 
 // collecting makes a collector on a database, with a clock that stands five
 // seconds after noon, as the database's does, and no pauses between attempts.
-func collecting(t testing.TB, db *pgxpool.Pool, up Upstream, change func(*Config)) *Collector {
+func collecting(t testing.TB, db *pgxpool.Pool, up exchange, change func(*Config)) *Collector {
 	t.Helper()
 	cfg := Config{
 		UniverseSize: 10, Concurrency: 4, WeightPerMinute: 1200, Backoff: []time.Duration{0},
@@ -146,7 +191,7 @@ func collecting(t testing.TB, db *pgxpool.Pool, up Upstream, change func(*Config
 		change(&cfg)
 	}
 	cfg.QA = qa.New(db, nil, cfg.Logger, cfg.Registerer)
-	c, err := New(cfg, up, NewStore(db))
+	c, err := New(cfg, up, up, NewStore(db))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,14 @@ func (s *Store) EnsurePartitions(ctx context.Context, first, last time.Time) err
 	return postgres.Because(ctx, fmt.Sprintf("make partitions up to %s", last.Format(time.DateOnly)), err)
 }
 
+// missingDays counts the days from first to last that have no attached partition.
+func (s *Store) missingDays(ctx context.Context, first, last time.Time) (n int, err error) {
+	ctx, cancel := postgres.Reading(ctx)
+	defer cancel()
+	err = s.pool.QueryRow(ctx, "SELECT missing_snapshot_days($1, $2)", first, last).Scan(&n)
+	return n, postgres.Because(ctx, "look for the days of snapshots", err)
+}
+
 // Committed tells whether the minute has a run that did not fail.
 func (s *Store) Committed(ctx context.Context, minute time.Time) (done bool, err error) {
 	ctx, cancel := postgres.Reading(ctx)
@@ -37,7 +45,7 @@ func (s *Store) StateTimes(ctx context.Context) (map[string]time.Time, error) {
 		FROM (
 			SELECT wallet_id, max(state_time) AS state_time
 			FROM wallet_snapshots JOIN ingest_runs r USING (timestamp)
-			WHERE r.status <> 'failed' AND NOT r.superseded AND state_time IS NOT NULL
+			WHERE r.status <> 'failed' AND NOT r.superseded AND state_time <= r.finished_at + interval '30 seconds' -- an older version stored some from the future
 				AND timestamp > (SELECT max(timestamp) - interval '10 minutes' FROM ingest_runs WHERE status <> 'failed' AND NOT superseded)
 			GROUP BY wallet_id
 		) w LEFT JOIN wallet_accounts a USING (wallet_id)`)

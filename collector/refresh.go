@@ -3,7 +3,12 @@ package collector
 import (
 	"context"
 	"errors"
+	"maps"
+	"math"
+	"slices"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/postgres"
@@ -34,7 +39,8 @@ func (c *Collector) Universe(ctx context.Context) error {
 				wait = retryWithoutUniverse
 			}
 		}
-		if c.cfg.Clock.Sleep(ctx, wait) != nil {
+		// It is looked at again each minute: somebody may empty the universe.
+		if c.cfg.Clock.Sleep(ctx, min(wait, retryWithoutUniverse)) != nil {
 			return nil
 		}
 	}
@@ -49,9 +55,9 @@ func (c *Collector) untilRefresh(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	every := c.cfg.RefreshEvery
-	if wallets, err := c.store.Tracked(ctx); err != nil {
+	if wallets, err := c.store.Wallets(ctx); err != nil {
 		return 0, err
-	} else if len(wallets) == 0 {
+	} else if wallets == 0 {
 		every = retryWithoutUniverse
 	}
 	now := c.cfg.Clock.Now()
@@ -79,11 +85,18 @@ func (c *Collector) Refresh(ctx context.Context) (UniverseRun, error) {
 	if err != nil {
 		return run, err
 	}
+	if size != 0 && size != run.Requested {
+		c.cfg.Logger.Warn("the universe's size changes", "from", size, "to", run.Requested)
+	}
 	run.ChurnWarnings = last.ChurnWarnings // a run that fails before U5 neither adds to the count nor resets it
 	// A universe of another size, or none, was not made from the body that the
 	// validators stand for.
 	known := c.validators
-	if len(before) == 0 || size != run.Requested {
+	double, err := c.store.DoubleRows(ctx, walletsOf(before))
+	if err != nil {
+		return run, err
+	}
+	if len(before) == 0 || size != run.Requested || len(double) > 0 {
 		known = hyperliquid.Validators{}
 	}
 	var board hyperliquid.Leaderboard
@@ -99,7 +112,9 @@ func (c *Collector) Refresh(ctx context.Context) (UniverseRun, error) {
 	if failure == nil {
 		run.RowsRead, run.RowsSkipped = board.RowsRead, board.RowsSkipped
 		if members = before; !board.NotModified {
-			members = Members(board.Entries)
+			if members, err = c.leadingMembers(ctx, Members(board.Entries)); err != nil {
+				return run, err
+			}
 		}
 		run.Received = len(members)
 		failure = CheckMembers(members, run.Requested)
@@ -112,6 +127,9 @@ func (c *Collector) Refresh(ctx context.Context) (UniverseRun, error) {
 		}
 		churn, failure = CheckChurn(was, is, run.Requested, last.ChurnWarnings)
 		run.Entered, run.Exited, run.ChurnWarnings = churn.Entered, churn.Exited, churn.Warnings
+		if run.ChangedAt = last.ChangedAt; run.ChangedAt == nil || !board.NotModified && !slices.Equal(before, members) {
+			run.ChangedAt = &started
+		}
 	}
 	if failure != nil {
 		run.Status = Failed
@@ -129,6 +147,85 @@ func (c *Collector) Refresh(ctx context.Context) (UniverseRun, error) {
 	return run, nil
 }
 
+// spareCandidates is how many more rows of the leaderboard are kept than wallets are
+// tracked, in percent: some rows are sub-accounts of others.
+const spareCandidates = 25
+
+// leadingMembers are the first of the candidates, without the rows that are sub-accounts
+// of a wallet among them: those count there, and the next rank moves up.
+func (c *Collector) leadingMembers(ctx context.Context, candidates []Member) ([]Member, error) {
+	owners, err := c.store.DoubleRows(ctx, walletsOf(candidates))
+	if err != nil {
+		return nil, err
+	}
+	return LeaveOut(candidates, owners, c.cfg.UniverseSize), nil
+}
+
+// LeaveOut are the first size candidates by rank, ranked anew, without those that have an
+// owner among them.
+func LeaveOut(candidates []Member, owners map[string]string, size int) []Member {
+	var members []Member
+	kept := map[string]bool{} // of the round before
+	for _, m := range candidates {
+		kept[m.Wallet] = true
+	}
+	for range 10 { // an owner may itself fall out when the next rank moves up
+		members = members[:0:0]
+		for _, m := range candidates {
+			if owner, double := owners[m.Wallet]; len(members) < size && (!double || !kept[owner]) {
+				m.Rank = len(members) + 1
+				members = append(members, m)
+			}
+		}
+		now := map[string]bool{}
+		for _, m := range members {
+			now[m.Wallet] = true
+		}
+		if maps.Equal(now, kept) {
+			break
+		}
+		kept = now
+	}
+	return members
+}
+
+func walletsOf(members []Member) []string {
+	wallets := make([]string, len(members))
+	for i := range members {
+		wallets[i] = members[i].Wallet
+	}
+	return wallets
+}
+
+// DoubleRows finds the wallets that are sub-accounts of another one of them, with that
+// one. Of those that have sub-accounts of their own nobody can tell what is whose.
+func (s *Store) DoubleRows(ctx context.Context, wallets []string) (map[string]string, error) {
+	ctx, cancel := postgres.Reading(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, `
+		WITH candidate AS (SELECT unnest($1::text[]) AS wallet_id)
+		SELECT account, min(owner) FROM (
+			SELECT sub.account, a.wallet_id AS owner
+			FROM wallet_accounts a JOIN candidate USING (wallet_id), unnest(a.sub_accounts) AS sub (account)
+			UNION ALL
+			SELECT a.wallet_id, a.master FROM wallet_accounts a WHERE a.master IS NOT NULL
+		) owned
+		JOIN candidate c ON c.wallet_id = owned.account
+		JOIN candidate o ON o.wallet_id = owned.owner AND o.wallet_id <> c.wallet_id
+		WHERE NOT EXISTS (SELECT FROM wallet_accounts a WHERE a.wallet_id = owned.account AND a.sub_accounts <> '{}')
+		GROUP BY account`, wallets)
+	if err != nil {
+		return nil, postgres.Because(ctx, "look for double rows", err)
+	}
+	owners := map[string]string{}
+	var account, owner string
+	_, err = pgx.ForEachRow(rows, []any{&account, &owner}, func() error {
+		owners[account] = owner
+		return nil
+	})
+	return owners, postgres.Because(ctx, "look for double rows", err)
+}
+
 // universeSize is the size that the universe was made for, 0 when there is none.
 // A failed run since then may have asked for another one.
 func (s *Store) universeSize(ctx context.Context) (size int, err error) {
@@ -142,7 +239,7 @@ func (s *Store) universeSize(ctx context.Context) (size int, err error) {
 // leaderboard asks up to Attempts times.
 func (c *Collector) leaderboard(ctx context.Context, known hyperliquid.Validators) (hyperliquid.Leaderboard, error) {
 	for attempt := 1; ; attempt++ {
-		board, err := c.upstream.Leaderboard(ctx, c.cfg.UniverseSize, known)
+		board, err := c.upstream.Leaderboard(ctx, (c.cfg.UniverseSize*(100+spareCandidates)+99)/100, known)
 		var failed *hyperliquid.Error
 		if err == nil || !errors.As(err, &failed) || !failed.Temporary() || attempt >= c.cfg.Attempts {
 			return board, err
@@ -172,6 +269,11 @@ func (c *Collector) refreshEnded(ctx context.Context, run UniverseRun, churn Chu
 	}
 	if run.Status != Success {
 		return
+	}
+	c.metrics.universeChanged.Set(float64(run.ChangedAt.Unix()))
+	if unchanged := run.AsOf.Sub(*run.ChangedAt); unchanged > maxUnchanged {
+		c.report(ctx, run.AsOf, qa.Event{Check: "U7", Severity: "warning", Subject: "universe", Action: "universe replaced",
+			Details: map[string]any{"unchanged_since": run.ChangedAt.Format(time.RFC3339), "hours": math.Floor(unchanged.Hours())}})
 	}
 	c.cfg.Logger.Info("universe refreshed", "received", run.Received, "entered", run.Entered, "exited", run.Exited, "rows_read", run.RowsRead,
 		"rows_skipped", run.RowsSkipped, "duration_ms", run.DurationMS)

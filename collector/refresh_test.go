@@ -270,34 +270,23 @@ func TestKnownSubAccountsNeverShrink(t *testing.T) {
 	db, s := database(t, minute(2))
 	keep := func(at time.Time, subs ...string) {
 		t.Helper()
-		if err := s.KeepAccounts(t.Context(), wallet(1), append([]string{}, subs...), at); err != nil {
+		if err := s.KeepAccounts(t.Context(), wallet(1), Accounts{Sub: subs, Listed: true, Explained: true}, at); err != nil {
 			t.Fatal(err)
 		}
 	}
 	exec(t, db, "INSERT INTO wallet_universe_current (wallet_id, rank, month_pnl, as_of_ts) VALUES ($1, 2, 0, $3), ($2, 1, 0, $3)", wallet(1), wallet(2), noon)
-	expect := func(known bool, subs ...string) {
+	expect := func(why string, subs ...string) {
 		t.Helper()
-		got, err := s.Tracked(t.Context())
-		if err != nil || len(got) != 2 || got[0].Wallet != wallet(1) || got[0].AccountsKnown != known || !slices.Equal(got[0].SubAccounts, subs) || got[1].AccountsKnown {
-			t.Errorf("Tracked = %+v, %v; want %v %v", got, err, known, subs)
+		got, err := s.Tracked(t.Context(), noon)
+		if err != nil || len(got) != 2 || got[0].Wallet != wallet(1) || got[0].Unreadable != why || !slices.Equal(got[0].SubAccounts, subs) || got[1].Unreadable != reasonAccountsUnknown {
+			t.Errorf("Tracked = %+v, %v; want %q %v", got, err, why, subs)
 		}
 	}
-	check := func(before time.Time, want ...string) {
-		t.Helper()
-		if got, err := s.AccountsToCheck(t.Context(), before); err != nil || !slices.Equal(got, want) {
-			t.Errorf("AccountsToCheck = %v, %v; want %v", got, err, want)
-		}
-	}
-	expect(false)
-	check(noon, wallet(2), wallet(1)) // by rank
+	expect(reasonAccountsUnknown)
 	keep(minute(0), sub(1, 1), sub(1, 2))
-	expect(true, sub(1, 1), sub(1, 2))
+	expect("", sub(1, 1), sub(1, 2))
 	keep(minute(1), sub(1, 3), sub(1, 2))
-	expect(true, sub(1, 1), sub(1, 2), sub(1, 3))
+	expect("", sub(1, 1), sub(1, 2), sub(1, 3))
 	keep(minute(2))
-	expect(true, sub(1, 1), sub(1, 2), sub(1, 3))
-	check(minute(2), wallet(2))
-	check(minute(3), wallet(2), wallet(1))
-	pgtest.SetClock(t, db, minute(0).Format(time.RFC3339)) // it was ahead: nobody knows how old the answer is
-	check(minute(0), wallet(2), wallet(1))
+	expect("", sub(1, 1), sub(1, 2), sub(1, 3))
 }

@@ -2,10 +2,13 @@ package collector
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/asset"
+	"github.com/whalegate/whalegate/internal/qa"
 )
 
 // Status is the verdict on a run.
@@ -56,7 +59,17 @@ type Run struct {
 	Failures       map[string]int       // failed wallets by reason
 	Duration       time.Duration
 	Error          string
-	failedRunCheck string // the check that failed the run whole, for its event
+	failedRunCheck string     // the check that failed the run whole, for its event
+	failedSubject  string     // what that was about: same_state, mass_close:BTC, …
+	checks         []qa.Event // further checks that failed
+}
+
+// FailedSubject is what the failed check was about; "" where it has no subject.
+func (r Run) FailedSubject() string {
+	if r.Status != Failed {
+		return ""
+	}
+	return r.failedSubject
 }
 
 // FailedCheck names the check that failed the run, "" when none did.
@@ -103,8 +116,29 @@ func Judge(timestamp time.Time, expected int, readings []Reading, failures map[s
 		run.Status = Failed
 		run.Error = fmt.Sprintf("S3: coverage %.1f %% is below %.0f %%: %d of %d wallets failed %v",
 			run.CoveragePct, minCoveragePct, expected-len(readings), expected, failures)
+		run.blame()
 	}
 	return run
+}
+
+// blame names S9 as what failed a run, when most of its wallets failed for the age of
+// their states.
+func (r *Run) blame() {
+	most, aged, failed := "", 0, 0
+	for _, reason := range slices.Sorted(maps.Keys(r.Failures)) {
+		n := r.Failures[reason]
+		failed += n
+		if !slices.Contains(ageReasons, reason) {
+			continue
+		}
+		aged += n
+		if most == "" || n > r.Failures[most] {
+			most = reason
+		}
+	}
+	if 2*aged > failed {
+		r.failedRunCheck, r.failedSubject = "S9", most
+	}
 }
 
 // failedRun is a cycle that came to nothing before anything could be judged.

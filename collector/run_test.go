@@ -92,6 +92,17 @@ func TestS5NonNullSharesAreOfTheRowsOfEachAsset(t *testing.T) {
 	}
 }
 
+// aged is a run of 200 wallets in which some were read, and the others failed.
+func aged(read int, failures map[string]int) Run {
+	readings := make([]Reading, read)
+	for i := range readings {
+		for a := range readings[i].Positions {
+			readings[i].Positions[a].Known = true
+		}
+	}
+	return Judge(noon, 200, readings, failures)
+}
+
 func TestEventsOfARun(t *testing.T) {
 	all := [asset.Count]float64{100, 100, 100}
 	with := func(coverage float64, shares [asset.Count]float64) Run {
@@ -116,6 +127,10 @@ func TestEventsOfARun(t *testing.T) {
 		{"S5: each asset by itself", with(100, [3]float64{0, 70, 100}), nil, []string{"S5 critical HYPE: stale", "S5 warning BTC: degraded"}},
 		{"S5: of no rows there is no share", Run{Timestamp: noon}, nil, []string{"S3 critical: stale"}},
 		{"S6: once for an asset", with(100, all), dirty, []string{"S6 warning HYPE: rows marked dirty", "S6 warning ETH: rows marked dirty"}},
+		{"S9: one wallet's state is old", aged(199, map[string]int{"old_state": 1}), nil, []string{"S9 warning old_state: wallets failed"}},
+		{"S9: most of those that failed", aged(20, map[string]int{"old_state": 100, "clock_skew": 70, "timeout": 10}), nil,
+			[]string{"S9 critical old_state: run failed", "S9 critical clock_skew: run failed", "S3 critical: stale"}},
+		{"S9: beside a storm of others", aged(20, map[string]int{"future_state": 10, "timeout": 170}), nil, []string{"S9 warning future_state: wallets failed", "S3 critical: stale"}},
 		{"S1 alone", failedRun(noon, 200, "S1", "off"), nil, []string{"S1 critical: nothing written, run failed"}},
 		{"S2 alone", failedRun(noon, 0, "S2", "none"), nil, []string{"S2 critical: run failed"}},
 	} {

@@ -55,6 +55,8 @@ type Minute struct {
 	Unsaved  []Run     // failed minutes before it that could not be written at their time
 	Before   []Window  // the two minutes before it, newest last, where they are known
 	PutRight bool      // the clock jumped since the last minute that was refused
+	Opened   []failure // failures of S11 that begin with it
+	Ended    []int64   // failures of S11 whose sizes are back, by id
 	WentBack bool      // the clock went back, and is not right again
 	Backfill bool      // history: the run's end is Finished, and no clock is asked
 	Finished time.Time // of a backfill; zero: the timestamp plus the duration
@@ -146,6 +148,9 @@ func (s *Store) commit(ctx context.Context, conn *pgx.Conn, m Minute) (done Stor
 		done.Dirty, err = s.markNewest(ctx, conn, m)
 	}
 	if err == nil {
+		err = keepOpened(ctx, conn, m)
+	}
+	if err == nil {
 		_, err = conn.Exec(ctx, "COMMIT")
 	}
 	return done, err
@@ -153,14 +158,14 @@ func (s *Store) commit(ctx context.Context, conn *pgx.Conn, m Minute) (done Stor
 
 const insertRun = `
 	INSERT INTO ingest_runs (timestamp, status, wallets_expected, wallet_success_count, wallet_fail_count, rows_expected, rows_written,
-		coverage_pct, hype_non_null_pct, btc_non_null_pct, eth_non_null_pct, failures, duration_ms, error, finished_at, failed_check)
-	VALUES ($1, $2, $3::integer, $4::integer, $3::integer - $4::integer, $5, $6, $7, $8, $9, $10, $11, $12, nullif($13::text, ''), coalesce($14::timestamptz, whalegate_now()), nullif($15::text, ''))
+		coverage_pct, hype_non_null_pct, btc_non_null_pct, eth_non_null_pct, failures, duration_ms, error, finished_at, failed_check, failed_subject)
+	VALUES ($1, $2, $3::integer, $4::integer, $3::integer - $4::integer, $5, $6, $7, $8, $9, $10, $11, $12, nullif($13::text, ''), coalesce($14::timestamptz, whalegate_now()), nullif($15::text, ''), nullif($16::text, ''))
 	ON CONFLICT (timestamp) DO UPDATE SET
 		status = excluded.status, wallets_expected = excluded.wallets_expected, wallet_success_count = excluded.wallet_success_count,
 		wallet_fail_count = excluded.wallet_fail_count, rows_expected = excluded.rows_expected, rows_written = excluded.rows_written,
 		coverage_pct = excluded.coverage_pct, hype_non_null_pct = excluded.hype_non_null_pct, btc_non_null_pct = excluded.btc_non_null_pct,
 		eth_non_null_pct = excluded.eth_non_null_pct, failures = excluded.failures, duration_ms = excluded.duration_ms,
-		error = excluded.error, finished_at = excluded.finished_at, failed_check = excluded.failed_check, failed_subject = NULL, superseded = false`
+		error = excluded.error, finished_at = excluded.finished_at, failed_check = excluded.failed_check, failed_subject = excluded.failed_subject, superseded = false`
 
 // insertMissing stores a run only where none is, or one that is superseded.
 const insertMissing = insertRun + " WHERE ingest_runs.superseded"
@@ -177,7 +182,7 @@ func runArgs(r Run, finished *time.Time) []any {
 	return []any{
 		r.Timestamp, r.Status, r.Expected, r.Succeeded, r.RowsExpected, r.RowsWritten, roundDown(r.CoveragePct),
 		roundDown(r.NonNullPct[asset.HYPE]), roundDown(r.NonNullPct[asset.BTC]), roundDown(r.NonNullPct[asset.ETH]), failures, r.Duration.Milliseconds(), r.Error, finished,
-		r.FailedCheck(),
+		r.FailedCheck(), r.FailedSubject(),
 	}
 }
 

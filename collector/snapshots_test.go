@@ -3,7 +3,6 @@ package collector
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -25,11 +24,12 @@ func accelerate(t testing.TB, db *pgxpool.Pool, speed int) clock.Clock {
 	anchor := now.Add(-next.Sub(now) / time.Duration(speed-1)).Truncate(time.Microsecond).UTC()
 	exec(t, db, fmt.Sprintf(`CREATE OR REPLACE FUNCTION whalegate_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS
 		$$SELECT timestamptz '%[1]s' + (clock_timestamp() - timestamptz '%[1]s') * %[2]d$$`, anchor.Format(time.RFC3339Nano), speed))
+	exec(t, db, "UPDATE wallet_accounts SET checked_at = whalegate_now()")
 	return parseClock(t, anchor, fmt.Sprint(speed))
 }
 
 // looping runs Snapshots until stop is called and hands out what it commits.
-func looping(t *testing.T, db *pgxpool.Pool, up Upstream, c clock.Clock) (committed <-chan time.Time, stop func()) {
+func looping(t *testing.T, db *pgxpool.Pool, up exchange, c clock.Clock) (committed <-chan time.Time, stop func()) {
 	minutes := make(chan time.Time, 100)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -191,7 +191,7 @@ func TestAFreshTermBeginsWithoutMemory(t *testing.T) {
 	c.remember(failedRun(minute(-1), 2, ofDatabase, "away"))
 	c.Recheck()
 	c.forget()
-	if len(c.lastTime)+len(c.recent)+len(c.unsaved) > 0 || c.partitions != (days{}) || len(c.kept) != 1 {
+	if len(c.lastTime)+len(c.recent)+len(c.unsaved) > 0 || len(c.kept) != 1 {
 		t.Errorf("%+v", c)
 	}
 	if n := metric(t, c, "whalegate_runs_unsaved", ofDatabase); n != 0 {
@@ -202,7 +202,7 @@ func TestAFreshTermBeginsWithoutMemory(t *testing.T) {
 func TestACycleThatRunsOverNeverShiftsTheGrid(t *testing.T) {
 	db := pgtest.New(t)
 	enrol(t, db, 2)
-	c := accelerate(t, db, 200)
+	c := accelerate(t, db, 60)
 	var slowed atomic.Bool
 	up := &upstream{state: func(ctx context.Context, account string) (hyperliquid.State, error) {
 		if account == wallet(2) && !slowed.Swap(true) { // ignores the end of its budget, once
@@ -226,35 +226,6 @@ func TestACycleThatRunsOverNeverShiftsTheGrid(t *testing.T) {
 	}
 }
 
-func TestTheSearchForSubAccountsMakesAUniverseReadable(t *testing.T) {
-	db := pgtest.New(t)
-	enrol(t, db, 3)
-	exec(t, db, "DELETE FROM wallet_accounts")
-	c := accelerate(t, db, 3000)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	failures := 0
-	up := &upstream{}
-	up.subs = func(_ context.Context, master string) ([]hyperliquid.SubAccount, error) {
-		switch {
-		case master == wallet(2) && failures < 2:
-			failures++
-			return nil, failing(hyperliquid.ServerError)
-		case master == wallet(3):
-			cancel()
-		}
-		return []hyperliquid.SubAccount{{Address: strings.Replace(master, "0x00", "0x5b", 1), HasState: true, State: flat(noon)}}, nil
-	}
-	collector := collecting(t, db, up, func(cfg *Config) { cfg.Clock = c })
-	if err := collector.Accounts(ctx); err != nil {
-		t.Fatal(err)
-	}
-	got := slices.DeleteFunc(up.questions(), func(q string) bool { return !strings.HasPrefix(q, "subs of ") })
-	want := []string{"subs of " + wallet(1), "subs of " + wallet(2), "subs of " + wallet(2), "subs of " + wallet(2), "subs of " + wallet(3)}
-	same(t, "questions", got, want...)
-	same(t, "known", list(t, db, "SELECT wallet_id || ' ' || array_length(sub_accounts, 1) FROM wallet_accounts ORDER BY 1"), wallet(1)+" 1", wallet(2)+" 1")
-}
-
 func TestNewNamesTheSettingThatIsWrong(t *testing.T) {
 	good := Config{UniverseSize: 200, Concurrency: 8, WeightPerMinute: 1200}
 	for want, change := range map[string]func(*Config){
@@ -264,7 +235,7 @@ func TestNewNamesTheSettingThatIsWrong(t *testing.T) {
 	} {
 		cfg := good
 		change(&cfg)
-		if _, err := New(cfg, &upstream{}, nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := New(cfg, &upstream{}, &upstream{}, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New = %v, want an error about %s", err, want)
 		}
 	}
@@ -297,7 +268,9 @@ func TestPartitionsAreMadeForTheDayThatTheClockShows(t *testing.T) {
 	db, _ := database(t, noon)
 	enrol(t, db, 1)
 	earlier := noon.AddDate(0, 0, -5) // which has no partition
-	c := collecting(t, db, &upstream{}, func(cfg *Config) { cfg.Clock = frozen(t, earlier) })
+	exec(t, db, "UPDATE wallet_accounts SET checked_at = $1", earlier)
+	up := &upstream{state: func(context.Context, string) (hyperliquid.State, error) { return flat(earlier), nil }}
+	c := collecting(t, db, up, func(cfg *Config) { cfg.Clock = frozen(t, earlier) })
 	ahead := noon.AddDate(0, 0, 30)
 	present(t, db, ahead)
 	c.cycle(t.Context(), ahead)
@@ -310,9 +283,29 @@ func TestPartitionsAreMadeForTheDayThatTheClockShows(t *testing.T) {
 	name := list(t, db, "SELECT tableoid::regclass::text FROM wallet_snapshots WHERE timestamp = '"+earlier.Format(time.RFC3339)+"' LIMIT 1")[0]
 	exec(t, db, "ALTER TABLE wallet_snapshots DETACH PARTITION "+name)
 	exec(t, db, "ALTER TABLE "+name+" RENAME TO put_away")
-	for n := 1; n <= 2; n++ { // the first one finds out
+	for n := 1; n <= 2; n++ {
 		present(t, db, earlier.Add(time.Duration(n)*time.Minute))
 		c.cycle(t.Context(), earlier.Add(time.Duration(n)*time.Minute))
 	}
-	same(t, "status", list(t, db, "SELECT status FROM ingest_runs WHERE NOT superseded ORDER BY timestamp"), "success", "failed", "success")
+	same(t, "status", list(t, db, "SELECT status FROM ingest_runs WHERE NOT superseded ORDER BY timestamp"), "success", "success", "success")
+}
+
+// A day that somebody renamed is still the day of the table: no other can be made for it.
+func TestADayThatWasRenamedGetsItsNameBack(t *testing.T) {
+	for _, inTheWay := range []string{"", "CREATE TABLE %s (n integer)"} {
+		db, _ := database(t, noon)
+		enrol(t, db, 1)
+		c := collecting(t, db, &upstream{}, nil)
+		c.cycle(t.Context(), noon)
+		name := list(t, db, "SELECT tableoid::regclass::text FROM wallet_snapshots LIMIT 1")[0]
+		exec(t, db, "ALTER TABLE "+name+" RENAME TO put_away")
+		if inTheWay != "" {
+			exec(t, db, fmt.Sprintf(inTheWay, name))
+		}
+		exec(t, db, "SET TimeZone = 'Asia/Tokyo'")
+		present(t, db, minute(1))
+		c.cycle(t.Context(), minute(1))
+		same(t, "rows", list(t, db, "SELECT tableoid::regclass || ' ' || count(*) FROM wallet_snapshots GROUP BY tableoid"), name+" 6")
+		same(t, "status", list(t, db, "SELECT status FROM ingest_runs ORDER BY timestamp"), "success", "success")
+	}
 }

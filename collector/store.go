@@ -25,21 +25,12 @@ func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool: pool} }
 // Behind is the store of a collector that may write only while it leads.
 func (s *Store) Behind(fence *lead.Fence) *Store { return &Store{s.pool, fence} }
 
-// Tracked reads the universe with the accounts of each wallet, sorted by wallet
-// as the snapshots' primary key is.
-func (s *Store) Tracked(ctx context.Context) ([]Tracked, error) {
+// Wallets counts those of the universe.
+func (s *Store) Wallets(ctx context.Context) (n int, err error) {
 	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
-	rows, err := s.pool.Query(ctx, `
-		SELECT u.wallet_id, coalesce(a.sub_accounts, '{}'), a.wallet_id IS NOT NULL
-		FROM wallet_universe_current u
-		LEFT JOIN wallet_accounts a USING (wallet_id)
-		ORDER BY u.wallet_id COLLATE "C"`)
-	if err != nil {
-		return nil, postgres.Because(ctx, "read universe", err)
-	}
-	tracked, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Tracked])
-	return tracked, postgres.Because(ctx, "read universe", err)
+	err = s.pool.QueryRow(ctx, "SELECT count(*) FROM wallet_universe_current").Scan(&n)
+	return n, postgres.Because(ctx, "count the universe", err)
 }
 
 // Members reads the universe by rank.
@@ -65,11 +56,12 @@ type UniverseRun struct {
 	Requested             int       `json:"n_requested"`
 	Received              int       `json:"n_received"`
 	RowsRead, RowsSkipped int
-	Entered               int     `json:"entered_count"`
-	Exited                int     `json:"exited_count"`
-	ChurnWarnings         int     `json:"churn_warning_count"`
-	DurationMS            int     `json:"duration_ms"`
-	Error                 *string `json:"error"`
+	Entered               int        `json:"entered_count"`
+	Exited                int        `json:"exited_count"`
+	ChurnWarnings         int        `json:"churn_warning_count"`
+	DurationMS            int        `json:"duration_ms"`
+	Error                 *string    `json:"error"`
+	ChangedAt             *time.Time `json:"changed_at"` // when the leaderboard was last seen to differ; nil of a failed run
 }
 
 // LastUniverseRun reads the newest refresh; ok is false when there is none.
@@ -78,7 +70,8 @@ func (s *Store) LastUniverseRun(ctx context.Context) (run UniverseRun, ok bool, 
 	defer cancel()
 	rows, err := s.pool.Query(ctx, `
 		SELECT run_id, as_of_ts, status, source, n_requested, n_received, rows_read, rows_skipped,
-		       entered_count, exited_count, churn_warning_count, duration_ms, error
+		       entered_count, exited_count, churn_warning_count, duration_ms, error,
+		       coalesce(changed_at, (SELECT max(changed_at) FROM wallet_universe_runs))
 		FROM wallet_universe_runs ORDER BY run_id DESC LIMIT 1`) // as written: a clock may have been ahead
 	if err != nil {
 		return run, false, postgres.Because(ctx, "read universe runs", err)
@@ -99,10 +92,10 @@ func (s *Store) KeepUniverseRun(ctx context.Context, run UniverseRun, members []
 		var id int64
 		err := tx.QueryRow(ctx, `
 			INSERT INTO wallet_universe_runs (as_of_ts, status, source, n_requested, n_received, rows_read, rows_skipped,
-				entered_count, exited_count, churn_warning_count, duration_ms, error)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING run_id`,
+				entered_count, exited_count, churn_warning_count, duration_ms, error, changed_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING run_id`,
 			run.AsOf, run.Status, run.Source, run.Requested, run.Received, run.RowsRead, run.RowsSkipped,
-			run.Entered, run.Exited, run.ChurnWarnings, run.DurationMS, run.Error).Scan(&id)
+			run.Entered, run.Exited, run.ChurnWarnings, run.DurationMS, run.Error, run.ChangedAt).Scan(&id)
 		if err != nil || run.Status == Failed {
 			return err
 		}
@@ -122,37 +115,4 @@ func (s *Store) KeepUniverseRun(ctx context.Context, run UniverseRun, members []
 		return tx.SendBatch(ctx, batch).Close()
 	})
 	return postgres.Because(ctx, "keep universe run", err)
-}
-
-// AccountsToCheck lists the wallets whose sub-accounts are unknown or were last
-// asked for before t: the unknown first, then by rank.
-func (s *Store) AccountsToCheck(ctx context.Context, t time.Time) ([]string, error) {
-	ctx, cancel := postgres.Reading(ctx)
-	defer cancel()
-	rows, err := s.pool.Query(ctx, `
-		SELECT u.wallet_id FROM wallet_universe_current u
-		LEFT JOIN wallet_accounts a USING (wallet_id)
-		WHERE a.checked_at IS NULL OR a.checked_at < $1 OR a.checked_at > whalegate_now() + interval '1 minute' -- a clock was ahead
-		ORDER BY a.checked_at IS NOT NULL, u.rank`, t)
-	if err != nil {
-		return nil, postgres.Because(ctx, "read accounts", err)
-	}
-	wallets, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return wallets, postgres.Because(ctx, "read accounts", err)
-}
-
-// KeepAccounts stores the sub-accounts of a wallet. A sub-account cannot be
-// closed upstream, so one that is known stays known whatever an answer lacks.
-func (s *Store) KeepAccounts(ctx context.Context, wallet string, subAccounts []string, at time.Time) error {
-	ctx, cancel := postgres.Writing(ctx)
-	defer cancel()
-	if subAccounts == nil {
-		subAccounts = []string{} // none, which is not the same as not known
-	}
-	err := s.fence.Exec(ctx, s.pool, `
-		INSERT INTO wallet_accounts (wallet_id, sub_accounts, checked_at) VALUES ($1, $2, $3)
-		ON CONFLICT (wallet_id) DO UPDATE SET
-			sub_accounts = ARRAY(SELECT unnest(wallet_accounts.sub_accounts) UNION SELECT unnest(excluded.sub_accounts) ORDER BY 1),
-			checked_at = excluded.checked_at`, wallet, subAccounts, at)
-	return postgres.Because(ctx, "keep accounts", err)
 }

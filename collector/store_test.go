@@ -562,7 +562,7 @@ func TestStateTimesSurviveARestart(t *testing.T) {
 	if got, err := s.StateTimes(t.Context()); err != nil || len(got) != 0 {
 		t.Fatalf("StateTimes of nothing = %v, %v", got, err)
 	}
-	if err := s.KeepAccounts(t.Context(), wallet(2), []string{sub(2, 1)}, noon); err != nil {
+	if err := s.KeepAccounts(t.Context(), wallet(2), Accounts{Sub: []string{sub(2, 1)}, Explained: true}, noon); err != nil {
 		t.Fatal(err)
 	}
 	store(18, nil, stamped(1, minute(18)), stamped(2, minute(17)))
@@ -576,6 +576,7 @@ func TestStateTimesSurviveARestart(t *testing.T) {
 	enrol(t, db, 2)
 	c := collecting(t, db, &upstream{state: func(context.Context, string) (hyperliquid.State, error) { return flat(minute(17)), nil }}, func(cfg *Config) {
 		cfg.Clock = frozen(t, minute(20).Add(5*time.Second))
+		cfg.MaxStateAge = 5 * time.Minute
 	})
 	c.cycle(t.Context(), minute(20))
 	same(t, "newest run", list(t, db, storedRuns)[2:], `12:20:00 failed 1/2 {"stale_state": 1}`)

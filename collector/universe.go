@@ -3,6 +3,8 @@ package collector
 import (
 	"fmt"
 	"regexp"
+	"strings"
+	"time"
 
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 )
@@ -27,7 +29,7 @@ func Members(entries []hyperliquid.Entry) []Member {
 
 // CheckError is a universe that was refused, and the check that refused it.
 type CheckError struct {
-	Check  string // U1 … U5
+	Check  string // U1 … U6
 	Reason string
 }
 
@@ -37,11 +39,14 @@ const (
 	minReceivedShare = 0.9
 	maxChurnPct      = 30.0
 	maxChurnWarnings = 3
+	leadersLooked    = 200            // of the first ranks U6 looks at no more
+	maxWithoutPnLPct = 10.0           // of those may have none
+	maxUnchanged     = 48 * time.Hour // the leaderboard changes about hourly (U7)
 )
 
 var walletID = regexp.MustCompile(`^0x[0-9a-f]{40}$`)
 
-// CheckMembers applies U1 to U4. The error is a *CheckError.
+// CheckMembers applies U1 to U4 and U6. The error is a *CheckError.
 func CheckMembers(members []Member, requested int) error {
 	if len(members) == 0 {
 		return &CheckError{"U1", "the leaderboard gave no wallet"}
@@ -65,6 +70,20 @@ func CheckMembers(members []Member, requested int) error {
 			return &CheckError{"U4", fmt.Sprintf("wallet %s stands on the leaderboard twice", m.Wallet)}
 		}
 		wallets[m.Wallet] = true
+	}
+	return checkPnL(leading(members, leadersLooked))
+}
+
+// checkPnL is U6: a leaderboard whose first rows have no PnL ranks nobody.
+func checkPnL(leaders []Member) error {
+	without := 0
+	for _, m := range leaders {
+		if strings.Trim(m.MonthPnL, "-+0.") == "" {
+			without++
+		}
+	}
+	if percent(without, len(leaders)) > maxWithoutPnLPct {
+		return &CheckError{"U6", fmt.Sprintf("%d of the first %d wallets have no PnL of the month", without, len(leaders))}
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 func members(first, last int) []Member {
 	var list []Member
 	for i := first; i <= last; i++ {
-		list = append(list, Member{Wallet: wallet(i), Rank: i - first + 1, MonthPnL: "0"})
+		list = append(list, Member{Wallet: wallet(i), Rank: i - first + 1, MonthPnL: "1"})
 	}
 	return list
 }

@@ -24,7 +24,8 @@ type SystemTold struct {
 // down.
 const selectOutlook = `
 	SELECT whalegate_now(), last_success_snapshot_ts, coalesce(clean_runs >= 2 AND snapshot_age_seconds <= 120 AND NOT reasons && '{clock_skew,clock_back,replica_lag}', false),
-		reasons && '{clock_skew,clock_back}', v.seconds
+		reasons && '{clock_skew,clock_back}', v.seconds,
+		coalesce((SELECT announced_seconds FROM account_search WHERE ended_at IS NULL), 0)
 	FROM ingest_health h LEFT JOIN vouched() v ON v.minute >= h.last_success_snapshot_ts`
 
 // jumped is how much older a run must look than its leader counts for a clock to have
@@ -146,9 +147,11 @@ func (r Rules) lookAtSystem(ctx context.Context, tx pgx.Tx, started, asOf time.T
 	var last *time.Time
 	var clockWrong bool
 	var vouched *float64
-	if err := tx.QueryRow(ctx, selectOutlook).Scan(&o.Now, &last, &o.Recovered, &clockWrong, &vouched); err != nil {
+	var announced float64
+	if err := tx.QueryRow(ctx, selectOutlook).Scan(&o.Now, &last, &o.Recovered, &clockWrong, &vouched, &announced); err != nil {
 		return nil, err
 	}
+	o.Announced = clock.Seconds(announced)
 	if vouched != nil {
 		// A clock that jumped makes a run look old that the leader stored just now.
 		if by := o.Now.Add(-clock.Seconds(*vouched)); last.Before(by.Add(-jumped)) {

@@ -30,7 +30,7 @@ type history struct {
 // service's.
 func (h *history) load(ctx context.Context, origin time.Time, c clock.Clock) error {
 	store := collector.NewStore(h.service.pool)
-	if tracked, err := store.Tracked(ctx); err != nil {
+	if tracked, err := store.Tracked(ctx, c.Now()); err != nil {
 		return err
 	} else if len(tracked) == 0 {
 		if err := h.universe(ctx, store, origin); err != nil {
@@ -117,16 +117,20 @@ const historyDuration = 2 * time.Second
 
 // accounts makes the sub-accounts of every tracked wallet known.
 func (h *history) accounts(ctx context.Context, store *collector.Store, now time.Time) ([]collector.Tracked, error) {
-	unknown, err := store.AccountsToCheck(ctx, now.Add(-collector.DefaultRefreshEvery))
+	wallets, err := store.Tracked(ctx, now)
 	if err != nil {
 		return nil, err
 	}
-	for _, wallet := range unknown {
-		if err := store.KeepAccounts(ctx, wallet, h.exchange.SubAccounts(wallet), now); err != nil {
+	for _, w := range wallets {
+		if w.Unreadable == "" {
+			continue
+		}
+		subs := h.exchange.SubAccounts(w.Wallet)
+		if err := store.KeepAccounts(ctx, w.Wallet, collector.Accounts{Sub: subs, Listed: len(subs) > 0, Explained: true}, now); err != nil {
 			return nil, err
 		}
 	}
-	return store.Tracked(ctx)
+	return store.Tracked(ctx, now)
 }
 
 // next is the first minute that is missing.

@@ -23,23 +23,24 @@ import (
 
 // cli is every command; the files beside this one hold one each.
 type cli struct {
-	Log     logFlags      `embed:"" prefix:"log."`
-	Run     runCmd        `cmd:"" help:"Run the service against the exchange and a given database."`
-	Demo    demoCmd       `cmd:"" help:"Run everything on this machine with no set-up: a private PostgreSQL, the exchange simulator, a day of history, then the service live."`
-	Sim     simulate      `cmd:"" name:"simulate" help:"Run the exchange simulator alone."`
-	Dog     watchdogCmd   `cmd:"" name:"watchdog" help:"Run the dead man's switch: it fires the system alert when the service, or the database, is dead."`
-	Migrate migrateCmd    `cmd:"" help:"Bring the database's schema and roles up to date."`
-	Status  statusCmd     `cmd:"" help:"Show health, its reasons, ages and coverage. Exits 0 HEALTHY, 1 DEGRADED, 2 STALE, 3 when the database could not be asked."`
-	Halt    haltCmd       `cmd:"" help:"Halt: STALE until a documented resume, across restarts."`
-	Resume  resumeCmd     `cmd:"" help:"End the halt, once two clean cycles are in since it began."`
-	Clock   clockCmd      `cmd:"" name:"clock" help:"What to do after a clock was wrong."`
-	Univ    universe      `cmd:"" name:"universe" help:"The tracked wallets."`
-	Signals signalsCmd    `cmd:"" help:"The stored signals: list them, compute them again, replay a range."`
-	Alerts  alertsCmd     `cmd:"" name:"alerts" help:"The alerts and their deliveries: list them, what is remembered, send again, test a receiver, pause in an emergency."`
-	Prune   pruneCmd      `cmd:"" help:"Remove what is older than it has to be kept, now; the service does it once a day."`
-	Runbook runbookCmd    `cmd:"" name:"runbook" help:"The runbooks: what is broken, what to do, and whether it has recovered."`
-	Boards  dashboardsCmd `cmd:"" name:"dashboards" help:"The Grafana boards."`
-	Version versionCmd    `cmd:"" help:"Show build information."`
+	Log      logFlags      `embed:"" prefix:"log."`
+	Run      runCmd        `cmd:"" help:"Run the service against the exchange and a given database."`
+	Demo     demoCmd       `cmd:"" help:"Run everything on this machine with no set-up: a private PostgreSQL, the exchange simulator, a day of history, then the service live."`
+	Sim      simulate      `cmd:"" name:"simulate" help:"Run the exchange simulator alone."`
+	Dog      watchdogCmd   `cmd:"" name:"watchdog" help:"Run the dead man's switch: it fires the system alert when the service, or the database, is dead."`
+	Migrate  migrateCmd    `cmd:"" help:"Bring the database's schema and roles up to date."`
+	Status   statusCmd     `cmd:"" help:"Show health, its reasons, ages and coverage. Exits 0 HEALTHY, 1 DEGRADED, 2 STALE, 3 when the database could not be asked."`
+	Halt     haltCmd       `cmd:"" help:"Halt: STALE until a documented resume, across restarts."`
+	Resume   resumeCmd     `cmd:"" help:"End the halt, once two clean cycles are in since it began."`
+	Clock    clockCmd      `cmd:"" name:"clock" help:"What to do after a clock was wrong."`
+	Baseline baselineCmd   `cmd:"" name:"baseline" help:"What to do after something happened to all holders of an asset at once."`
+	Univ     universe      `cmd:"" name:"universe" help:"The tracked wallets."`
+	Signals  signalsCmd    `cmd:"" help:"The stored signals: list them, compute them again, replay a range."`
+	Alerts   alertsCmd     `cmd:"" name:"alerts" help:"The alerts and their deliveries: list them, what is remembered, send again, test a receiver, pause in an emergency."`
+	Prune    pruneCmd      `cmd:"" help:"Remove what is older than it has to be kept, now; the service does it once a day."`
+	Runbook  runbookCmd    `cmd:"" name:"runbook" help:"The runbooks: what is broken, what to do, and whether it has recovered."`
+	Boards   dashboardsCmd `cmd:"" name:"dashboards" help:"The Grafana boards."`
+	Version  versionCmd    `cmd:"" help:"Show build information."`
 }
 
 type logFlags struct {

@@ -118,12 +118,12 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 			beat.Beat()
 		}
 	}
-	s.collector, err = collector.New(collecting, client, collector.NewStore(pool).Behind(s.fence))
+	s.collector, err = collector.New(collecting, client, client.Sparing(), collector.NewStore(pool).Behind(s.fence))
 	if err != nil {
 		pool.Close()
 		return nil, err
 	}
-	registry.MustRegister(health.NewCollector(pool), postgres.NewCollector(pool), engine.NewAgeCollector(pool), outbox.NewCollector(pool, receivers), disk.NewCollector(guard, pool))
+	registry.MustRegister(health.NewCollector(pool), postgres.NewCollector(pool), engine.NewAgeCollector(pool), outbox.NewCollector(pool, receivers), disk.NewCollector(guard, pool), status.NewCollector(pool))
 	s.retention = retention.New(retention.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, OlderThan: kept})
 	s.server, err = web.Listen(web.Config{
 		Address: http.Listen, ConfigFile: http.WebConfig, Gatherer: registry, Logger: logger,

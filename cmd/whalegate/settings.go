@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,12 +43,13 @@ type alertFlags struct {
 
 // exchangeFlags say how the exchange is asked.
 type exchangeFlags struct {
-	APIURL      string   `name:"api-url" env:"WHALEGATE_API_URL" default:"https://api.hyperliquid.xyz" help:"Base URL of the info endpoint."`
-	StatsURL    string   `name:"stats-url" env:"WHALEGATE_STATS_URL" default:"https://stats-data.hyperliquid.xyz" help:"Base URL of the leaderboard."`
-	APIHeader   []string `name:"api-header" env:"WHALEGATE_API_HEADER" sep:"none" help:"Extra header of info requests, as Name: value; may be repeated. For paid providers."`
-	APIWeight   int      `name:"api-weight" env:"WHALEGATE_API_WEIGHT" default:"1200" help:"Request weight that the upstream allows per minute."`
-	Universe    int      `name:"universe-size" env:"WHALEGATE_UNIVERSE_SIZE" default:"200" help:"Wallets to track."`
-	Concurrency int      `name:"concurrency" env:"WHALEGATE_CONCURRENCY" default:"8" help:"Requests at a time."`
+	APIURL      string        `name:"api-url" env:"WHALEGATE_API_URL" default:"https://api.hyperliquid.xyz" help:"Base URL of the info endpoint."`
+	StatsURL    string        `name:"stats-url" env:"WHALEGATE_STATS_URL" default:"https://stats-data.hyperliquid.xyz" help:"Base URL of the leaderboard."`
+	APIHeader   []string      `name:"api-header" env:"WHALEGATE_API_HEADER" sep:"none" help:"Extra header of info requests, as Name: value; may be repeated. For paid providers."`
+	APIWeight   int           `name:"api-weight" env:"WHALEGATE_API_WEIGHT" default:"1200" help:"Request weight that the upstream allows per minute."`
+	Universe    int           `name:"universe-size" env:"WHALEGATE_UNIVERSE_SIZE" default:"200" help:"Wallets to track."`
+	MaxStateAge time.Duration `name:"max-state-age" env:"WHALEGATE_MAX_STATE_AGE" default:"2m" help:"How old a state of the exchange may be to be believed (S9): 30s to 5m."`
+	Concurrency int           `name:"concurrency" env:"WHALEGATE_CONCURRENCY" default:"8" help:"Requests at a time."`
 }
 
 // client makes the exchange's client.
@@ -74,6 +76,6 @@ func notOfToken(r rune) bool {
 // collectorConfig is the collector's part of the settings.
 func (f exchangeFlags) collectorConfig(c clock.Clock, logger *slog.Logger, registerer prometheus.Registerer, checks *qa.Recorder) collector.Config {
 	return collector.Config{
-		UniverseSize: f.Universe, Concurrency: f.Concurrency, WeightPerMinute: f.APIWeight, Clock: c, Logger: logger, Registerer: registerer, QA: checks,
+		UniverseSize: f.Universe, Concurrency: f.Concurrency, WeightPerMinute: f.APIWeight, MaxStateAge: f.MaxStateAge, Clock: c, Logger: logger, Registerer: registerer, QA: checks,
 	}
 }

@@ -81,7 +81,7 @@ func (c *universeRefresh) Run(ctx context.Context, logger *slog.Logger) error {
 		return err
 	}
 	unread := prometheus.NewRegistry() // a command's metrics are read by nobody
-	col, err := collector.New(c.collectorConfig(clk, logger, unread, qa.New(pool, nil, logger, unread)), client, collector.NewStore(pool).Behind(lead.ByHand))
+	col, err := collector.New(c.collectorConfig(clk, logger, unread, qa.New(pool, nil, logger, unread)), client, client.Sparing(), collector.NewStore(pool).Behind(lead.ByHand))
 	if err != nil {
 		return err
 	}

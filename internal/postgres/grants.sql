@@ -45,7 +45,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA board TO whalegate_writer;
 
 -- The dead man's switch reads health and speaks.
 GRANT USAGE ON SCHEMA public TO whalegate_watchdog;
-GRANT SELECT ON schema_migrations, ingest_health, alerts, alert_state, alert_deliveries TO whalegate_watchdog;
+GRANT SELECT ON schema_migrations, account_search, ingest_health, alerts, alert_state, alert_deliveries TO whalegate_watchdog;
 GRANT INSERT, UPDATE ON alerts, alert_state, alert_deliveries TO whalegate_watchdog;
 GRANT EXECUTE ON FUNCTION whalegate_now(), ingest_health_at(timestamptz), vouched() TO whalegate_watchdog;
 

@@ -119,7 +119,7 @@ func TestTheOperatorsViewsAnswerOnAnEmptyDatabase(t *testing.T) {
 	}
 	for view, symptom := range map[string]string{
 		"ingestion": "no run yet", "universe": "no refresh yet", "signal_lock": "no cycle yet", "dirty_spike": "no rows", "alert_spam": "ok", "board_truth": "ok",
-		"database": "ok", "clock": "ok", "halt": "ok", "crash": "no run yet", "collector": "ok",
+		"database": "ok", "clock": "ok", "halt": "ok", "crash": "no run yet", "collector": "ok", "accounts": "no universe yet",
 	} {
 		if got := s.ask("SELECT value FROM ops." + view + " WHERE place = 0"); got != symptom {
 			t.Errorf("%s says %q, want %q", view, got, symptom)

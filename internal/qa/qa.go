@@ -18,7 +18,7 @@ import (
 
 // Event is a failed check.
 type Event struct {
-	Check    string // U1 … S8, G0 … G6
+	Check    string // U1 … U7, S1 … S12, G0 … G6
 	Severity string // info, warning, error, critical
 	Subject  string // what it is about, beside the stage: an asset; never a wallet
 	Details  map[string]any
@@ -33,7 +33,7 @@ const (
 
 // Checks lists the ids of every check, so that each is a metric from the start.
 var Checks = []string{
-	"U1", "U2", "U3", "U4", "U5", "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8",
+	"U1", "U2", "U3", "U4", "U5", "U6", "U7", "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "S11", "S12",
 	"G0", "G1", "G2", "G3", "G4", "G5", "G6",
 	ClockBack, ClockJump, Worse, Lost, Superseded,
 }

@@ -29,6 +29,8 @@ var measurements = []measurement{
 	{"write", measureWrite},
 	{"size", measureSize},
 	{"cycle", measureCycle},
+	{"first", measureFirst},
+	{"search", measureSearch},
 	{"health", measureHealth},
 	{"retention", measureRetention},
 	{"leaderboard", measureLeaderboard},

@@ -1,0 +1,153 @@
+package plausible
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/whalegate/whalegate/internal/asset"
+)
+
+// MinHolders is how many wallets must hold an asset before anything can have happened to
+// all of them at once.
+const MinHolders = 10
+
+const (
+	goneBelow = 0.01 // of the size then
+	sameRatio = 1e-6 // of a size: factors closer than that are one and the same
+)
+
+// Kind is what happened to everybody at once.
+type Kind string
+
+// The kinds of S11.
+const (
+	MassClose Kind = "mass_close" // more than half of those that held it are gone
+	MassOpen  Kind = "mass_open"  // more than half of those that hold it held nothing
+	Rescaled  Kind = "rescaled"   // more than half of those that held it changed by one factor
+)
+
+// Change is something that happened to more than half of the holders of an asset.
+type Change struct {
+	Kind     Kind
+	Asset    asset.Asset
+	Affected int
+	Holders  int     // that were read: now, and for MassOpen those of the present
+	Factor   float64 // of Rescaled; 0 of others
+}
+
+// Subject is the change's stable code, such as mass_close:BTC.
+func (c Change) Subject() string { return string(c.Kind) + ":" + c.Asset.String() }
+
+// String gives the figures.
+func (c Change) String() string {
+	switch c.Kind {
+	case MassClose:
+		return fmt.Sprintf("%d of the %d wallets that held %s are gone", c.Affected, c.Holders, c.Asset)
+	case MassOpen:
+		return fmt.Sprintf("%d of the %d wallets that hold %s held nothing before", c.Affected, c.Holders, c.Asset)
+	default:
+		return fmt.Sprintf("%d of the %d wallets that held %s changed by the same factor of %.6g", c.Affected, c.Holders, c.Asset, c.Factor)
+	}
+}
+
+// Changes is S11 for one asset: nothing happened to everybody at once. minHolders is
+// MinHolders, or 1 against the level of before a failure that is open. What could not be
+// read is neither gone nor counted.
+func Changes(then, now Level, a asset.Asset, minHolders int) []Change {
+	both := pairs(then, now, a)
+	var held, holding []pair
+	for _, p := range both {
+		if p.then != 0 {
+			held = append(held, p)
+		}
+		if p.now != 0 {
+			holding = append(holding, p)
+		}
+	}
+	var found []Change
+	add := func(kind Kind, affected, of int, factor float64) {
+		if of > 0 && 2*affected > of {
+			found = append(found, Change{kind, a, affected, of, factor})
+		}
+	}
+	if then.Holders(a) >= minHolders {
+		add(MassClose, count(held, gone), len(held), 0)
+		factor, n := commonFactor(held)
+		add(Rescaled, n, len(held), factor)
+	}
+	if len(holding) >= minHolders {
+		add(MassOpen, count(holding, opened), len(holding), 0)
+	}
+	return found
+}
+
+// Holders counts the wallets that have a position in an asset.
+func (l Level) Holders(a asset.Asset) (n int) {
+	for i := range l {
+		if l[i].Known[a] && l[i].Size[a] != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+func gone(p pair) bool {
+	return math.Abs(float64(p.now)) < goneBelow*math.Abs(float64(p.then))
+}
+
+func opened(p pair) bool { return p.then == 0 }
+
+func count(of []pair, what func(pair) bool) (n int) {
+	for _, p := range of {
+		if what(p) {
+			n++
+		}
+	}
+	return n
+}
+
+// commonFactor finds the factor by which the most sizes changed, and how many did. A
+// factor of 1 is no change. Each size fits every factor between two: its own, less or more
+// by what is one and the same.
+func commonFactor(held []pair) (factor float64, wallets int) {
+	type end struct {
+		at    float64
+		opens bool
+	}
+	var ends []end
+	for _, p := range held {
+		then, now := float64(p.then), float64(p.now)
+		tolerance := max(sameRatio*math.Abs(now), 1) // 1: a unit of the asset's precision
+		low, high := (now-tolerance)/then, (now+tolerance)/then
+		if low > high {
+			low, high = high, low
+		}
+		if p.now == 0 || low <= 1 && 1 <= high {
+			continue
+		}
+		ends = append(ends, end{low, true}, end{high, false})
+	}
+	slices.SortFunc(ends, func(a, b end) int {
+		if c := cmp.Compare(a.at, b.at); c != 0 || a.opens == b.opens {
+			return c
+		}
+		if a.opens { // intervals that touch overlap
+			return -1
+		}
+		return 1
+	})
+	open := 0
+	for i, e := range ends {
+		if !e.opens {
+			open--
+			continue
+		}
+		open++
+		if open > wallets {
+			factor, wallets = (e.at+ends[i+1].at)/2, open
+		}
+	}
+	return factor, wallets
+}

@@ -1,0 +1,352 @@
+package collector
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/whalegate/whalegate/collector/hyperliquid"
+	"github.com/whalegate/whalegate/internal/postgres"
+)
+
+// Searching is what the search for accounts asks of the exchange: from what the minutes
+// leave of the budget.
+type Searching interface {
+	State(ctx context.Context, account string) (hyperliquid.State, error)
+	SubAccounts(ctx context.Context, master string) ([]hyperliquid.SubAccount, error)
+	UserRole(ctx context.Context, account string) (hyperliquid.Role, error)
+	VaultDetails(ctx context.Context, vault string) (hyperliquid.Vault, error)
+}
+
+const (
+	lookAgain      = time.Minute     // a round of the search
+	secondNull     = time.Minute     // between two answers that say none, where nothing else explains it
+	firstBackoff   = time.Minute     // after a failure, doubled with each further one
+	longestBackoff = time.Hour       // …
+	overdueAfter   = time.Hour       // after the interval of renewals; from then on all are renewed within
+	catchUp        = time.Hour       // …
+	urgentBackoff  = 4 * time.Minute // … at the longest while so many fail that runs miss too much
+	explainedPct   = 50.0            // of the leaderboard's account value
+	searchers      = 8               // questions at a time
+)
+
+// search is what the search for accounts remembers. Times are of the monotonic clock.
+type search struct {
+	mu       sync.Mutex
+	wallets  map[string]*searched
+	credit   float64 // of renewals
+	credited time.Time
+	listed   map[string][]string // wallets whose lists a minute has read, with the accounts
+}
+
+// searched is one wallet's part of it.
+type searched struct {
+	failures int
+	failed   time.Time // when it failed last
+	notUntil time.Time
+	null     time.Time // when it said none for the first time; zero: it did not
+}
+
+// Accounts keeps the accounts of the universe's wallets known, until ctx ends. One
+// wallet's trouble is its own: it is tried again later, and the search goes on.
+func (c *Collector) Accounts(ctx context.Context) error {
+	c.search.mu.Lock()
+	c.search.wallets, c.search.credit, c.search.credited = map[string]*searched{}, 0, time.Now()
+	c.search.mu.Unlock()
+	for ctx.Err() == nil {
+		round, cancel := c.cfg.Clock.WithTimeout(ctx, lookAgain, errRound)
+		if err := c.searchRound(ctx, round); err != nil && ctx.Err() == nil {
+			c.cfg.Logger.Error("search for accounts", "error", err)
+		}
+		select {
+		case <-round.Done():
+		case <-c.refreshed:
+		}
+		cancel()
+	}
+	return nil
+}
+
+var errRound = errors.New("the round of the search is over")
+
+// searchRound asks for what is due, until the round is over; what is under way then is
+// finished.
+func (c *Collector) searchRound(ctx, round context.Context) error {
+	now := c.cfg.Clock.Now()
+	universe, err := c.store.Tracked(ctx, now)
+	if err != nil {
+		return err
+	}
+	if err := c.confirmListed(ctx, universe, now); err != nil {
+		return err
+	}
+	if err := c.tellProgress(ctx, universe, now); err != nil {
+		return err
+	}
+	longest := longestBackoff
+	if 100-percent(readable(universe), len(universe)) > maxMissingPct {
+		longest = urgentBackoff // many at once: it was the exchange, and may be over
+	}
+	queue := c.search.due(universe, now, c.cfg.Clock.Elapsed(time.Since(c.search.credited)), c.cfg.RefreshEvery, c.cfg.Clock.Real(longest), c.healthy.Load())
+	c.search.credited = time.Now()
+	var next sync.Mutex
+	var workers sync.WaitGroup
+	for range min(searchers, len(queue)) {
+		workers.Go(func() {
+			for round.Err() == nil {
+				next.Lock()
+				if len(queue) == 0 {
+					next.Unlock()
+					return
+				}
+				t := queue[0]
+				queue = queue[1:]
+				next.Unlock()
+				c.searchWallet(ctx, t)
+			}
+		})
+	}
+	workers.Wait()
+	return nil
+}
+
+// due lists the wallets to ask for, the most urgent first: those that cannot be read, by
+// rank; then renewals, the longest unconfirmed first, evenly over the interval; then,
+// once a run was good, what an address is.
+// No failure is waited out for longer than longest, of real time.
+func (s *search) due(universe []Tracked, at time.Time, passed, every, longest time.Duration, healthy bool) []Tracked {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	var unknown, known, roles []Tracked
+	for _, t := range universe {
+		if w := s.wallets[t.Wallet]; w != nil && now.Before(w.notUntil) && (w.failed.IsZero() || now.Sub(w.failed) < longest) {
+			continue
+		}
+		switch {
+		case t.Unreadable == reasonAccountsUnknown, t.Unreadable == reasonAccountsOld:
+			unknown = append(unknown, t)
+		case !t.Explained && t.Role == "" && healthy:
+			roles = append(roles, t)
+		default:
+			known = append(known, t)
+		}
+	}
+	slices.SortFunc(unknown, func(a, b Tracked) int { return cmp.Compare(a.Rank, b.Rank) })
+	slices.SortFunc(known, func(a, b Tracked) int { return a.Confirmed.Compare(b.Confirmed) })
+	slices.SortFunc(roles, func(a, b Tracked) int { return cmp.Compare(a.Rank, b.Rank) })
+	share := passed.Seconds() / every.Seconds()
+	if len(known) > 0 && at.Sub(known[0].Confirmed) > every+overdueAfter { // nobody asked for a while
+		share = passed.Seconds() / catchUp.Seconds()
+	}
+	s.credit = min(s.credit+share*float64(len(universe)), float64(len(universe)))
+	renew := min(int(s.credit), len(known))
+	s.credit -= float64(renew)
+	return slices.Concat(unknown, known[:renew], roles)
+}
+
+// searchWallet finds out about one wallet's accounts.
+func (c *Collector) searchWallet(ctx context.Context, t Tracked) {
+	found, err := c.findAccounts(ctx, t)
+	if err == nil && found != nil {
+		err = c.store.KeepAccounts(ctx, t.Wallet, *found, c.cfg.Clock.Now())
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	c.search.mu.Lock()
+	defer c.search.mu.Unlock()
+	w := c.search.wallet(t.Wallet)
+	switch {
+	case err != nil:
+		wait := min(firstBackoff<<min(w.failures, 10), longestBackoff)
+		w.failures++
+		w.failed = time.Now()
+		w.notUntil = time.Now().Add(c.cfg.Clock.Real(jitter(wait)))
+		c.metrics.searches.WithLabelValues("failed").Inc()
+		c.cfg.Logger.Warn("the accounts of a wallet could not be found", "rank", t.Rank, "failures", w.failures, "error", err)
+	case found == nil:
+		c.metrics.searches.WithLabelValues("asked_again").Inc()
+	default:
+		*w = searched{}
+		c.metrics.searches.WithLabelValues("found").Inc()
+	}
+}
+
+func (s *search) wallet(id string) *searched {
+	w := s.wallets[id]
+	if w == nil {
+		w = &searched{}
+		s.wallets[id] = w
+	}
+	return w
+}
+
+// findAccounts asks for one wallet's accounts. Neither accounts nor an error means that
+// it said none, which is not believed yet.
+func (c *Collector) findAccounts(ctx context.Context, t Tracked) (*Accounts, error) {
+	switch {
+	case t.Role == string(hyperliquid.RoleVault):
+		return c.findChildren(ctx, t, Accounts{Explained: t.Explained})
+	case !t.Explained && t.Role == "" && t.Unreadable == "" && c.healthy.Load():
+		return c.findRole(ctx, t)
+	}
+	list, err := c.searching.SubAccounts(ctx, t.Wallet)
+	if err != nil {
+		return nil, err
+	}
+	if list == nil {
+		return c.believeNone(ctx, t)
+	}
+	found := &Accounts{Listed: len(list) > 0, Explained: true}
+	for _, account := range list {
+		found.Sub = append(found.Sub, account.Address)
+		found.Listed = found.Listed && account.HasState
+	}
+	return found, nil
+}
+
+// errNoneAnyMore is an answer that says none for a wallet that has some: none is ever
+// closed upstream, so it was a failure.
+var errNoneAnyMore = errors.New("it says that there are none, and there were")
+
+// believeNone decides about an answer that says none, which cannot be told from a
+// failure: it is believed at once where the wallet's own account explains what the
+// leaderboard says of it, and elsewhere when it was given twice.
+func (c *Collector) believeNone(ctx context.Context, t Tracked) (*Accounts, error) {
+	if len(t.SubAccounts) > 0 {
+		return nil, errNoneAnyMore
+	}
+	own, err := c.searching.State(ctx, t.Wallet)
+	if err != nil {
+		return nil, err
+	}
+	if t.Value >= 0 && own.AccountValue >= explainedPct/100*t.Value {
+		return &Accounts{Explained: true}, nil
+	}
+	c.search.mu.Lock()
+	defer c.search.mu.Unlock()
+	w := c.search.wallet(t.Wallet)
+	if !w.null.IsZero() && c.cfg.Clock.Elapsed(time.Since(w.null)) >= secondNull || t.Unreadable == "" {
+		return &Accounts{Explained: false}, nil
+	}
+	if w.null.IsZero() {
+		w.null = time.Now()
+	}
+	w.notUntil = w.null.Add(c.cfg.Clock.Real(secondNull))
+	return nil, nil
+}
+
+// findRole asks what the address of a wallet is whose account explains nothing.
+func (c *Collector) findRole(ctx context.Context, t Tracked) (*Accounts, error) {
+	role, err := c.searching.UserRole(ctx, t.Wallet)
+	if err != nil {
+		return nil, err
+	}
+	found := Accounts{Listed: t.Listed, Role: string(role.Kind), Master: role.Master}
+	if role.Kind == hyperliquid.RoleVault {
+		return c.findChildren(ctx, t, found)
+	}
+	return &found, nil
+}
+
+// findChildren asks for the children of a vault: a parent answers flat while they hold.
+func (c *Collector) findChildren(ctx context.Context, t Tracked, found Accounts) (*Accounts, error) {
+	vault, err := c.searching.VaultDetails(ctx, t.Wallet)
+	if err != nil {
+		return nil, err
+	}
+	found.Sub = vault.Children
+	return &found, nil
+}
+
+// readList notes that a minute has read the list of a wallet: that confirms it.
+func (s *search) readList(wallet string, accounts []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listed == nil {
+		s.listed = map[string][]string{}
+	}
+	s.listed[wallet] = accounts
+}
+
+// confirmedEvery is how often the confirmation by the minutes is written down.
+const confirmedEvery = time.Hour
+
+// confirmListed writes down which lists the minutes have confirmed, where that is news.
+func (c *Collector) confirmListed(ctx context.Context, universe []Tracked, now time.Time) error {
+	c.search.mu.Lock()
+	listed := c.search.listed
+	c.search.listed = nil
+	c.search.mu.Unlock()
+	news := map[string][]string{}
+	for _, t := range universe {
+		accounts, ok := listed[t.Wallet]
+		if ok && (now.Sub(t.Confirmed).Abs() > confirmedEvery || slices.ContainsFunc(accounts, func(a string) bool { return !slices.Contains(t.SubAccounts, a) })) {
+			news[t.Wallet] = accounts
+		}
+	}
+	return c.store.ConfirmAccounts(ctx, news, now)
+}
+
+// tellProgress says how far the search is at a first start, and when it will be done.
+func (c *Collector) tellProgress(ctx context.Context, universe []Tracked, now time.Time) error {
+	if c.healthy.Load() || len(universe) == 0 {
+		return nil
+	}
+	known := readable(universe)
+	left := c.search.left(universe, c.cfg.WeightPerMinute)
+	done := now.Add(left)
+	if known < len(universe) {
+		c.cfg.Logger.Info("searching for the accounts of the wallets", "known", known, "wallets", len(universe), "healthy_about", done.Format("15:04"))
+	}
+	return c.store.KeepProgress(ctx, known, len(universe), now, done)
+}
+
+// Shares that are expected before anything was answered.
+const (
+	expectedNulls = 0.4 // of the wallets say none without an explanation
+	usedPct       = 95  // of the stated weight
+)
+
+// left estimates how long it is until the first good state: the weight that must be
+// spent, and two clean minutes after the one under way.
+func (s *search) left(universe []Tracked, perMinute int) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	weight := 0.0
+	for _, t := range universe {
+		if t.Unreadable != reasonAccountsUnknown && t.Unreadable != reasonAccountsOld {
+			continue
+		}
+		if w := s.wallets[t.Wallet]; w == nil || w.null.IsZero() {
+			weight += expectedNulls * hyperliquid.SubAccountsWeight
+		}
+		weight += hyperliquid.SubAccountsWeight + hyperliquid.StateWeight
+	}
+	minutes := weight / (usedPct / 100.0 * float64(perMinute))
+	return time.Duration(minutes*float64(time.Minute)) + 3*time.Minute
+}
+
+// KeepProgress stores how far the search for accounts is, and what was announced first.
+func (s *Store) KeepProgress(ctx context.Context, known, wallets int, now, done time.Time) error {
+	ctx, cancel := postgres.Writing(ctx)
+	defer cancel()
+	err := s.fence.Exec(ctx, s.pool, `
+		INSERT INTO account_search AS a (started_at, announced_seconds, wallets, known, done_at)
+		VALUES ($1::timestamptz, greatest(extract(epoch FROM $2::timestamptz - $1::timestamptz), 0), $3, $4, $2)
+		ON CONFLICT (one) DO UPDATE SET wallets = excluded.wallets, known = excluded.known, done_at = excluded.done_at`,
+		now, done, wallets, known)
+	return postgres.Because(ctx, "keep the progress of the search", err)
+}
+
+// EndProgress notes that a run was good.
+func (s *Store) EndProgress(ctx context.Context, now time.Time) error {
+	ctx, cancel := postgres.Writing(ctx)
+	defer cancel()
+	err := s.fence.Exec(ctx, s.pool, "UPDATE account_search SET ended_at = $1, known = wallets WHERE ended_at IS NULL", now)
+	return postgres.Because(ctx, "end the progress of the search", err)
+}

@@ -1,0 +1,337 @@
+package collector
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/whalegate/whalegate/collector/hyperliquid"
+	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/postgres/pgtest"
+)
+
+// newSearch is a collector whose universe is the wallets 1 to n, of which nothing is
+// known; the leaderboard says that each is worth 1,000 dollars.
+func newSearch(t *testing.T, n int, up *upstream) (*Collector, *pgxpool.Pool) {
+	t.Helper()
+	db := pgtest.New(t)
+	enrol(t, db, n)
+	exec(t, db, "DELETE FROM wallet_accounts")
+	exec(t, db, "UPDATE wallet_universe_current SET account_value = 1000")
+	c := collecting(t, db, up, func(cfg *Config) { cfg.Clock = clock.Clock{} })
+	c.search.wallets, c.search.credited = map[string]*searched{}, time.Now()
+	return c, db
+}
+
+// stand makes the clocks stand just after noon.
+func (c *Collector) stand(t *testing.T, db *pgxpool.Pool) {
+	t.Helper()
+	present(t, db, noon)
+	c.cfg.Clock = frozen(t, noon.Add(5*time.Second))
+	exec(t, db, "SELECT ensure_snapshot_partitions($1, $1)", noon)
+}
+
+// round searches once.
+func (c *Collector) round(t *testing.T) {
+	t.Helper()
+	if err := c.searchRound(t.Context(), t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pass lets d pass for the search.
+func (s *search) pass(d time.Duration) {
+	for _, w := range s.wallets {
+		w.notUntil, w.failed = w.notUntil.Add(-d), w.failed.Add(-d)
+		if !w.null.IsZero() {
+			w.null = w.null.Add(-d)
+		}
+	}
+	s.credited = s.credited.Add(-d)
+}
+
+const knownAccounts = "SELECT concat_ws(' ', ltrim(substr(wallet_id, 3), '0'), array_length(sub_accounts, 1), CASE WHEN listed THEN 'listed' END, CASE WHEN NOT explained THEN 'unexplained' END, role) FROM wallet_accounts ORDER BY wallet_id"
+
+// worth makes the wallets' own accounts worth what they are given in dollars.
+func worth(dollars map[string]float64) func(context.Context, string) (hyperliquid.State, error) {
+	return func(_ context.Context, account string) (hyperliquid.State, error) {
+		s := flat(noon)
+		s.AccountValue = dollars[account]
+		return s, nil
+	}
+}
+
+func entries(n, from, to int, without ...int) (list []hyperliquid.SubAccount) {
+	for k := from; k <= to; k++ {
+		list = append(list, hyperliquid.SubAccount{Address: sub(n, k), HasState: !slices.Contains(without, k), State: flat(noon)})
+	}
+	return list
+}
+
+// One wallet's trouble is its own: the search goes on with the next one, and tries it
+// again later, after ever longer pauses.
+func TestOneUnreadableListDoesNotStopTheSearch(t *testing.T) {
+	trouble := map[string]error{wallet(1): failing(hyperliquid.Schema), wallet(2): failing(hyperliquid.ServerError), wallet(3): failing(hyperliquid.TooLarge)}
+	up := &upstream{}
+	up.subs = func(_ context.Context, master string) ([]hyperliquid.SubAccount, error) {
+		if err := trouble[master]; err != nil {
+			return nil, err
+		}
+		return []hyperliquid.SubAccount{}, nil
+	}
+	c, db := newSearch(t, 20, up)
+	c.round(t)
+	if n := len(list(t, db, knownAccounts)); n != 17 {
+		t.Errorf("the accounts of %d wallets are known, want 17", n)
+	}
+	asked := len(up.questions())
+	c.round(t)
+	if n := len(up.questions()) - asked; n != 0 {
+		t.Errorf("%d questions at once after a failure", n)
+	}
+	times := 0
+	for range 20 {
+		c.search.pass(firstBackoff * 5 / 4)
+		asked := len(up.questions())
+		c.round(t)
+		times += len(up.questions()) - asked
+	}
+	if times < 3*3 || times > 3*7 {
+		t.Errorf("three wallets were asked for %d times in 20 rounds: the pauses do not double", times)
+	}
+	delete(trouble, wallet(1))
+	c.search.pass(longestBackoff * 5 / 4)
+	c.round(t)
+	if n := len(list(t, db, knownAccounts)); n != 18 {
+		t.Errorf("the accounts of %d wallets are known, want 18", n)
+	}
+}
+
+// Where many wallets fail it is the exchange that fails, and its first good minutes are
+// used: a start into an outage is not dark for an hour longer than that.
+func TestAFailureOfManyIsNotWaitedOut(t *testing.T) {
+	for _, failed := range []int{20, 2} {
+		down := true
+		up := &upstream{state: worth(nil)}
+		up.subs = func(_ context.Context, master string) ([]hyperliquid.SubAccount, error) {
+			if down && master > wallet(20-failed) {
+				return nil, failing(hyperliquid.ServerError)
+			}
+			return []hyperliquid.SubAccount{}, nil
+		}
+		c, db := newSearch(t, 20, up)
+		for range 60 {
+			c.round(t)
+			c.search.pass(time.Minute)
+		}
+		down = false
+		for range 5 {
+			c.round(t)
+			c.search.pass(time.Minute)
+		}
+		if n := len(list(t, db, knownAccounts)); n < 19 { // one may be missing in a good run
+			t.Errorf("after an hour in which %d of 20 lists failed, and five minutes: %d are known", failed, n)
+		}
+	}
+}
+
+// An answer that says none cannot be told from a failure.
+func TestNoneIsBelievedWhereItExplainsTheLeaderboard(t *testing.T) {
+	up := &upstream{state: worth(map[string]float64{wallet(1): 1000, wallet(2): 500, wallet(3): 499, wallet(4): 0})}
+	c, db := newSearch(t, 5, up)
+	exec(t, db, "UPDATE wallet_universe_current SET account_value = NULL WHERE rank = 5")
+	c.round(t)
+	same(t, "at once", list(t, db, knownAccounts), "1", "2")
+	c.search.pass(secondNull - time.Second)
+	c.round(t)
+	same(t, "within a minute", list(t, db, knownAccounts), "1", "2")
+	c.search.pass(time.Second)
+	c.round(t)
+	same(t, "a minute later", list(t, db, knownAccounts), "1", "2", "3 unexplained", "4 unexplained", "5 unexplained")
+}
+
+// A wallet that had sub-accounts keeps them, and "none" confirms nothing.
+func TestAccountsAreNotForgottenForNone(t *testing.T) {
+	answer := entries(1, 1, 3)
+	up := &upstream{state: worth(map[string]float64{wallet(1): 1e6})}
+	up.subs = func(context.Context, string) ([]hyperliquid.SubAccount, error) { return answer, nil }
+	c, db := newSearch(t, 1, up)
+	c.round(t)
+	same(t, "found", list(t, db, knownAccounts), "1 3 listed")
+	answer = nil
+	exec(t, db, "UPDATE wallet_accounts SET checked_at = checked_at - interval '25 hours'")
+	c.round(t)
+	same(t, "after none", list(t, db, knownAccounts), "1 3 listed")
+	if got, err := c.store.Tracked(t.Context(), c.cfg.Clock.Now()); err != nil || got[0].Unreadable != reasonAccountsOld {
+		t.Errorf("%+v, %v", got, err)
+	}
+	answer = entries(1, 3, 4, 4)
+	c.search.pass(longestBackoff)
+	c.round(t)
+	same(t, "after another list", list(t, db, knownAccounts), "1 4")
+}
+
+// Knowledge is renewed evenly, the longest unconfirmed first, and the unknown before.
+func TestKnowledgeIsRenewedEvenly(t *testing.T) {
+	up := &upstream{state: worth(nil)}
+	up.subs = func(context.Context, string) ([]hyperliquid.SubAccount, error) {
+		return []hyperliquid.SubAccount{}, nil
+	}
+	c, db := newSearch(t, 36, up)
+	c.round(t) // all at once at first
+	if n := len(up.questions()); n != 36 {
+		t.Fatalf("%d questions", n)
+	}
+	for i := range 36 {
+		exec(t, db, "UPDATE wallet_accounts SET checked_at = $2 WHERE wallet_id = $1", wallet(i+1), time.Now().Add(-time.Duration(i)*time.Second))
+	}
+	var renewed []string
+	for range 36 { // six hours
+		before := len(up.questions())
+		c.search.pass(10 * time.Minute)
+		c.round(t)
+		asked := up.questions()[before:]
+		if len(asked) != 1 {
+			t.Fatalf("%d questions in ten minutes, want 1", len(asked))
+		}
+		renewed = append(renewed, strings.TrimPrefix(asked[0], "subs of "))
+	}
+	for i, got := range renewed {
+		if want := wallet(36 - i); got != want {
+			t.Fatalf("the %d. renewal is of %s, want %s", i+1, got, want)
+		}
+	}
+}
+
+// What was not renewed for longer than the interval, because nobody collected, is renewed
+// within an hour, and evenly too.
+func TestWhatIsOverdueIsRenewedWithinAnHour(t *testing.T) {
+	up := &upstream{state: worth(nil)}
+	up.subs = func(context.Context, string) ([]hyperliquid.SubAccount, error) {
+		return []hyperliquid.SubAccount{}, nil
+	}
+	c, db := newSearch(t, 30, up)
+	c.round(t)
+	exec(t, db, "UPDATE wallet_accounts SET checked_at = $1", time.Now().Add(-8*time.Hour))
+	for range 61 {
+		before := len(up.questions())
+		c.search.pass(time.Minute)
+		c.round(t)
+		if n := len(up.questions()) - before; n > 1 {
+			t.Fatalf("%d questions in a minute", n)
+		}
+	}
+	same(t, "not renewed", list(t, db, "SELECT wallet_id FROM wallet_accounts WHERE checked_at < $1", time.Now().Add(-time.Hour)))
+}
+
+// What an address is is asked only after a good run, and only of wallets that nothing
+// explains; a parent vault is the sum over its children.
+func TestWhatIsUnexplainedIsAskedForItsRole(t *testing.T) {
+	up := &upstream{state: worth(map[string]float64{wallet(1): 1000})}
+	up.role = func(_ context.Context, account string) (hyperliquid.Role, error) {
+		switch account {
+		case wallet(2):
+			return hyperliquid.Role{Kind: hyperliquid.RoleVault}, nil
+		case wallet(3):
+			return hyperliquid.Role{Kind: hyperliquid.RoleSubAccount, Master: wallet(1)}, nil
+		case wallet(4):
+			return hyperliquid.Role{}, failing(hyperliquid.Schema)
+		}
+		return hyperliquid.Role{Kind: hyperliquid.RoleUser}, nil
+	}
+	up.vault = func(_ context.Context, vault string) (hyperliquid.Vault, error) {
+		return hyperliquid.Vault{Relationship: "parent", Children: []string{sub(2, 1), sub(2, 2)}}, nil
+	}
+	c, db := newSearch(t, 5, up)
+	for range 2 {
+		c.round(t)
+		c.search.pass(secondNull)
+	}
+	c.search.credit = 5 // all may be renewed
+	c.round(t)
+	if slices.ContainsFunc(up.questions(), func(q string) bool { return strings.HasPrefix(q, "role of ") }) {
+		t.Error("roles are asked before a run was good")
+	}
+	c.healthy.Store(true)
+	c.round(t)
+	same(t, "known", list(t, db, knownAccounts), "1", "2 2 unexplained vault", "3 unexplained subAccount", "4 unexplained", "5 unexplained user")
+	got, err := c.store.Tracked(t.Context(), c.cfg.Clock.Now())
+	if err != nil || len(got) != 4 || !slices.Equal(got[0].SubAccounts, []string{wallet(3)}) || len(got[1].SubAccounts) != 2 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, q := range up.questions() {
+		if q == "role of "+wallet(1) {
+			t.Error("a wallet that is explained is asked for its role")
+		}
+	}
+}
+
+// While no run can reach 80 % the search has the whole budget, and nobody asks for states
+// that no run could use.
+func TestTheSearchGoesFirstWhileNoRunCanBeGood(t *testing.T) {
+	up := &upstream{}
+	c, db := newSearch(t, 10, up)
+	c.stand(t, db)
+	for known := range 11 {
+		exec(t, db, "DELETE FROM wallet_accounts")
+		for i := range known {
+			exec(t, db, "INSERT INTO wallet_accounts (wallet_id, sub_accounts, checked_at) VALUES ($1, '{}', $2)", wallet(i+1), noon)
+		}
+		before := len(up.questions())
+		at := minute(known)
+		present(t, db, at)
+		m, err := c.collect(t.Context(), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked, want := len(up.questions())-before, known
+		if known < 8 {
+			want = 0
+		}
+		if asked != want || (up.reserved > 0) != (known >= 8) || (m.Run.Status == Failed) != (known < 8) {
+			t.Errorf("%d of 10 known: %d states asked for, %d reserved, %s", known, asked, up.reserved, m.Run.Status)
+		}
+		if known < 8 && m.Run.Failures[reasonAccountsUnknown] != 10-known {
+			t.Errorf("%d of 10 known: %v", known, m.Run.Failures)
+		}
+	}
+}
+
+// A minute that reads a list confirms it, and what it tells of is kept.
+func TestAMinuteConfirmsTheListsThatItReads(t *testing.T) {
+	up := &upstream{state: worth(nil)}
+	up.subs = func(context.Context, string) ([]hyperliquid.SubAccount, error) { return entries(1, 1, 12), nil }
+	c, db := newSearch(t, 1, up)
+	c.stand(t, db)
+	exec(t, db, "INSERT INTO wallet_accounts (wallet_id, sub_accounts, checked_at, listed) SELECT $1, array_agg(format('0x5b%s%s', lpad('1', 34, '0'), lpad(to_hex(k), 4, '0'))), $2, true FROM generate_series(1, 11) k", wallet(1), noon.Add(-2*time.Hour))
+	c.search.credited = time.Now()
+	c.cycle(t.Context(), noon)
+	same(t, "runs", list(t, db, storedRuns), "12:00:00 success 1/1 {}")
+	c.round(t)
+	same(t, "confirmed", list(t, db, "SELECT concat_ws(' ', array_length(sub_accounts, 1), checked_at > $1) FROM wallet_accounts", noon.Add(-time.Minute)), "12 t")
+}
+
+// The announcement is made once, and what is left is said each minute.
+func TestAFirstStartSaysHowLongItTakes(t *testing.T) {
+	up := &upstream{state: worth(map[string]float64{wallet(1): 1000})}
+	c, db := newSearch(t, 200, up)
+	up.subs = func(context.Context, string) ([]hyperliquid.SubAccount, error) {
+		return nil, failing(hyperliquid.ServerError)
+	}
+	c.round(t)
+	announced := list(t, db, "SELECT announced_seconds::text FROM account_search")[0]
+	var seconds float64
+	if _, err := fmt.Sscan(announced, &seconds); err != nil || seconds < 6*60 || seconds > 9*60 {
+		t.Errorf("a first start of 200 wallets is said to take %s s, %v", announced, err)
+	}
+	same(t, "progress", list(t, db, "SELECT known || ' of ' || wallets || CASE WHEN ended_at IS NULL THEN '' ELSE ' ended' END FROM account_search"), "0 of 200")
+	exec(t, db, "INSERT INTO wallet_accounts (wallet_id, sub_accounts, checked_at) SELECT wallet_id, '{}', now() FROM wallet_universe_current")
+	c.round(t)
+	c.firstGood(t.Context())
+	same(t, "progress", list(t, db, "SELECT known || ' of ' || wallets || CASE WHEN ended_at IS NULL THEN '' ELSE ' ended' END || (announced_seconds = $1::float8) FROM account_search", seconds), "200 of 200 endedtrue")
+}
