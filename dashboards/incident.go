@@ -30,7 +30,7 @@ func runbooks() []runbook {
 		{1, "ingestion", "ingestion", "Ingestion", "Do snapshots come, whole and in time?", 8, ingestionPanels()},
 		{2, "universe", "universe", "Universe", "Is the list of wallets whole and steady?", 8, universePanels()},
 		{3, "signal-lock", "signal_lock", "Signal lock", "Are signals blocked, why, how old?", 8, signalPanels()},
-		{4, "dirty-spike", "dirty_spike", "Dirty spike", "Did many positions vanish for a minute?", 6, dirtyPanels()},
+		{4, "dirty-spike", "dirty_spike", "Dirty spike", "Can what the exchange says be true?", 6, dirtyPanels()},
 		{5, "alert-spam", "alert_spam", "Alert spam", "Do alerts keep their rules, and arrive?", 10, alertPanels()},
 		{6, "board-truth", "board_truth", "Board truth", "Does everybody tell the same state?", 6, truthPanels()},
 		{7, "database", "database", "Database", "Full, locked, slow? Is its clock right?", 10, databasePanels()},
@@ -113,7 +113,7 @@ func symptom(r runbook) cog.Builder[dashboard.Panel] {
 		Text(common.NewVizTextDisplayOptionsBuilder().ValueSize(15)).
 		Mappings(operator.paint(
 			[2]string{"/^ok$/", calm},
-			[2]string{"/^(runs fail|stopped|no run yet|coverage|MASK OPEN|RULE BROKEN|HALTED|nobody runs|locks|connections|above 20 %|CLOCK BACK|CLOCK SKEW|replica lag)$/", haltRed},
+			[2]string{"/^(runs fail|stopped|no run yet|coverage|MASK OPEN|RULE BROKEN|HALTED|nobody runs|locks|connections|above 20 %|ALL AT ONCE|SAME STATE|CLOCK BACK|CLOCK SKEW|replica lag)$/", haltRed},
 			[2]string{"/./", orange},
 		)).
 		DataLinks([]cog.Builder[dashboard.DashboardLink]{
@@ -141,7 +141,7 @@ func rowFacts(r runbook) cog.Builder[dashboard.Panel] {
 func moreFacts(title, view, description string) *table.PanelBuilder {
 	return labelled(operator.rows(title, "SELECT label, value FROM ops."+view+" ORDER BY place")).
 		Description(description).
-		Mappings(operator.paint([2]string{"/^(nobody leads|no recent beat|clock refused|no good run yet|no good run|CLOCK BACK|CLOCK SKEW|replica lag|unknown)$/", haltRed})).
+		Mappings(operator.paint([2]string{"/^(nobody leads|no recent beat|clock refused|no good run yet|no good run|COINS|SEARCH LATE|CLOCK BACK|CLOCK SKEW|replica lag|unknown)$/", haltRed})).
 		OverrideByName("value", []dashboard.DynamicConfigValue{{Id: "custom.cellOptions", Value: cell("color-text")}, color("text")})
 }
 

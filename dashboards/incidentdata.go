@@ -41,6 +41,14 @@ FROM ops.runs WHERE $__timeFilter(timestamp) AND NOT superseded ORDER BY 1`))), 
 		{"checks-ingestion", 117, at(0, 10, 12, 5), checks("Failed checks of ingestion (S)", "S", true)},
 		{"failed-runs", 118, at(12, 10, 12, 5), operator.list("Newest runs that were not clean", "none", "ops.runs WHERE NOT is_clean AND NOT superseded", "timestamp DESC", 20,
 			column{when("timestamp"), "Minute (UTC)", 110}, column{"status", "Status", 70}, column{"coverage_pct || ' %'", "Coverage", 90}, column{"failed_check", "Check", 80}, column{"error", "Error", 0})},
+		{"accounts-facts", 119, at(0, 15, 8, 9), moreFacts("Accounts and coins", "accounts", "Of how many wallets the accounts are known, how far a first start is, and what the exchange last said of our coins (S12).")},
+		{"coins", 120, at(8, 15, 8, 4), operator.list("What the exchange says of our coins", "none", "ops.exchange_meta", "place", 3,
+			column{"asset", "Coin", 70}, column{"verdict", "Verdict", 0}, column{"coalesce(sz_decimals || '', '–') || ' of ' || expected_decimals", "Decimals", 90}, column{when("answered_at"), "Answered (UTC)", 110})},
+		{"state-lag", 121, at(8, 19, 8, 5), limits(lines("Oldest state that the exchange answered with, age", "s", measured([2]string{`max(whalegate_state_lag_seconds and on (job, instance) whalegate_leader == 1)`, "lag"})), 120).
+			Description("How far the oldest of the newest answers lies behind the present, believed or not. States older than two minutes are not believed (S9): their wallets fail.")},
+		{"accounts-known", 122, at(16, 15, 8, 9), lines("Wallets whose accounts are known", "short", measured(
+			[2]string{`max(whalegate_accounts_known_wallets)`, "known"}, [2]string{`max(whalegate_accounts_wallets)`, "all"})).
+			OverrideByName("all", []dashboard.DynamicConfigValue{color(lineGrey)})},
 	}
 }
 
@@ -83,5 +91,8 @@ func dirtyPanels() []panel {
 FROM ops.dirty_minutes WHERE $__timeFilter(timestamp) GROUP BY 1 ORDER BY 1`)), 10, 20)},
 		{"dirty-hours", 411, at(16, 0, 8, 8), operator.list("Dirty rows by the hour, %", "none in a day", "ops.dirty_hours", "hour DESC", 24,
 			column{when("hour"), "Hour (UTC)", 110}, column{"hype_pct || ''", "HYPE", 70}, column{"btc_pct || ''", "BTC", 70}, column{"eth_pct || ''", "ETH", 70}, column{"worst_minute_pct || ''", "Worst minute", 0})},
+		{"all-at-once", 412, at(0, 8, 24, 5), operator.list("What happened to all holders of an asset at once (S11)", "none ever", "ops.baselines", "opened_ts DESC", 20,
+			column{when("opened_ts"), "Minute (UTC)", 110}, column{"subject", "What", 150}, column{"affected || ' of ' || holders", "Wallets", 110}, column{"outcome", "Outcome", 150},
+			column{when("ended_ts"), "Ended (UTC)", 110}, column{"accepted_by", "Accepted by", 0})},
 	}
 }

@@ -101,6 +101,20 @@ var scenes = []scene{
 	{"a collapse of 15 % for one minute", map[string]string{`whalegate_dirty_rows_total{service,asset="BTC"}`: "0x29 30x700"}, "32m", []string{"WhalegateDirtyRows"}},
 	{"a collapse of 9 % for one minute", map[string]string{`whalegate_dirty_rows_total{service,asset="BTC"}`: "0x29 18x700"}, "32m", nil},
 
+	// What cannot be true.
+	{"everybody is gone at once", map[string]string{`whalegate_baseline_failures_open{service,asset="BTC"}`: "0x29 1x700"}, "31m", []string{"WhalegateAllAtOnce"}},
+	{"everybody is gone at once in two assets", map[string]string{`whalegate_baseline_failures_open{service,asset="BTC"}`: "0x29 1x700", `whalegate_baseline_failures_open{service,asset="ETH"}`: "0x29 1x700"}, "31m",
+		[]string{"WhalegateAllAtOnce", "WhalegateAllAtOnce"}},
+	{"everybody is gone at once, and another instance waits", waiting(map[string]string{`whalegate_baseline_failures_open{service,asset="BTC"}`: "0x29 1x700", `whalegate_baseline_failures_open{other,asset="BTC"}`: "0x29 1x700"}), "31m", []string{"WhalegateAllAtOnce"}},
+	{"a cascade was accepted", map[string]string{`whalegate_baseline_failures_open{service,asset="BTC"}`: "0x29 1x5 0x700"}, "36m", nil},
+	{"states three minutes old", map[string]string{`whalegate_state_lag_seconds{service}`: "3x29 180x700"}, "36m", []string{"WhalegateStateLag"}},
+	{"states two minutes old", map[string]string{`whalegate_state_lag_seconds{service}`: "3x29 120x700"}, "45m", nil},
+	{"states three minutes old for three minutes", map[string]string{`whalegate_state_lag_seconds{service}`: "3x29 180x3 3x700"}, "36m", nil},
+	{"the states that one saw before it lost the lead", waiting(map[string]string{`whalegate_state_lag_seconds{other}`: "3600+60x700"}), "45m", nil},
+	{"no answer about the coins for an hour", map[string]string{`whalegate_exchange_meta_age_seconds{service}`: "150x29 3660+60x700"}, "36m", []string{"WhalegateMetaUnanswered"}},
+	{"never an answer about the coins", map[string]string{`whalegate_exchange_meta_age_seconds{service}`: "1e9x700"}, "36m", []string{"WhalegateMetaUnanswered"}},
+	{"an hour without an answer about the coins", map[string]string{`whalegate_exchange_meta_age_seconds{service}`: "150x29 3600x700"}, "45m", nil},
+
 	// The universe.
 	{"a refresh fails", map[string]string{`whalegate_universe_refreshes_total{service,status="failed"}`: "0x29 1x700", `whalegate_upstream_requests_total{service,endpoint="leaderboard",outcome="timeout"}`: "0x29 3x700"}, "31m", []string{"WhalegateUniverseRefreshFailed"}},
 	{"a refresh failed two hours ago", map[string]string{`whalegate_universe_refreshes_total{service,status="failed"}`: "0x29 1x700"}, "150m", nil},

@@ -39,6 +39,8 @@ func TestCausesSilenceTheirConsequences(t *testing.T) {
 		{"consequences without their causes", []string{"WhalegateRunsUnsaved", "WhalegateStale", "WhalegateSignalErrors", "regime_change", "WhalegateDatabaseDiskFull", "WhalegateDatabaseDiskFilling"}, []string{"WhalegateDatabaseDiskFilling"}},
 		{"the clock went back", []string{"WhalegateClockBack", "WhalegateStale", "WhalegateIngestionFailing", "WhalegateMinutesRefused", "WhalegateSignalsBlocked", "WhalegateDatabaseSlow", "system_stale"},
 			[]string{"WhalegateIngestionFailing", "WhalegateMinutesRefused", "WhalegateSignalsBlocked", "WhalegateStale"}},
+		{"everybody is gone at once", []string{"WhalegateAllAtOnce", "WhalegateStale", "WhalegateIngestionFailing", "WhalegateSignalsBlocked", "WhalegateStateLag", "system_stale"},
+			[]string{"WhalegateIngestionFailing", "WhalegateSignalsBlocked", "WhalegateStale"}},
 		{"nobody leads", []string{"WhalegateNoCollector", "WhalegateDegraded", "WhalegateSpareDown", "regime_change"}, []string{"WhalegateDegraded"}},
 		{"the disk is full", []string{"WhalegateDatabaseDiskFull", "WhalegateDatabaseDiskFilling", "WhalegateDatabaseGrowing"}, []string{"WhalegateDatabaseDiskFilling", "WhalegateDatabaseGrowing"}},
 	} {

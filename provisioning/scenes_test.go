@@ -56,6 +56,11 @@ var healthy = map[string]string{
 	`whalegate_dirty_rows_total{service,asset="BTC"}`:            "0x700",
 	`whalegate_dirty_rows_total{service,asset="HYPE"}`:           "0+0.2x700", // a glitch of one wallet every five minutes
 
+	`whalegate_baseline_failures_open{service,asset="BTC"}`: "0x700",
+	`whalegate_baseline_failures_open{service,asset="ETH"}`: "0x700",
+	`whalegate_exchange_meta_age_seconds{service}`:          "150x700",
+	`whalegate_state_lag_seconds{service}`:                  "3x700",
+
 	`whalegate_upstream_requests_total{service,endpoint="state",outcome="ok"}`:            "0+200x700",
 	`whalegate_upstream_requests_total{service,endpoint="state",outcome="rate_limited"}`:  "0x700",
 	`whalegate_upstream_requests_total{service,endpoint="state",outcome="timeout"}`:       "0+2x700",

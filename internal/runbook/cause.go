@@ -22,6 +22,7 @@ const (
 	ofClock     cause = "clock"    // the snapshot's time is not of the database's present, or runs do not count for a clock
 	ofUniverse  cause = "universe" // there is no universe to ask for
 	ofExchange  cause = "exchange" // what the exchange answered, or did not
+	ofSizes     cause = "sizes"    // what the exchange answered cannot be true
 	behind      cause = "standby"  // what is stored is not all here
 	lookBack          = 15 * time.Minute
 	stoppedFrom       = 150 * time.Second // a run is stored within two minutes of its own
@@ -36,6 +37,8 @@ func (r Run) cause() cause {
 		return ofClock
 	case "S2":
 		return ofUniverse
+	case "S10", "S11":
+		return ofSizes
 	case "skipped":
 		return gap
 	default:

@@ -47,7 +47,7 @@ func judgeCrash(f *Facts) *Finding {
 		found.whyAway(f)
 		found.do("wait until it has lived for ten minutes", "whalegate runbook verify crash --watch")
 		return found
-	case f.led() && f.because(health.ReasonNoCollector):
+	case f.led() && f.because(health.ReasonNoCollector) && f.starting() == nil:
 		return f.unproven()
 	default:
 		return nil

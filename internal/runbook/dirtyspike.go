@@ -1,6 +1,7 @@
 package runbook
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -39,6 +40,9 @@ func (f *Facts) highestRate() (worst DirtyRate) {
 func judgeDirtySpike(f *Facts) *Finding {
 	if f.Stored == nil {
 		return nil
+	}
+	if found := f.untrue(); found != nil {
+		return found
 	}
 	minutes, rate := f.spikes(30*time.Minute), f.highestRate()
 	closed := f.closedByDirt()
@@ -81,13 +85,41 @@ func (f *Facts) closedByDirt() (assets []string) {
 
 func dirtySpikeRecovery(f *Facts) []Criterion {
 	const rate, quiet = "dirty rate of every asset below 10 %", "no minute of the last 10 with several wallets dirty at once"
+	truth := []Criterion{f.noneOpen("no failure of S11 is open"), f.different("the states of the newest run are of different wallets")}
 	if why := f.dark(partDirty); why != "" {
-		return []Criterion{unsure(rate, why), unsure(quiet, why)}
+		return append([]Criterion{unsure(rate, why), unsure(quiet, why)}, truth...)
 	}
 	worst, spikes := f.highestRate(), f.spikes(spikeQuiet)
 	first := holds(rate, worst.Pct() < maxDirtyPct, "%.2f %% of %s in 15 minutes", worst.Pct(), worst.Asset)
 	if worst.Asset == "" {
 		first = holds(rate, false, "no rows in the last 15 minutes")
 	}
-	return []Criterion{first, holds(quiet, len(spikes) == 0, "%d", len(spikes))}
+	return append([]Criterion{first, holds(quiet, len(spikes) == 0, "%d", len(spikes))}, truth...)
+}
+
+// noneOpen is the criterion that nothing happened to everybody at once that lasts.
+func (f *Facts) noneOpen(name string) Criterion {
+	if why := f.dark(partOpen); why != "" {
+		return unsure(name, why)
+	}
+	var open []string
+	for _, o := range f.Stored.Open {
+		open = append(open, o.Subject+" since "+stamp(o.Opened))
+	}
+	return holds(name, len(open) == 0, "%s", cmp.Or(strings.Join(open, ", "), "none"))
+}
+
+// different is the criterion that no wallet's state was served for another one's.
+func (f *Facts) different(name string) Criterion {
+	if why := f.dark(partRuns); why != "" {
+		return unsure(name, why)
+	}
+	if len(f.Stored.Runs) == 0 {
+		return holds(name, false, "there is no run")
+	}
+	r := f.Stored.Runs[0]
+	if r.Check != "S10" {
+		return holds(name, true, "%s", stamp(r.Timestamp))
+	}
+	return holds(name, false, "%s", oneLine(r.Error))
 }

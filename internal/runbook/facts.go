@@ -126,6 +126,10 @@ type Stored struct {
 	Standby  *Standby      // nil: this is the primary
 	Clocks   Clocks
 	Lost     []Loss // within a day
+	Accounts *status.Accounts
+	Search   *status.Search // of the first start; nil: none yet
+	Coins    []status.Coin  // by asset
+	Open     []OpenFailure  // failures of S11 that last
 }
 
 // Run is a row of ingest_runs.
@@ -140,6 +144,7 @@ type Run struct {
 	Clean       bool
 	Finished    time.Time // when it was stored
 	Check       string    // that failed it; "": none did
+	Subject     string    // of that check: same_state, meta:BTC, …; "": it has none
 }
 
 // Universe is how the tracked wallets stand.
@@ -158,6 +163,8 @@ type Refresh struct {
 	Exited    int
 	Warnings  int
 	Error     string
+	Changed   *time.Time // when the leaderboard was last seen to differ; nil: not known
+	Check     string     // that refused it; "": none did
 }
 
 // Cycle is a row of signal_cycles.

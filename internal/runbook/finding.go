@@ -67,6 +67,7 @@ type Report struct {
 	State    string    `json:"health_state"` // UNKNOWN when nobody could be asked
 	Reasons  []string  `json:"reasons"`
 	Trading  string    `json:"trading_allowed"`
+	Starting string    `json:"starting,omitempty"` // how far a first start is, while it goes as announced
 	Findings []Finding `json:"-"`
 	Matching []string  `json:"matching"` // slugs, most severe first
 	Unknown  []string  `json:"unknown"`  // what could not be found out
@@ -87,6 +88,10 @@ func Diagnose(f Facts) Report {
 	} else if h != nil {
 		report.State, report.Reasons, report.Trading = string(h.State), append(report.Reasons, h.Reasons...), allowed[h.State]
 	}
+	starting := f.starting()
+	if starting != nil {
+		report.Starting = starting.Text()
+	}
 	for _, r := range causes {
 		if found := r.judge(&f); found != nil {
 			report.Findings = append(report.Findings, *found)
@@ -94,10 +99,10 @@ func Diagnose(f Facts) Report {
 	}
 	slices.SortStableFunc(report.Findings, func(a, b Finding) int { return cmp.Compare(a.Severity, b.Severity) })
 	critical := len(report.Findings) > 0 && report.Findings[0].Severity == P1
-	if found := f.restarted(); found != nil && len(report.Findings) == 0 {
-		report.Findings = append(report.Findings, *found)
+	if found := f.restarted(); found != nil && (len(report.Findings) == 0 || report.Findings[0].Severity == P4) {
+		report.Findings = slices.Insert(report.Findings, 0, *found)
 	}
-	if h != nil && h.State == health.Stale && !critical {
+	if h != nil && h.State == health.Stale && !critical && starting == nil {
 		report.Findings = slices.Insert(report.Findings, 0, *unexplained(report.Reasons))
 		critical = true
 	}

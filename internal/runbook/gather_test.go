@@ -64,8 +64,10 @@ const wholeHour = `
 	INSERT INTO wallet_snapshots (timestamp, wallet_id, asset, position_szi, ingest_run_id)
 	SELECT m, 'wallet' || w, a, 5, 1
 	FROM generate_series(pg_temp.minute() - interval '10 minutes', pg_temp.minute(), '1 minute') m, generate_series(1, 20) w, unnest('{HYPE,BTC,ETH}'::text[]) a;
-	INSERT INTO wallet_universe_runs (as_of_ts, status, source, n_requested, n_received, duration_ms) VALUES (now(), 'success', 's', 200, 200, 5);
+	INSERT INTO wallet_universe_runs (as_of_ts, status, source, n_requested, n_received, duration_ms, changed_at) VALUES (now(), 'success', 's', 200, 200, 5, now());
 	INSERT INTO wallet_universe_current (wallet_id, rank, month_pnl, as_of_ts) VALUES ('0x' || repeat('a', 40), 1, 5, now());
+	INSERT INTO wallet_accounts (wallet_id, sub_accounts, checked_at) VALUES ('0x' || repeat('a', 40), '{}', now());
+	INSERT INTO exchange_meta VALUES ('HYPE', true, false, 2, now()), ('BTC', true, false, 5, now()), ('ETH', true, false, 4, now());
 	INSERT INTO signal_cycles (timestamp, outcome, judged_at, health_state)
 	SELECT b, 'computed', b, 'HEALTHY' FROM generate_series(date_bin('5 minutes', now(), 'epoch') - interval '1 hour', now(), '5 minutes') b;
 	INSERT INTO signals SELECT timestamp, a, 50, 'flat', 30, 10, 'No-trade', 'Normal', false, false, 200, 0, 0, false, NULL, 1

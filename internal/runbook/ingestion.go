@@ -3,6 +3,7 @@ package runbook
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,9 @@ const haltForForm = `whalegate halt --reason "the exchange changed the form of i
 
 func judgeIngestion(f *Facts) *Finding {
 	c, at := f.broke()
+	if f.starting() != nil && f.Service.Trouble != Hanging {
+		return nil // it goes as it was announced
+	}
 	switch {
 	case f.Service.Trouble == Hanging && !f.replaced():
 		return f.hangs(c == stopped)
@@ -43,7 +47,7 @@ func judgeIngestion(f *Facts) *Finding {
 		found.figure("at work for", "%s", ago(f.working()))
 		found.do("wait for two clean minutes", "whalegate runbook verify ingestion --watch")
 		return found
-	case c == ofExchange:
+	case c == ofExchange && !f.over():
 		return f.failing(at)
 	case f.runsUnknown() && f.because("run_failed", "coverage", "null_szi", "snapshot_age", "no_runs") && !f.because(health.ReasonDatabase) && f.Service.answers():
 		found := ingestion.found(f.worst(P2), "its runs cannot be read, and they are not good enough (%v)", f.health().Reasons)
@@ -62,9 +66,11 @@ func judgeIngestion(f *Facts) *Finding {
 		found := ingestion.found(f.worst(P2), "what was wrong is over, and two clean minutes are not in yet (%v)", f.health().Reasons)
 		found.do("wait for two clean minutes in a row", "whalegate runbook verify ingestion --watch")
 		return found
-	default:
-		return nil
 	}
+	if found := f.silentMeta(); found != nil {
+		return found
+	}
+	return f.unlisted()
 }
 
 // hangs is the finding for a process that is there and does not answer.
@@ -107,25 +113,34 @@ func (f *Facts) failing(bad Run) *Finding {
 		severity = P2
 	}
 	over := f.Stored.Runs[0].Clean
+	if bad.Check == "S12" && !f.Stored.Runs[0].Clean {
+		return f.notOurCoins(bad)
+	}
 	reason := bad.mostly()
+	if slices.Contains(searchReasons, reason) {
+		reason = searchReasons[0]
+	}
 	summary := fmt.Sprintf("runs are not good enough, mostly %s", reason)
 	switch {
 	case over:
 		summary = fmt.Sprintf("the last run that failed (%s) is over, and two clean minutes are not in yet", cmp.Or(reason, oneLine(bad.Error)))
 	case reason == "":
 		summary = "runs fail: " + oneLine(bad.Error)
-	case reason == "accounts_unknown":
-		summary = "the sub-accounts of the wallets are not all known yet: about seven minutes after a first start"
-	}
-	if f.over() {
-		return nil
+	case reason == searchReasons[0]:
+		summary = f.searchSummary()
+	case reason == accountsShared:
+		summary = "too many wallets claim an account that another one claims: whose it is nobody can tell, so both fail"
+	case agedSummary(reason) != "":
+		summary = agedSummary(reason)
 	}
 	found := ingestion.found(severity, "%s", summary)
-	var rows []string
-	for _, r := range f.Stored.Runs[:min(5, len(f.Stored.Runs))] {
-		rows = append(rows, r.text())
+	found.newestRuns(f)
+	switch {
+	case slices.Contains(ageReasons, reason):
+		found.lag(f)
+	case reason == searchReasons[0] || reason == accountsShared:
+		found.accountFigures(f)
 	}
-	found.rows("newest runs", rows)
 	found.checks(f, "S")
 	if over {
 		found.do("wait for two clean minutes in a row", "whalegate runbook verify ingestion --watch")
@@ -143,8 +158,15 @@ func (f *Facts) failing(bad Run) *Finding {
 		found.do("a changed form needs a new version: halt until there is one", haltForForm)
 	case "server_error":
 		found.do("see whether the exchange announced an outage; wait, it tries every minute", "whalegate runbook verify ingestion --watch")
-	case "accounts_unknown":
-		found.do("wait: they are asked for within the rate limit", "whalegate runbook verify ingestion --watch")
+	case searchReasons[0]:
+		found.do("see how far it is, and whether something else uses the exchange from this address", "whalegate status")
+		found.do("see which wallets are missing", showAccounts)
+		found.do("wait: they are asked for within the rate limit", twoCleanMinutes)
+	case accountsShared:
+		found.do("see which accounts are claimed twice; each wallet is asked again, and one whose list was wrong is right then", showShared)
+		found.do("wait for the next renewal, within six hours", twoCleanMinutes)
+	case oldState, futureState, skewedClock:
+		found.agedActions(reason)
 	}
 	found.do("see the failures by minute", showRuns)
 	if h := f.health(); h != nil && h.AgeSeconds != nil && *h.AgeSeconds > time.Hour.Seconds() {
@@ -179,10 +201,15 @@ func (f *Finding) checks(facts *Facts, letter string) {
 
 func ingestionRecovery(f *Facts) []Criterion {
 	const clean, coverage, age, sizes = "two consecutive clean cycles", "coverage at least 90 %", "snapshot at most 2 minutes old", "sizes of every asset readable"
+	truth := []Criterion{
+		f.statesInTime("states of the exchange not too old, for 95 % of the wallets"),
+		f.coinsRight("the exchange has said within a day that our coins are as expected"),
+		f.accountsKnown("the accounts of every wallet known"),
+	}
 	h := f.health()
 	if h == nil {
 		why := "nobody could be asked"
-		return []Criterion{unsure(clean, why), unsure(coverage, why), unsure(age, why), unsure(sizes, why)}
+		return append([]Criterion{unsure(clean, why), unsure(coverage, why), unsure(age, why), unsure(sizes, why)}, truth...)
 	}
 	var unreadable []string // a run of such sizes counts as clean: it is complete
 	for _, reason := range h.Reasons {
@@ -194,12 +221,12 @@ func ingestionRecovery(f *Facts) []Criterion {
 	if s := seconds(h.AgeSeconds); s != nil && s.Round(time.Second) < 0 {
 		old = since(*s)
 	}
-	return []Criterion{
+	return append([]Criterion{
 		holds(clean, h.CleanRuns >= 2, "%d in a row", h.CleanRuns),
 		holds(coverage, h.CoveragePct != nil && *h.CoveragePct >= 90, "%s", figure(h.CoveragePct, "%.1f %%")),
 		holds(age, h.AgeSeconds != nil && *h.AgeSeconds <= 120 && !h.ClockIsWrong(), "%s", old),
 		holds(sizes, len(unreadable) == 0, "%s", cmp.Or(strings.Join(unreadable, ", "), "yes")),
-	}
+	}, truth...)
 }
 
 // figure is a value that may not be there.

@@ -28,7 +28,10 @@ func (r Report) WriteText(w io.Writer) error {
 		reasons = " (" + strings.Join(r.Reasons, ", ") + ")"
 	}
 	fmt.Fprintf(&t, "%s  health %s%s  trading %s\n", stamp(r.At), r.State, reasons, r.Trading)
-	if len(r.Findings) == 0 {
+	switch {
+	case r.Starting != "":
+		fmt.Fprintln(&t, r.Starting)
+	case len(r.Findings) == 0:
 		fmt.Fprintln(&t, "no runbook applies")
 	}
 	for _, f := range r.Findings {

@@ -28,6 +28,9 @@ const (
 	partLeader   = "leader"
 	partClocks   = "clocks"
 	partLost     = "lost minutes"
+	partAccounts = "accounts"
+	partCoins    = "coins"
+	partOpen     = "open failures"
 )
 
 type part struct {
@@ -55,6 +58,9 @@ var parts = partList{
 	{partHalt, readHalt},
 	{partRuns, readRuns},
 	{partUniverse, readUniverse},
+	{partAccounts, readAccounts},
+	{partCoins, readCoins},
+	{partOpen, readOpen},
 	{partCycles, readCycles},
 	{partDirty, readDirty},
 	{partAlerts, readAlerts},
@@ -80,7 +86,7 @@ func readHalt(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 
 func readRuns(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 	s.Runs, err = list[Run](ctx, conn, `
-		SELECT timestamp, status, wallets_expected, wallet_fail_count, coverage_pct, failures, coalesce(error, ''), is_clean, finished_at, coalesce(failed_check, '')
+		SELECT timestamp, status, wallets_expected, wallet_fail_count, coverage_pct, failures, coalesce(error, ''), is_clean, finished_at, coalesce(failed_check, ''), coalesce(failed_subject, '')
 		FROM ingest_runs WHERE NOT superseded ORDER BY timestamp DESC LIMIT 70`)
 	return err
 }
@@ -90,8 +96,10 @@ func readUniverse(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 		return err
 	}
 	s.Universe.Refreshes, err = list[Refresh](ctx, conn, `
-		SELECT as_of_ts, status, n_requested, n_received, entered_count, exited_count, churn_warning_count, coalesce(error, '')
-		FROM wallet_universe_runs ORDER BY run_id DESC LIMIT 10`)
+		SELECT r.as_of_ts, r.status, r.n_requested, r.n_received, r.entered_count, r.exited_count, r.churn_warning_count, coalesce(r.error, ''), r.changed_at, coalesce(q.check_id, '')
+		FROM wallet_universe_runs r
+		LEFT JOIN LATERAL (SELECT check_id FROM qa_events WHERE last_ts = r.as_of_ts AND stage = 'ingestion' AND subject = 'universe' AND severity = 'error' LIMIT 1) q ON true
+		ORDER BY r.run_id DESC LIMIT 10`)
 	return err
 }
 

@@ -65,6 +65,83 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		{"1: recovered", func(f *Facts) { f.Stored.Runs[4] = bad(4, 200, "timeout") }, "", "", "", 0},
 		{"1: a new installation asks for sub-accounts", func(f *Facts) { f.storm(3, 150, "accounts_unknown") }, "ingestion", P1, "", 2},
 
+		{"1: a first start, as announced", func(f *Facts) { f.search(6*time.Minute, 120) }, "", "", "", 0},
+		{"1: a first start in which the search goes first", func(f *Facts) {
+			f.search(6*time.Minute, 20)
+			for i := range f.Stored.Runs {
+				f.Stored.Runs[i].Failures = map[string]int{"accounts_first": 120, "accounts_unknown": 80}
+			}
+		}, "", "", "", 0},
+		{"1: a first start whose first minute is not in yet", func(f *Facts) {
+			f.search(time.Minute, 1)
+			f.Stored.Runs = nil
+			f.state(health.Stale, "no_runs")
+		}, "", "", "", 0},
+		{"1: a first start whose universe is in, and no minute since", func(f *Facts) {
+			f.search(time.Minute, 1)
+			f.Stored.Runs[0] = Run{Timestamp: minute(0), Status: "failed", Check: "S2", Error: "S2: there is no universe yet"}
+		}, "", "", "", 0},
+		{"1: the search has ended, and two clean minutes are not in yet", func(f *Facts) {
+			f.search(9*time.Minute, 120)
+			f.Stored.Search.EndedAt = new(minute(0))
+			f.Stored.Runs[0] = good(0)
+			f.state(health.Stale, "recovering", "no_collector")
+		}, "", "", "", 0},
+		{"1: a first start past 1.3 times of what was announced", func(f *Facts) { f.search(11*time.Minute, 120) }, "ingestion", P1, "signal-lock", 2},
+		{"1: a first start that is throttled", func(f *Facts) {
+			f.search(6*time.Minute, 20)
+			f.storm(3, 180, "rate_limited")
+		}, "ingestion", P1, "signal-lock", 2},
+		{"8: a first start that is halted", func(f *Facts) {
+			f.search(6*time.Minute, 120)
+			f.Stored.Halt = &health.Halt{HaltedAt: minute(1), HaltedBy: "ann", Reason: "odd"}
+			f.state(health.Stale, "run_failed", "coverage", "halted")
+		}, "halt", P1, "ingestion", 2},
+		{"9: killed in its first start", func(f *Facts) { f.search(6*time.Minute, 120); f.died() }, "crash", P1, "", 2},
+		{"1: the accounts are unknown once more", func(f *Facts) { f.storm(3, 150, "accounts_unknown") }, "ingestion", P1, "signal-lock", 2},
+		{"1: accounts that were not confirmed for a day", func(f *Facts) { f.storm(3, 150, "accounts_old") }, "ingestion", P1, "signal-lock", 2},
+		{"1: accounts that two claim", func(f *Facts) { f.storm(3, 150, "accounts_shared") }, "ingestion", P1, "signal-lock", 2},
+		{"1: one list that is never readable", func(f *Facts) { f.Stored.Accounts.Known, f.Stored.Accounts.NeverFound = 199, 1 }, "ingestion", P4, "", 0},
+		{"1: one list that was not readable for a day", func(f *Facts) { f.Stored.Accounts.Known, f.Stored.Accounts.Unconfirmed = 199, 1 }, "ingestion", P4, "", 0},
+		{"1: one list that is not renewed", func(f *Facts) { f.Stored.Accounts.OldestSeconds = new(13 * time.Hour.Seconds()) }, "ingestion", P4, "", 0},
+		{"1: somebody entered at the newest refresh", func(f *Facts) {
+			f.Stored.Accounts.Known, f.Stored.Accounts.NeverFound = 199, 1
+			f.Stored.Universe.Refreshes[0].AsOf = noon.Add(-5 * time.Minute)
+		}, "", "", "", 0},
+		{"9: started again, and one list cannot be read", func(f *Facts) {
+			f.Stored.Accounts.Known, f.Stored.Accounts.NeverFound = 199, 1
+			f.Service.Up = 3 * time.Minute
+		}, "crash", P3, "ingestion", 1},
+		{"1: states 30 minutes old", func(f *Facts) { f.aged(200, "old_state") }, "ingestion", P1, "signal-lock", 2},
+		{"1: states from the future", func(f *Facts) { f.aged(200, "future_state") }, "ingestion", P1, "signal-lock", 2},
+		{"1: our clock is wrong", func(f *Facts) { f.aged(200, "clock_skew") }, "ingestion", P1, "signal-lock", 2},
+		{"1: 15 % of the states are old", func(f *Facts) {
+			f.Stored.Runs[0] = bad(0, 30, "old_state")
+			f.state(health.Degraded, "coverage")
+		}, "ingestion", P2, "", 1},
+		{"1: a coin is delisted", func(f *Facts) { f.refused(3, "S12", "meta:BTC"); f.wrong("BTC", "delisted") }, "ingestion", P1, "signal-lock", 2},
+		{"1: a coin is renamed, and everybody seems to have closed", func(f *Facts) {
+			f.open("mass_close:BTC")
+			f.refused(3, "S12", "meta:BTC")
+			f.wrong("BTC", "no such coin")
+		}, "ingestion", P1, "dirty-spike", 2},
+		{"1: the exchange does not say which coins it has", func(f *Facts) {
+			f.refused(3, "S12", "meta:unanswered")
+			for _, a := range []string{"HYPE", "BTC", "ETH"} {
+				f.wrong(a, "not answered for a day")
+			}
+		}, "ingestion", P1, "signal-lock", 2},
+		{"1: it has not said so for two hours", func(f *Facts) {
+			for i := range f.Stored.Coins {
+				f.Stored.Coins[i].AgeSeconds = new(7200.0)
+			}
+		}, "ingestion", P3, "", 1},
+		{"1: a coin is right again, and two clean minutes are not in yet", func(f *Facts) {
+			f.refused(3, "S12", "meta:BTC")
+			f.Stored.Runs[0] = good(0)
+			f.state(health.Stale, "recovering")
+		}, "ingestion", P1, "signal-lock", 2},
+
 		{"2: leaderboard 500", func(f *Facts) { f.refresh("failed", 0, 0, "request leaderboard: server_error (status 500)") }, "universe", P3, "", 1},
 		{"2: empty", func(f *Facts) { f.refresh("failed", 0, 0, "U1: the leaderboard gave no wallet") }, "universe", P3, "", 1},
 		{"2: truncated, twice", func(f *Facts) {
@@ -91,6 +168,18 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.Stored.Runs = []Run{{Timestamp: minute(0), Status: "failed", Check: "S2", Error: "S2: the expected rows cannot be determined: there is no universe yet"}}
 			f.state(health.Stale, "run_failed", "coverage")
 		}, "universe", P1, "signal-lock", 2},
+		{"2: a leaderboard without PnL", func(f *Facts) {
+			f.refresh("failed", 200, 0, "U6: 200 of the first 200 wallets have no PnL of the month")
+			f.Stored.Universe.Refreshes[0].Check = "U6"
+		}, "universe", P3, "", 1},
+		{"2: a leaderboard without PnL, twice", func(f *Facts) {
+			for range 2 {
+				f.refresh("failed", 200, 0, "U6: 200 of the first 200 wallets have no PnL of the month")
+				f.Stored.Universe.Refreshes[0].Check = "U6"
+			}
+		}, "universe", P2, "", 1},
+		{"2: a leaderboard that stands still", func(f *Facts) { f.Stored.Universe.Refreshes[0].Changed = new(noon.Add(-50 * time.Hour)) }, "universe", P3, "", 1},
+		{"2: a leaderboard that stood still for as long as it may", func(f *Facts) { f.Stored.Universe.Refreshes[0].Changed = new(noon.Add(-49 * time.Hour)) }, "", "", "", 0},
 		{"2: overdue", func(f *Facts) { f.Stored.Universe.Refreshes[0].AsOf = noon.Add(-8 * time.Hour) }, "universe", P3, "", 1},
 
 		{"3: coverage under 80 %", func(f *Facts) { f.storm(1, 50, "timeout") }, "ingestion", P1, "signal-lock", 2},
@@ -111,6 +200,18 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.Stored.Rates[0].Dirty = 900
 		}, "dirty-spike", P2, "", 1},
 		{"4: a signal closed for its dirty rows", func(f *Facts) { f.Stored.Newest[0].Degraded = "high_dirty_rate" }, "dirty-spike", P2, "", 1},
+		{"4: one wallet's state served for all", func(f *Facts) { f.refused(3, "S10", "same_state") }, "dirty-spike", P1, "signal-lock", 2},
+		{"4: every wallet flat", func(f *Facts) { f.open("mass_close:BTC"); f.open("mass_close:ETH") }, "dirty-spike", P1, "signal-lock", 2},
+		{"4: sizes times ten", func(f *Facts) { f.open("rescaled:BTC") }, "dirty-spike", P1, "signal-lock", 2},
+		{"4: everybody opened", func(f *Facts) { f.open("mass_open:HYPE") }, "dirty-spike", P1, "signal-lock", 2},
+		{"4: every wallet flat, and a storm of 429 since", func(f *Facts) { f.open("mass_close:BTC"); f.storm(2, 200, "rate_limited") }, "ingestion", P1, "dirty-spike", 2},
+		{"4: a cascade that was accepted just now", func(f *Facts) { f.open("mass_close:BTC"); f.Stored.Open = nil }, "dirty-spike", P1, "signal-lock", 2},
+		{"4: a cascade that was accepted, and two clean minutes are not in yet", func(f *Facts) {
+			f.open("mass_close:BTC")
+			f.Stored.Open, f.Stored.Runs[0] = nil, good(0)
+			f.state(health.Stale, "recovering")
+		}, "dirty-spike", P1, "signal-lock", 2},
+		{"4: a cascade that was accepted, and all is well", func(f *Facts) { f.Stored.Runs[4].Clean, f.Stored.Runs[4].Check = false, "S11" }, "", "", "", 0},
 		{"4: a single close", func(f *Facts) { f.Stored.Dirty = []DirtyMinute{{minute(2), 1, 200}} }, "", "", "", 0},
 
 		{"5: a score oscillates for a day", func(f *Facts) { f.Stored.Alerts.Assets = []AlertCount{{Asset: "BTC", Sent: 4, Capped: 7, Cooling: 12}} }, "alert-spam", P2, "", 1},
@@ -472,7 +573,7 @@ func checkReport(t *testing.T, r Report) {
 	if len(r.Findings) > 0 && r.Findings[0].Severity == P1 && (r.Trading != "NO" || r.Exit != 2) {
 		t.Errorf("a P1 that lets trade: %s, exit %d", r.Trading, r.Exit)
 	}
-	if (r.State == "STALE" || r.State == "UNKNOWN") && (r.Trading != "NO" || len(r.Findings) == 0) {
+	if (r.State == "STALE" || r.State == "UNKNOWN") && (r.Trading != "NO" || len(r.Findings) == 0 && r.Starting == "") {
 		t.Errorf("%s lets trade, or goes without a runbook: %s %v", r.State, r.Trading, r.Matching)
 	}
 	for i, f := range r.Findings {
@@ -814,6 +915,104 @@ func TestAHaltCountsTheCleanMinutesSinceItBegan(t *testing.T) {
 		found := Diagnose(f).Findings[0]
 		if !slices.ContainsFunc(found.Evidence, func(e Evidence) bool { return strings.HasPrefix(e.Figure, tt.want+"a resume needs 2") }) {
 			t.Errorf("halted %d and failed %d minutes ago: %+v", tt.halted, tt.failed, found.Evidence)
+		}
+	}
+}
+
+// aged lets the newest three runs fail for the age of their states.
+func (f *Facts) aged(failed int, reason string) {
+	f.storm(3, failed, reason)
+	for i := range 3 {
+		f.Stored.Runs[i].Check, f.Stored.Runs[i].Subject = "S9", reason
+	}
+	f.Service.Metrics["whalegate_state_lag_seconds"] = 1800
+}
+
+// What cannot be true is told with its figures, and with what to do about it, filled in.
+func TestWhatCannotBeTrueIsToldWithItsFigures(t *testing.T) {
+	unanswered := func(f *Facts) {
+		f.refused(3, "S12", "meta:unanswered")
+		for i := range f.Stored.Coins {
+			f.Stored.Coins[i] = status.Coin{Asset: f.Stored.Coins[i].Asset, Expected: 5, Wrong: new("never answered")}
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		fault func(*Facts)
+		slug  string
+		says  []string
+		lacks string
+	}{
+		{"S9", func(f *Facts) { f.aged(200, "old_state") }, "ingestion", []string{"too old to be true", "30m0s ago", askTime}, rightTime},
+		{"S9, ours", func(f *Facts) { f.aged(200, "clock_skew") }, "ingestion", []string{"collector's clock is wrong", rightTime, showClocks, "runbook show database"}, askTime},
+		{"S9, and the service waits", func(f *Facts) { f.aged(200, "old_state"); f.waiting() }, "ingestion", []string{"too old to be true"}, "30m0s ago"},
+		{"S10", func(f *Facts) { f.refused(3, "S10", "same_state") }, "dirty-spike", []string{"S10: same_state", "2026-03-01T12:01:00Z (2m10s ago)", showSame}, "baseline accept"},
+		{"S10 for long", func(f *Facts) {
+			for i := range f.Stored.Runs {
+				f.Stored.Runs = append(f.Stored.Runs, good(len(f.Stored.Runs)+i))
+			}
+			f.refused(70, "S10", "same_state")
+		}, "dirty-spike", []string{"more than an hour", "whalegate halt"}, ""},
+		{"S11, closed", func(f *Facts) { f.open("mass_close:BTC") }, "dirty-spike", []string{"40 of the 45 wallets that held BTC are gone", "40 of 45 wallets, since 2026-03-01T12:01:00Z (2m10s ago)",
+			"45 wallets held 1234.5 net", "5 wallets hold -7 net (minute 2026-03-01T12:03:00Z)", showHeld, `whalegate baseline accept --asset BTC --reason "…"`}, "--asset ETH"},
+		{"S11, opened", func(f *Facts) { f.open("mass_open:ETH") }, "dirty-spike", []string{"40 of the 45 wallets that hold ETH held nothing", "accept --asset ETH"}, "factor"},
+		{"S11, rescaled", func(f *Facts) { f.open("rescaled:HYPE") }, "dirty-spike", []string{"the same factor of 10", "factor of HYPE: 10", "accept --asset HYPE"}, ""},
+		{"S11, and nothing was read since", func(f *Facts) { f.open("rescaled:HYPE"); f.Stored.Open[0].Present = nil }, "dirty-spike", []string{"45 wallets held"}, "HYPE now"},
+		{"S11 of a coin that is wrong", func(f *Facts) { f.open("mass_close:BTC"); f.wrong("BTC", "no such coin") }, "dirty-spike", []string{"do not accept BTC", "no such coin"}, "accept --asset"},
+		{"S12", func(f *Facts) { f.refused(3, "S12", "meta:BTC"); f.wrong("BTC", "other decimals") }, "ingestion", []string{"BTC is wrong: other decimals", "BTC: other decimals; listed, sizes with 5 decimals", askMeta, haltForCoin}, ""},
+		{"S12, unanswered", unanswered, "ingestion", []string{"which coins it has", "BTC: never answered", askMeta}, haltForCoin},
+		{"late", func(f *Facts) { f.search(11*time.Minute, 120) }, "ingestion", []string{"120 of 200 wallets are known after 11m0s, and 8m0s were announced", showAccounts, "80 never found"}, ""},
+		{"shared", func(f *Facts) { f.storm(3, 150, "accounts_shared") }, "ingestion", []string{"another one claims", showShared}, ""},
+		{"U6", func(f *Facts) { f.refresh("failed", 200, 0, "U6: none"); f.Stored.Universe.Refreshes[0].Check = "U6" }, "universe", []string{"no PnL (U6)", "qa_events"}, "was made for"},
+		{"U7", func(f *Facts) { f.Stored.Universe.Refreshes[0].Changed = new(noon.Add(-50 * time.Hour)) }, "universe", []string{"has not changed since 2026-02-27T10:03:10Z (U7)", "last-modified"}, ""},
+		{"another size", func(f *Facts) { f.refresh("failed", 0, 0, "timeout"); f.Stored.Universe.Refreshes[0].Requested = 500 }, "universe", []string{"asked for 500 wallets, and the universe was made for 200"}, ""},
+	} {
+		f := calm()
+		tt.fault(&f)
+		r := Diagnose(f)
+		checkReport(t, r)
+		var text strings.Builder
+		r.Findings[0].write(&text)
+		if r.Findings[0].Slug != tt.slug {
+			t.Errorf("%s: %v", tt.name, r.Matching)
+		}
+		for _, want := range tt.says {
+			if !strings.Contains(text.String(), want) {
+				t.Errorf("%s: lacks %q:\n%s", tt.name, want, text.String())
+			}
+		}
+		actions := strings.Split(text.String(), "do not:\n")[0]
+		if tt.lacks != "" && strings.Contains(actions, tt.lacks) {
+			t.Errorf("%s: says %q:\n%s", tt.name, tt.lacks, text.String())
+		}
+	}
+}
+
+// A first start that goes as it was announced is said to, and by nothing else.
+func TestAFirstStartSaysWhenItIsDone(t *testing.T) {
+	f := calm()
+	f.search(6*time.Minute, 120)
+	r := Diagnose(f)
+	var text strings.Builder
+	if err := r.WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	const line = "starting, 120 of 200 wallets known, done about 12:08 UTC"
+	if r.Starting != line || r.Exit != 0 || r.Trading != "NO" || !strings.Contains(text.String(), line+"\n") || strings.Contains(text.String(), "no runbook applies") {
+		t.Errorf("%+v\n%s", r, text.String())
+	}
+	for name, otherwise := range map[string]func(*Facts){
+		"late":                  func(f *Facts) { f.search(11*time.Minute, 120) },
+		"over":                  func(f *Facts) { f.Stored.Search.EndedAt = new(noon.Add(-10 * time.Minute)) },
+		"another reason":        func(f *Facts) { f.state(health.Stale, "run_failed", "null_szi:BTC") },
+		"healthy":               func(f *Facts) { f.state(health.Healthy) },
+		"the coins are unknown": func(f *Facts) { f.refused(3, "S12", "meta:unanswered") },
+	} {
+		f := calm()
+		f.search(6*time.Minute, 120)
+		otherwise(&f)
+		if r := Diagnose(f); r.Starting != "" {
+			t.Errorf("%s: %s", name, r.Starting)
 		}
 	}
 }

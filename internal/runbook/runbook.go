@@ -35,10 +35,10 @@ type Runbook struct {
 
 // The runbooks, by number.
 var (
-	ingestion  = &Runbook{Number: 1, Slug: "ingestion", Title: "Ingestion fails, partly or wholly", Severity: "P1/P2/P3"}
+	ingestion  = &Runbook{Number: 1, Slug: "ingestion", Title: "Ingestion fails, partly or wholly", Severity: "P1/P2/P3/P4"}
 	universe   = &Runbook{Number: 2, Slug: "universe", Title: "The leaderboard refresh fails or churns", Severity: "P1/P2/P3"}
 	signalLock = &Runbook{Number: 3, Slug: "signal-lock", Title: "Signals are blocked, by design or because the job is dead", Severity: "P2/P3"}
-	dirtySpike = &Runbook{Number: 4, Slug: "dirty-spike", Title: "Upstream glitch: many dirty rows", Severity: "P2/P3"}
+	dirtySpike = &Runbook{Number: 4, Slug: "dirty-spike", Title: "What the exchange says cannot be true: a glitch, one state for many, everybody at once", Severity: "P1/P2/P3"}
 	alertSpam  = &Runbook{Number: 5, Slug: "alert-spam", Title: "Alerts are too frequent, flicker, or do not get out", Severity: "P2/P3"}
 	boardTruth = &Runbook{Number: 6, Slug: "board-truth", Title: "A board shows what it must not", Severity: "P1"}
 	database   = &Runbook{Number: 7, Slug: "database", Title: "The database is unreachable, full, slow or locked", Severity: "P1/P2/P3"}

@@ -3,6 +3,7 @@ package runbook
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/whalegate/whalegate/internal/health"
@@ -23,7 +24,10 @@ func calm() Facts {
 	free := 60.0
 	s := &Stored{
 		At: noon, Health: &h, Again: &again,
-		Universe: Universe{Wallets: 200, Refreshes: []Refresh{{AsOf: noon.Add(-time.Hour), Status: "success", Requested: 200, Received: 200, Entered: 3, Exited: 3}}},
+		Universe: Universe{Wallets: 200, Refreshes: []Refresh{{AsOf: noon.Add(-time.Hour), Status: "success", Requested: 200, Received: 200, Entered: 3, Exited: 3, Changed: new(noon.Add(-2 * time.Hour))}}},
+		Accounts: &status.Accounts{Wallets: 200, Known: 200, OldestSeconds: new(5 * time.Hour.Seconds())},
+		Search:   &status.Search{StartedAt: noon.Add(-48 * time.Hour), Announced: 480, Wallets: 200, Known: 200, DoneAt: noon.Add(-48 * time.Hour), EndedAt: new(noon.Add(-47 * time.Hour)), RunningSeconds: 420, Late: true},
+		Coins:    []status.Coin{coin("HYPE", 2), coin("BTC", 5), coin("ETH", 4)},
 		Storage:  Storage{Database: 1 << 30, FreePct: &free, Connections: 5, Most: 100},
 		Board:    Board{HeaderState: "HEALTHY", Rows: map[string]int{"board.gate": 3, "board.signals": 6}, AsRole: true},
 		Alerts:   Alerts{Assets: []AlertCount{{Asset: "BTC", Sent: 1}}},
@@ -192,4 +196,51 @@ func (f *Facts) died() {
 		f.gone(time.Minute)
 	}
 	f.Service = Service{URL: f.Service.URL, Trouble: Refused, Error: "connection refused"}
+}
+
+// coin is what the exchange last said of an asset that is as it should be.
+func coin(asset string, decimals int) status.Coin {
+	return status.Coin{Asset: asset, Listed: new(true), Delisted: new(false), Decimals: new(decimals), AnsweredAt: new(noon.Add(-time.Minute)), Expected: decimals, AgeSeconds: new(60.0)}
+}
+
+// wrong makes what the exchange says of a coin wrong.
+func (f *Facts) wrong(asset, why string) {
+	f.Stored.Coins = slices.Clone(f.Stored.Coins)
+	for i := range f.Stored.Coins {
+		if f.Stored.Coins[i].Asset == asset {
+			f.Stored.Coins[i].Wrong = &why
+		}
+	}
+}
+
+// refused lets the newest n runs fail by a check that looks at what was read.
+func (f *Facts) refused(n int, check, subject string) {
+	for i := range n {
+		r := good(i)
+		r.Status, r.Clean, r.Check, r.Subject, r.Error = "failed", false, check, subject, check+": "+subject
+		f.Stored.Runs[i] = r
+	}
+	f.state(health.Stale, "run_failed")
+}
+
+// open opens a failure of S11 three minutes ago.
+func (f *Facts) open(subject string) {
+	_, asset, _ := strings.Cut(subject, ":")
+	o := OpenFailure{Asset: asset, Subject: subject, Opened: minute(2), Affected: 40, Holders: 45, Before: Level{Holders: 45, Net: "1234.5"}, Present: &Level{Holders: 5, Net: "-7", At: minute(0)}}
+	if strings.HasPrefix(subject, "rescaled") {
+		o.Factor = new(10.0)
+	}
+	f.Stored.Open = append(f.Stored.Open, o)
+	f.refused(3, "S11", f.Stored.Open[0].Subject)
+}
+
+// search puts a first start so far back, whose runs cannot be good yet.
+func (f *Facts) search(running time.Duration, known int) {
+	f.Stored.Search = &status.Search{
+		StartedAt: noon.Add(-running), Announced: 480, Wallets: 200, Known: known, DoneAt: noon.Add(5 * time.Minute), RunningSeconds: running.Seconds(), Late: running > 624*time.Second,
+	}
+	f.Stored.Accounts.Known, f.Stored.Accounts.NeverFound = known, 200-known
+	f.Service.Up = running
+	f.Stored.Runs = f.Stored.Runs[:min(int(running/time.Minute), 60)]
+	f.storm(len(f.Stored.Runs), 200-known, "accounts_unknown")
 }

@@ -22,6 +22,9 @@ func judgeSignalLock(f *Facts) *Finding {
 	if f.Stored == nil || f.Database.Unreadable[partCycles] != "" {
 		return nil
 	}
+	if f.starting() != nil {
+		return nil // signals are due once it has started
+	}
 	due := f.due()
 	if len(f.Stored.Cycles) == 0 {
 		first := len(f.Stored.Runs) == 0 || f.Stored.Runs[len(f.Stored.Runs)-1].Timestamp.After(due)

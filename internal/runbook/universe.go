@@ -6,8 +6,9 @@ import (
 )
 
 const (
-	refreshOverdue = 7 * time.Hour // it is due every six
-	maxWarnings    = 3             // refreshes in a row with too much churn; the third is refused
+	refreshOverdue = 7 * time.Hour  // it is due every six
+	maxUnchanged   = 48 * time.Hour // the leaderboard changes about hourly (U7)
+	maxWarnings    = 3              // refreshes in a row with too much churn; the third is refused
 	minReceivedPct = 90
 )
 
@@ -17,7 +18,7 @@ func judgeUniverse(f *Facts) *Finding {
 	}
 	u := f.Stored.Universe
 	c, _ := f.broke()
-	early := c == ofUniverse && !f.over()
+	early := c == ofUniverse && !f.over() && f.starting() == nil
 	if len(u.Refreshes) == 0 && !early {
 		return nil
 	}
@@ -38,6 +39,11 @@ func judgeUniverse(f *Facts) *Finding {
 		found = universe.found(P1, "there is no universe: the refresh fails, and nothing can be snapshotted")
 	case last.Warnings >= maxWarnings:
 		found = universe.found(P2, "churn is too high, %d times in a row: the last good universe is kept", last.Warnings)
+	case last.Check == "U6":
+		found = universe.found(P3, "the first rows of the leaderboard have no PnL (U6), so it ranks nobody: the last good universe is kept")
+		if failed > 1 {
+			found.Severity = P2
+		}
 	case failed > 1:
 		found = universe.found(P2, "the last %d refreshes failed: the last good universe is kept", failed)
 	case failed == 1:
@@ -48,6 +54,8 @@ func judgeUniverse(f *Facts) *Finding {
 		found = universe.found(P3, "the last refresh received %d of %d wallets", last.Received, last.Requested)
 	case overdue > refreshOverdue:
 		found = universe.found(P3, "no refresh for %s, and one is due every six hours", ago(overdue))
+	case last.unchanged() > maxUnchanged:
+		found = universe.found(P3, "the leaderboard has not changed since %s (U7), and it changes about hourly: what answers may be a copy that stands still", stamp(*last.Changed))
 	default:
 		return nil
 	}
@@ -57,6 +65,15 @@ func judgeUniverse(f *Facts) *Finding {
 	}
 	found.rows("newest refreshes", rows)
 	found.figure("universe", "%d wallets", u.Wallets)
+	if made := u.madeFor(); made != 0 && made != last.Requested {
+		found.figure("size", "the newest refresh asked for %d wallets, and the universe was made for %d: WHALEGATE_UNIVERSE_SIZE was changed", last.Requested, made)
+	}
+	if last.Check == "U6" || last.unchanged() > maxUnchanged {
+		found.do("see what the check counted", `psql "$DATABASE_URL" -c "SELECT check_id, details, occurrences, last_ts FROM qa_events WHERE check_id IN ('U6', 'U7') ORDER BY last_ts DESC LIMIT 10"`)
+	}
+	if last.unchanged() > maxUnchanged {
+		found.do("see since when the leaderboard is what it is, and who answers", `curl -sS -m 60 -o /dev/null -D - "${WHALEGATE_STATS_URL:-https://stats-data.hyperliquid.xyz}/Mainnet/leaderboard" | grep -i -E '^(date|last-modified|etag|age|via):'`)
+	}
 	found.do("look at what the leaderboard answers", `curl -sS -m 60 -w '\n%{http_code} %{size_download} bytes\n' "${WHALEGATE_STATS_URL:-https://stats-data.hyperliquid.xyz}/Mainnet/leaderboard" | tail -c 300`)
 	if last.Warnings > 0 {
 		found.do("see who entered and left, and whether an event of the market explains it; either way wait for the next refresh, which takes its turn", "whalegate universe diff")
@@ -64,6 +81,26 @@ func judgeUniverse(f *Facts) *Finding {
 	}
 	found.do("once the answer looks right, refresh with every check; the snapshots go on meanwhile", "whalegate universe refresh")
 	return found
+}
+
+// madeFor is the size that the universe was made for, 0 when none of the refreshes that
+// are known succeeded.
+func (u Universe) madeFor() int {
+	for _, r := range u.Refreshes {
+		if r.Status == "success" {
+			return r.Requested
+		}
+	}
+	return 0
+}
+
+// unchanged is how long the leaderboard had not changed at a refresh; 0 when that is not
+// known.
+func (r Refresh) unchanged() time.Duration {
+	if r.Changed == nil {
+		return 0
+	}
+	return r.AsOf.Sub(*r.Changed)
 }
 
 func (r Refresh) text() string {
@@ -75,17 +112,29 @@ func (r Refresh) text() string {
 }
 
 func universeRecovery(f *Facts) []Criterion {
-	const succeeded, received, churn = "the newest refresh succeeded", "received at least 90 % of the wallets", "churn warnings 0"
+	const succeeded, received, churn, changes = "the newest refresh succeeded", "received at least 90 % of the wallets", "churn warnings 0", "the leaderboard changed within two days"
 	if why := f.dark(partUniverse); why != "" {
-		return []Criterion{unsure(succeeded, why), unsure(received, why), unsure(churn, why)}
+		return []Criterion{unsure(succeeded, why), unsure(received, why), unsure(churn, why), unsure(changes, why)}
 	}
 	if len(f.Stored.Universe.Refreshes) == 0 {
-		return []Criterion{holds(succeeded, false, "there is none"), holds(received, false, "0 of 0"), holds(churn, false, "no refresh yet")}
+		return []Criterion{holds(succeeded, false, "there is none"), holds(received, false, "0 of 0"), holds(churn, false, "no refresh yet"), holds(changes, false, "no refresh yet")}
 	}
 	last := f.Stored.Universe.Refreshes[0]
 	return []Criterion{
 		holds(succeeded, last.Status == "success" && f.at().Sub(last.AsOf) <= refreshOverdue, "%s %s, one is due every six hours", last.Status, since(f.at().Sub(last.AsOf))),
 		holds(received, percent(last.Received, last.Requested) >= minReceivedPct, "%d of %d", last.Received, last.Requested),
 		holds(churn, last.Warnings == 0, "%d", last.Warnings),
+		f.changing(changes),
 	}
+}
+
+// changing is the criterion that the leaderboard does not stand still. A refresh that
+// failed does not know: the newest good one does.
+func (f *Facts) changing(name string) Criterion {
+	for _, r := range f.Stored.Universe.Refreshes {
+		if r.Status == "success" && r.Changed != nil {
+			return holds(name, r.unchanged() <= maxUnchanged, "last %s before the refresh of %s", ago(r.unchanged()), stamp(r.AsOf))
+		}
+	}
+	return unsure(name, "no refresh has said when it changed")
 }

@@ -25,24 +25,28 @@ import (
 type Report struct {
 	At time.Time `json:"at"`
 	health.Health
-	ReasonWords    []string     `json:"reason_words"`    // the reasons, each in words; empty: there is none, or nobody answered
-	TradingAllowed string       `json:"trading_allowed"` // what the state allows
-	Leader         *lead.Who    `json:"leader"`          // who leads and who waits; nil: nobody asked, or nobody answered
-	Standby        bool         `json:"standby"`         // the server only follows another one, and sees no session of its collectors
-	Universe       *Universe    `json:"universe"`        // nil: there is none yet
-	LastRun        *Run         `json:"last_run"`
-	LastCycle      *Cycle       `json:"last_signal_cycle"`
-	Signals        []Signal     `json:"signals"`    // by asset; empty while STALE
-	Alerts         *Alerts      `json:"alerts"`     // nil: nobody asked, or nobody answered
-	Deliveries     *Deliveries  `json:"deliveries"` // the same
-	Halt           *health.Halt `json:"halt"`
-	Error          string       `json:"error,omitempty"` // why the database could not be asked
+	ReasonWords    []string      `json:"reason_words"`    // the reasons, each in words; empty: there is none, or nobody answered
+	TradingAllowed string        `json:"trading_allowed"` // what the state allows
+	Leader         *lead.Who     `json:"leader"`          // who leads and who waits; nil: nobody asked, or nobody answered
+	Standby        bool          `json:"standby"`         // the server only follows another one, and sees no session of its collectors
+	Universe       *Universe     `json:"universe"`        // nil: there is none yet
+	Accounts       *Accounts     `json:"accounts"`        // nil: nobody asked, or nobody answered
+	Search         *Search       `json:"account_search"`  // of the first start; nil: none yet
+	Coins          []Coin        `json:"exchange_meta"`   // by asset
+	Open           []OpenFailure `json:"baselines_open"`  // failures of S11 that last
+	LastRun        *Run          `json:"last_run"`
+	LastCycle      *Cycle        `json:"last_signal_cycle"`
+	Signals        []Signal      `json:"signals"`    // by asset; empty while STALE
+	Alerts         *Alerts       `json:"alerts"`     // nil: nobody asked, or nobody answered
+	Deliveries     *Deliveries   `json:"deliveries"` // the same
+	Halt           *health.Halt  `json:"halt"`
+	Error          string        `json:"error,omitempty"` // why the database could not be asked
 }
 
 // Universe is how the tracked wallets came to be.
 type Universe struct {
 	Wallets       int       `json:"wallets"`
-	AccountsKnown int       `json:"accounts_known"` // wallets whose sub-accounts have been asked for
+	AccountsKnown int       `json:"accounts_known"` // wallets whose accounts are known
 	AsOf          time.Time `json:"as_of_ts"`
 	LastStatus    string    `json:"last_refresh_status"`
 	ChurnWarnings int       `json:"churn_warning_count"`
@@ -71,7 +75,7 @@ var allowed = map[health.State]string{
 
 // OfHealth is a report of health alone, and of why it could not be asked.
 func OfHealth(h health.Health, err error, now time.Time) Report {
-	r := Report{At: now.UTC(), Health: h, ReasonWords: []string{}, TradingAllowed: allowed[h.State], Signals: []Signal{}}
+	r := Report{At: now.UTC(), Health: h, ReasonWords: []string{}, TradingAllowed: allowed[h.State], Coins: []Coin{}, Open: []OpenFailure{}, Signals: []Signal{}}
 	if err != nil {
 		r.Error = err.Error()
 	}
@@ -100,6 +104,9 @@ func Read(ctx context.Context, db health.Querier, now time.Time) (Report, error)
 	}
 	if err == nil {
 		report.Universe, err = readUniverse(ctx, db)
+	}
+	if err == nil {
+		err = report.readTruth(ctx, db)
 	}
 	if err == nil {
 		report.LastRun, err = readRun(ctx, db)
@@ -160,9 +167,8 @@ func Leads(who lead.Who, standby bool) string {
 
 func readUniverse(ctx context.Context, db health.Querier) (*Universe, error) {
 	rows, err := db.Query(ctx, `
-		SELECT count(*), count(a.wallet_id), max(u.as_of_ts), r.status, r.churn_warning_count
+		SELECT count(*), (SELECT known FROM account_facts), max(u.as_of_ts), r.status, r.churn_warning_count
 		FROM wallet_universe_current u
-		LEFT JOIN wallet_accounts a USING (wallet_id)
 		CROSS JOIN (SELECT status, churn_warning_count FROM wallet_universe_runs ORDER BY run_id DESC LIMIT 1) r
 		GROUP BY r.status, r.churn_warning_count`)
 	return one[Universe](rows, err, "read universe")
@@ -233,11 +239,11 @@ func (r Report) WriteText(w io.Writer) error {
 		line("leads", "%s", Leads(*r.Leader, r.Standby))
 	}
 	if u := r.Universe; u != nil {
-		line("universe", "%d wallets as of %s, accounts known of %d, last refresh %s, churn warnings %d",
-			u.Wallets, u.AsOf.UTC().Format(time.RFC3339), u.AccountsKnown, u.LastStatus, u.ChurnWarnings)
+		line("universe", "%d wallets as of %s, last refresh %s, churn warnings %d", u.Wallets, u.AsOf.UTC().Format(time.RFC3339), u.LastStatus, u.ChurnWarnings)
 	} else if r.Error == "" {
 		line("universe", "none yet")
 	}
+	r.truth(line)
 	if c := r.LastCycle; c != nil {
 		line("signal cycle", "%s", c.text())
 	}

@@ -57,7 +57,7 @@ func TestStatusShowsFiguresAndTheHalt(t *testing.T) {
 	}
 	for _, want := range []string{
 		"STALE (halted)", "NO", "2026-03-01T12:01:00Z (30s ago, 2 clean in a row)",
-		`partial: 186 of 200 wallets (coverage 93.0 %), 558 rows in 1.5s ({"timeout":14})`, "1 wallets as of 2026-03-01T11:00:00Z, accounts known of 0", "by ann: looks odd",
+		`partial: 186 of 200 wallets (coverage 93.0 %), 558 rows in 1.5s ({"timeout":14})`, "1 wallets as of 2026-03-01T11:00:00Z, last refresh success", "0 of 1 wallets known, 1 never found", "by ann: looks odd",
 		"test/0 since ",
 	} {
 		if !strings.Contains(text.String(), want) {

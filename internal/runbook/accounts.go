@@ -1,0 +1,109 @@
+package runbook
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/status"
+)
+
+// searchReasons are those of wallets that failed because their accounts are not known, or
+// because the search for them goes first.
+var searchReasons = []string{"accounts_unknown", "accounts_old", "accounts_first"}
+
+const (
+	accountsShared = "accounts_shared"
+	// renewedWithin is how old the oldest list of accounts may be: each is asked for again
+	// about every six hours.
+	renewedWithin = 12 * time.Hour
+	// newcomers is how long after a refresh the accounts of those that entered may be unknown.
+	newcomers = 15 * time.Minute
+	// recoversWithin is how long after the search two clean minutes may take.
+	recoversWithin = 4 * time.Minute
+)
+
+// A first start is the reason for these reasons of health, and for no others.
+var startReasons = []string{"no_runs", "run_failed", "coverage", "snapshot_age", "recovering", "system_stale", health.ReasonNoCollector}
+
+// starting is the search for accounts of a first start while that alone keeps the state
+// from HEALTHY, within the time that was announced; nil otherwise.
+func (f *Facts) starting() *status.Search {
+	if f.Stored == nil || f.Stored.Search == nil {
+		return nil
+	}
+	s, h := f.Stored.Search, f.health()
+	ended := s.EndedAt != nil && f.at().Sub(*s.EndedAt) > recoversWithin
+	if s.Late || ended || h == nil || h.State == health.Healthy ||
+		slices.ContainsFunc(h.Reasons, func(reason string) bool { return !slices.Contains(startReasons, reason) }) {
+		return nil
+	}
+	c, bad := f.broke()
+	switch {
+	case c == nothing,
+		c == ofUniverse && f.Stored.Universe.Wallets > 0,
+		c == ofExchange && 2*bad.searched() > bad.Failed,
+		c == stopped && len(f.Stored.Runs) == 0 && s.RunningSeconds <= stoppedFrom.Seconds():
+		return s
+	default:
+		return nil
+	}
+}
+
+// searched counts the wallets of a run whose accounts are still searched for.
+func (r Run) searched() (n int) {
+	for _, reason := range searchReasons {
+		n += r.Failures[reason]
+	}
+	return n
+}
+
+// searchSummary says why so many wallets fail for their accounts.
+func (f *Facts) searchSummary() string {
+	if s := f.Stored.Search; s != nil && s.EndedAt == nil && s.Late {
+		return fmt.Sprintf("the first start takes longer than was announced: the accounts of %d of %d wallets are known after %s, and %s were announced",
+			s.Known, s.Wallets, ago(time.Duration(s.RunningSeconds)*time.Second), ago(time.Duration(s.Announced)*time.Second))
+	}
+	return "the accounts of too many wallets are not known, so what these wallets hold is not"
+}
+
+// accountFigures adds how well the accounts are known.
+func (f *Finding) accountFigures(facts *Facts) {
+	if a := facts.Stored.Accounts; a != nil {
+		f.figure("accounts", "%s", a.Text())
+	}
+	if s := facts.Stored.Search; s != nil && s.EndedAt == nil {
+		f.figure("first start", "%s", s.Text())
+	}
+}
+
+// unlisted is the finding for a few wallets whose accounts are not known, or whose list
+// has not been readable for long: it shows, and is no reason to be loud.
+func (f *Facts) unlisted() *Finding {
+	if f.Stored == nil || f.Stored.Accounts == nil || len(f.Stored.Universe.Refreshes) == 0 || f.starting() != nil || f.vacant() {
+		return nil
+	}
+	a := f.Stored.Accounts
+	entering := f.at().Sub(f.Stored.Universe.Refreshes[0].AsOf) < newcomers
+	missing := a.Wallets - a.Known
+	if entering {
+		missing -= a.NeverFound
+	}
+	oldest := seconds(a.OldestSeconds)
+	if missing <= 0 && (oldest == nil || *oldest <= renewedWithin) {
+		return nil
+	}
+	found := ingestion.found(P4, "the accounts of a few wallets cannot be read: these wallets fail, or soon will, and the others go on")
+	found.accountFigures(f)
+	if !f.runsUnknown() && len(f.Stored.Runs) > 0 {
+		found.figure("newest run", "%s", f.Stored.Runs[0].text())
+	}
+	found.do("see which they are; each is tried again, at the latest every hour", showAccounts)
+	found.do("read why", "journalctl -u whalegate -n 200 | grep -i accounts")
+	return found
+}
+
+const showAccounts = `psql "$DATABASE_URL" -c "SELECT u.rank, u.wallet_id, cardinality(a.sub_accounts) AS accounts, a.checked_at FROM wallet_universe_current u LEFT JOIN wallet_accounts a USING (wallet_id) ORDER BY a.checked_at NULLS FIRST LIMIT 10"`
+
+const showShared = `psql "$DATABASE_URL" -c "SELECT account, array_agg(u.rank ORDER BY u.rank) AS ranks FROM wallet_universe_current u JOIN wallet_accounts a USING (wallet_id), unnest(a.sub_accounts) AS sub (account) GROUP BY account HAVING count(*) > 1 LIMIT 10"`
