@@ -15,8 +15,9 @@ test: prerequisites ## every test, with the race detector; those that need a Gra
 	go vet ./...
 	go test -race -timeout 60m -parallel 3 ./... # three at a time: end to end they mostly wait
 
-soak: prerequisites ## the long properties with their full numbers: 10,000 histories of clocks, 100 schedules of processes; about an hour
+soak: prerequisites ## the long properties with their full numbers: 10,000 histories of clocks, 2,000 of wrong answers, a day of honest markets, 100 schedules of processes; about an hour
 	go test -timeout 120m -v -run 'TestNoClockFoolsHealth$$' ./collector -args -clocks.histories=10000
+	go test -timeout 120m -v -run 'TestNoAnswerFoolsAMinute$$|TestAnHonestMarket' ./collector -args -truth.histories=2000 -truth.hours=24
 	go test -timeout 120m -v -parallel 4 -run TestSchedulesOfSeveralCollectors ./test -args -schedules=100
 
 gamedays: prerequisites ## the game days, COUNT times; writes docs/gamedays.md (one of them needs a Grafana server)

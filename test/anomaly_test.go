@@ -12,7 +12,7 @@ func TestWrongPositionsAreMarkedOrMissing(t *testing.T) {
 	w.awaitHealth(health.Healthy, "")
 	t.Run("collapse", func(t *testing.T) {
 		w := w.in(t)
-		w.fault(`{"kind":"collapse","asset":"BTC"}`)
+		w.fault(`{"kind":"collapse","asset":"BTC","share":0.4}`) // of more than half S11 says more
 		w.awaitTrue("dirty rows", "EXISTS (SELECT FROM wallet_snapshots WHERE is_dirty)")
 		w.awaitTrue("S6", "EXISTS (SELECT FROM qa_events WHERE check_id = 'S6' AND subject = 'BTC')")
 		for what, sql := range map[string]string{
@@ -34,9 +34,11 @@ func TestWrongPositionsAreMarkedOrMissing(t *testing.T) {
 	})
 	t.Run("stale state", func(t *testing.T) {
 		w := w.in(t)
-		w.fault(`{"kind":"stale_time","seconds":600}`)
-		failed := w.awaitRun(w.newest(), "status = 'failed' AND failures ? 'stale_state' AND wallet_success_count = 0")
+		w.fault(`{"kind":"stale_time","seconds":110}`)
+		w.awaitRun(w.newest(), "status = 'failed' AND failures ? 'stale_state' AND wallet_success_count = 0")
 		w.awaitMetric(`whalegate_wallet_failures_total{reason="stale_state"}`, wallets)
+		w.fault(`{"kind":"stale_time","seconds":600}`)
+		failed := w.awaitRun(w.newest(), "status = 'failed' AND failed_check = 'S9' AND failures ? 'old_state' AND wallet_success_count = 0")
 		w.awaitStatus(health.Stale, "run_failed")
 		w.clear()
 		w.checkRecovery(failed)

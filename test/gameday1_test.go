@@ -13,6 +13,33 @@ import (
 
 // ingestionDays are the game days of runbook 1.
 var ingestionDays = []day{
+	{1, "states 30 minutes old", untrueStates(`{"kind":"lag","seconds":1800}`, "old_state")},
+	{1, "states that stand still", untrueStates(`{"kind":"frozen"}`, "old_state")},
+	{1, "states from the future", untrueStates(`{"kind":"future","seconds":600}`, "future_state")},
+	{1, "one list of sub-accounts that is never readable", func(g *gameday) {
+		master := get[string](g.world, "SELECT min(wallet_id) FROM wallet_accounts WHERE cardinality(sub_accounts) > 0")
+		w := quietWorld(g.TB)
+		start := w.clock.Now()
+		w.fault(`{"kind":"subaccounts_unreadable","variant":"text","wallet":"%s"}`, master)
+		g.moveTo(w) // the list is unreadable from the first start on
+		g.injected = start
+		g.detected("everybody else to be read", func() error {
+			return differs(get[string](g.world, "SELECT wallet_success_count || ' ' || status || ' ' || failures FROM ingest_runs ORDER BY timestamp DESC LIMIT 1"), `23 success {"accounts_unknown": 1}`)
+		})
+		g.nothingDiagnosed()
+		g.awaitTrue("the others' accounts to be confirmed", "count(*) = 23 FROM wallet_accounts WHERE checked_at IS NOT NULL")
+		if n := get[int](g.world, "SELECT count(*) FROM wallet_snapshots WHERE wallet_id = $1", master); n != 0 {
+			g.Errorf("%d rows of a wallet whose accounts nobody knows", n)
+		}
+		boundary := g.awaitCycle(g.newest(), "computed")
+		if n := get[int](g.world, "SELECT count(*) FROM signals WHERE timestamp = $1 AND missing_count <> 1", boundary); n != 0 {
+			g.Errorf("%d signals do not miss the wallet", n)
+		}
+		g.repair(g.clear)
+		g.awaitRun(g.clock.Now(), "wallet_fail_count = 0")
+		g.recovered()
+		g.checkTruth()
+	}},
 	{1, "429 storm", func(g *gameday) {
 		failed := g.fails("rate_limited", func() { g.fault(`{"kind":"status","code":429,"endpoint":"state"}`) })
 		g.awaitMetric("whalegate_rate_limited_total", 1)
@@ -115,6 +142,26 @@ var ingestionDays = []day{
 	}},
 }
 
+// untrueStates is a day on which states are answered that are not of now: no wallet is
+// read, by S9, and nothing of it is stored.
+func untrueStates(fault, reason string) func(*gameday) {
+	return func(g *gameday) {
+		g.moveTo(slowWorld(g.TB))
+		g.awaitOpen()
+		start := g.newest()
+		g.inject(func() { g.fault("%s", fault) })
+		failed := g.disbelieved(start, "S9", reason)
+		if n := get[int](g.world, "SELECT count(*) FROM wallet_snapshots WHERE timestamp >= $1", failed); n != 0 {
+			g.Errorf("%d rows of states that are not of now", n)
+		}
+		g.awaitTrue("the reason", "failures = jsonb_build_object($2::text, 24) FROM ingest_runs WHERE timestamp > $1 ORDER BY timestamp LIMIT 1", failed, reason)
+		g.repair(g.clear)
+		g.believed(failed)
+		g.recoveredInOrder(failed)
+		g.checkTruthOfStates() // which may be two minutes old
+	}
+}
+
 // fails injects what lets every wallet fail for a reason, and returns the minute
 // of the first run that did: no row is left of it, and no signal is computed.
 func (g *gameday) fails(reason string, what func()) (failed time.Time) {
@@ -164,6 +211,12 @@ func (g *gameday) formChanged(d diagnosis) {
 // does not end it, two in a row do; and what failed did not look flat.
 func (g *gameday) recovers(failed time.Time) {
 	g.Helper()
+	g.recoveredInOrder(failed)
+	g.checkTruth()
+}
+
+func (g *gameday) recoveredInOrder(failed time.Time) {
+	g.Helper()
 	g.recovered()
 	early := get[int](g.world, `SELECT count(*) FROM ingest_runs r, ingest_health_at(r.finished_at) h
 		WHERE r.timestamp >= $1 AND h.health_state <> 'STALE' AND r.timestamp < (SELECT min(b.timestamp) FROM ingest_runs a
@@ -171,5 +224,4 @@ func (g *gameday) recovers(failed time.Time) {
 	if early != 0 {
 		g.Errorf("%d runs ended in another state than STALE before two were clean", early)
 	}
-	g.checkTruth()
 }

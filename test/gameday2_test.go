@@ -17,6 +17,7 @@ var universeDays = []day{
 	{2, "leaderboard truncated", badLeaderboard(`{"kind":"leaderboard","variant":"truncated"}`, "malformed", "200 ")},
 	{2, "leaderboard duplicated", badLeaderboard(`{"kind":"leaderboard","variant":"duplicated"}`, "U4", "200 ")},
 	{2, "leaderboard non-JSON", badLeaderboard(`{"kind":"leaderboard","variant":"non_json"}`, "malformed", "html")},
+	{2, "leaderboard without a profit", badLeaderboard(`{"kind":"leaderboard","variant":"no_pnl"}`, "U6", "200 ")},
 	{2, "churn over 30 % three times", func(g *gameday) {
 		before := g.members()
 		// To and fro: others than at the refresh before, each time.

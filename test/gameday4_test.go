@@ -74,6 +74,67 @@ var dirtySpikeDays = []day{
 		g.recovered()
 		g.checkAudit()
 	}},
+	{4, "one wallet's state served for all", untrueSizes(`{"kind":"same_state"}`, "S10", "same_state", 2)},
+	{4, "a coin renamed", untrueSizes(`{"kind":"rename","asset":"BTC"}`, "S12", "meta:BTC", 7)},
+	{4, "every wallet flat for nine minutes", untrueSizes(`{"kind":"mass_close"}`, "S11", "mass_close:HYPE", 9)},
+	{4, "sizes of one asset times ten", untrueSizes(`{"kind":"rescale","asset":"ETH","value":"10"}`, "S11", "rescaled:ETH", 12)},
+	{4, "a real cascade, accepted by an operator", func(g *gameday) {
+		g.awaitOpen()
+		start := g.newest()
+		if r := g.cli("baseline", "accept", "--asset", "BTC", "--reason", "to be sure"); r.code == 0 {
+			g.Errorf("a level is accepted while nothing happened: %s", r)
+		}
+		holders := get[[]string](g.world, "SELECT array_agg(wallet_id ORDER BY abs(position_szi) DESC) FROM wallet_snapshots WHERE timestamp = $1 AND asset = 'BTC' AND position_szi <> 0", start)
+		g.inject(func() {
+			for _, wallet := range holders[:2*len(holders)/3+1] {
+				if code, body := g.ask("POST", g.exchange+"/control/close", `{"wallet":"`+wallet+`","asset":"BTC"}`); code != http.StatusOK {
+					g.Fatalf("close: %d %s", code, body)
+				}
+			}
+		})
+		failed := g.disbelieved(start, "S11", "mass_close:BTC")
+		// It does not pass by waiting, nor by a restart.
+		g.service.end(g)
+		g.run()
+		g.awaitRun(failed.Add(11*time.Minute), "failed_check = 'S11' AND failed_subject = 'mass_close:BTC'")
+		if n := get[int](g.world, "SELECT count(*) FROM ingest_runs WHERE timestamp >= $1 AND status <> 'failed'", failed); n != 0 {
+			g.Errorf("%d minutes count that nobody has accepted", n)
+		}
+		if r := g.cli("baseline", "accept", "--asset", "ETH", "--reason", "the wrong one"); r.code == 0 {
+			g.Errorf("a level of ETH is accepted: %s", r)
+		}
+		g.repair(func() {
+			if r := g.cli("baseline", "accept", "--asset", "BTC", "--reason", "liquidations, as three exchanges say"); r.code != 0 || !strings.Contains(r.stdout, "mass_close:BTC") {
+				g.Errorf("baseline accept: %s", r)
+			}
+		})
+		g.believed(failed)
+		g.recovered()
+		if r := g.cli("baseline", "list"); r.code != 0 || !strings.Contains(r.stdout, "liquidations, as three exchanges say") {
+			g.Errorf("baseline list: %s", r)
+		}
+		g.awaitCycle(g.newest(), "computed")
+		g.checkAudit()
+	}},
+}
+
+// untrueSizes is a day on which every answer has the right form and the right time, and
+// sizes that cannot be: runs fail by a check until the sizes are back.
+func untrueSizes(fault, check, subject string, minutes int) func(*gameday) {
+	return func(g *gameday) {
+		g.awaitOpen()
+		start := g.newest()
+		g.inject(func() { g.fault("%s", fault) })
+		failed := g.disbelieved(start, check, subject)
+		g.awaitTrue("some minutes of it", "count(*) >= $2 FROM ingest_runs WHERE timestamp >= $1", failed, minutes)
+		g.repair(g.clear)
+		g.believed(failed)
+		g.recovered()
+		g.awaitTrue("its end", "NOT EXISTS (SELECT FROM baselines WHERE ended_ts IS NULL OR accepted_at IS NOT NULL)")
+		g.awaitCycle(g.newest(), "computed")
+		g.checkCountedTruth()
+		g.checkAudit()
+	}
 }
 
 // netOf is the net position of BTC at a boundary, by the newest clean row of each

@@ -125,7 +125,7 @@ func newStored(g *gameday) *stored {
 	g.Helper()
 	g.stopReading()
 	g.service.end(g)
-	w := &world{TB: g.TB, pg: startPostgres(g)}
+	w := &world{TB: g.TB, pg: startPostgres(g), speed: g.speed}
 	must(g, pgtest.Prepare(g.Context(), w.pg, dbName))
 	w.connect()
 	w.storesRuns()

@@ -50,6 +50,10 @@ const patience = 30 * time.Second
 // await asks again and again until there is nothing more to object.
 func await(t testing.TB, what string, objection func() error) {
 	t.Helper()
+	if slow, ok := t.(interface{ patience() time.Duration }); ok {
+		awaitFor(t, slow.patience(), what, objection)
+		return
+	}
 	awaitFor(t, patience, what, objection)
 }
 

@@ -32,10 +32,27 @@ func (w *world) checkWhole() {
 // known to be wrong, and NULL says nothing. It returns how many rows were flat.
 func (w *world) checkTruth() (flat int) {
 	w.Helper()
+	return w.checkRows("timestamp", "")
+}
+
+// checkCountedTruth leaves out the rows of failed runs, which are kept for audit.
+func (w *world) checkCountedTruth() {
+	w.Helper()
+	w.checkRows("timestamp", "AND EXISTS (SELECT FROM ingest_runs r WHERE r.timestamp = wallet_snapshots.timestamp AND r.status <> 'failed' AND NOT r.superseded)")
+}
+
+// checkTruthOfStates holds each size against what was true when its state says that it was.
+func (w *world) checkTruthOfStates() {
+	w.Helper()
+	w.checkRows("state_time", "")
+}
+
+func (w *world) checkRows(when, of string) (flat int) {
+	w.Helper()
 	twin, err := simulator.New(simulator.Config{Seed: seed, Rows: rows, Active: active, Origin: w.origin, Clock: w.clock})
 	must(w, err)
-	stored, err := w.db.Query(w.Context(), `SELECT timestamp, wallet_id, asset, position_szi::text FROM wallet_snapshots
-		WHERE NOT is_dirty AND position_szi IS NOT NULL ORDER BY timestamp`)
+	stored, err := w.db.Query(w.Context(), `SELECT `+when+`, wallet_id, asset, position_szi::text FROM wallet_snapshots
+		WHERE NOT is_dirty AND position_szi IS NOT NULL `+of+` ORDER BY 1`)
 	must(w, err)
 	var at time.Time
 	var wallet, name, text string

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -16,6 +17,7 @@ import (
 
 const (
 	speed    = 60 // a minute is a second
+	slow     = 6  // where seconds count, as they do of a state's age
 	hurry    = 20 // beats and take-over, which run on real time, take a twentieth of theirs
 	wallets  = 24
 	rows     = 200
@@ -34,6 +36,7 @@ var faster = fmt.Sprintf("WHALEGATE_TEST_LEAD_FASTER=%d", hurry)
 type world struct {
 	testing.TB
 	anchor   time.Time
+	speed    int
 	clock    clock.Clock
 	origin   time.Time // of the market
 	pg       *server.Server
@@ -60,7 +63,16 @@ func quietWorld(t testing.TB, exchange ...string) *world {
 
 // worldOn is a quiet world on a server that was started for it.
 func worldOn(t testing.TB, pg *server.Server, exchange ...string) *world {
-	w := emptyWorld(t)
+	return emptyWorld(t).quiet(pg, exchange...)
+}
+
+// slowWorld is a quiet world whose minute lasts ten seconds.
+func slowWorld(t testing.TB) *world {
+	return emptyWorldAt(t, slow).quiet(startPostgres(t))
+}
+
+func (w *world) quiet(pg *server.Server, exchange ...string) *world {
+	t := w.TB
 	w.pg = pg
 	must(t, pgtest.Prepare(t.Context(), w.pg, dbName))
 	w.connect()
@@ -70,8 +82,10 @@ func worldOn(t testing.TB, pg *server.Server, exchange ...string) *world {
 }
 
 // emptyWorld has a clock and nothing else.
-func emptyWorld(t testing.TB) *world {
-	w := &world{TB: t, anchor: time.Now().UTC().Truncate(time.Millisecond)}
+func emptyWorld(t testing.TB) *world { return emptyWorldAt(t, speed) }
+
+func emptyWorldAt(t testing.TB, speed int) *world {
+	w := &world{TB: t, anchor: time.Now().UTC().Truncate(time.Millisecond), speed: speed}
 	var err error
 	w.clock, err = clock.Parse(w.clockText())
 	must(t, err)
@@ -85,8 +99,13 @@ func (w world) in(t testing.TB) *world {
 	return &w
 }
 
+// patience is half an hour of the world's clock.
+func (w *world) patience() time.Duration {
+	return patience * time.Duration(speed/cmp.Or(w.speed, speed))
+}
+
 func (w *world) clockText() string {
-	return fmt.Sprintf("%s,%d", w.anchor.Format(time.RFC3339Nano), speed)
+	return fmt.Sprintf("%s,%d", w.anchor.Format(time.RFC3339Nano), w.speed)
 }
 
 func startPostgres(t testing.TB) *server.Server {

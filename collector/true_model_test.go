@@ -1,0 +1,314 @@
+package collector
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/whalegate/whalegate/internal/asset"
+)
+
+// What a minute that counts may hold, by the spec and not by the code (S9 to S12).
+const (
+	oldestState  = 2 * time.Minute
+	newestState  = 30 * time.Second
+	metaCounts   = 24 * time.Hour
+	levelsCount  = 10 * time.Minute
+	enoughHolder = 10
+)
+
+// row is what is stored of a wallet in an asset; nil is NULL.
+type row [asset.Count]*asset.Size
+
+type rowsOf map[string]row // by wallet
+
+// believer is an observer who knows the truth, and what may be believed all the same.
+type believer struct {
+	v       *venue
+	newest  rowsOf // the newest size of a minute that counts
+	newestA map[string][asset.Count]time.Time
+	counted []countedMinute
+	open    [asset.Count]rowsOf // what an S11 failure that lasts is held against
+	times   map[string]time.Time
+	before  map[string]map[string]bool // the accounts that were told when the minute began
+	healthy time.Time                  // the newest minute that counts
+	members map[string]bool            // the universe
+}
+
+type countedMinute struct {
+	at   time.Time
+	rows rowsOf
+}
+
+func newBeliever(v *venue) *believer {
+	return &believer{v: v, newest: rowsOf{}, newestA: map[string][asset.Count]time.Time{}, times: map[string]time.Time{}}
+}
+
+// start is called before a minute asks.
+func (b *believer) start() {
+	b.before = map[string]map[string]bool{}
+	for id, told := range b.v.told {
+		b.before[id] = map[string]bool{}
+		for account := range told {
+			b.before[id][account] = true
+		}
+	}
+}
+
+// judge holds a minute against the truth; "" means that nothing of it is against the spec.
+func (b *believer) judge(at time.Time, status, check string, rows rowsOf) string {
+	wrong, objection := b.wrong(rows, status == "failed")
+	if status == "failed" {
+		if check == "S11" {
+			b.remember(at, rows, wrong)
+		}
+		return ""
+	}
+	switch {
+	case objection != "":
+		return objection
+	case b.v.metaBad != "":
+		return "it counts, and the exchange has said that " + b.v.metaBad + " is not what it was (S12)"
+	case b.v.metaAt.IsZero() || b.v.now.Sub(b.v.metaAt) > metaCounts:
+		return "it counts, and the exchange has not told its coins for a day (S12)"
+	case len(b.v.metaAsks) == 0 || b.v.now.Sub(b.v.metaAsks[len(b.v.metaAsks)-1]) > 5*time.Minute:
+		return "it counts, and the coins were not asked for in five minutes (S12)"
+	}
+	if objection := sameState(rows, wrong, b.v.hit); objection != "" {
+		return objection
+	}
+	for _, a := range asset.All {
+		for _, before := range b.levels(at, a) {
+			if objection := b.mass(before, rows, a, wrong); objection != "" {
+				return objection
+			}
+		}
+		b.open[a] = nil
+	}
+	for id, t := range b.v.times {
+		a := b.v.accounts[id]
+		if _, stored := rows[a.owner]; !stored || len(b.before[a.owner]) > 0 {
+			continue
+		}
+		if t.Before(b.times[id]) {
+			return fmt.Sprintf("%s was read as of %s, and earlier as of %s", id, t.Format(time.TimeOnly), b.times[id].Format(time.TimeOnly))
+		}
+		b.times[id] = t
+	}
+	b.take(at, rows)
+	return ""
+}
+
+// take makes a minute the level that the next ones are held against.
+func (b *believer) take(at time.Time, rows rowsOf) {
+	b.healthy = at
+	for id, r := range rows {
+		level, ages := b.newest[id], b.newestA[id]
+		for a, size := range r {
+			if size != nil {
+				level[a], ages[a] = size, at
+			}
+		}
+		b.newest[id], b.newestA[id] = level, ages
+	}
+	b.counted = append(b.counted, countedMinute{at, rows})
+	b.counted = slices.DeleteFunc(b.counted, func(c countedMinute) bool { return at.Sub(c.at) > levelsCount })
+}
+
+// remember keeps what a failure of S11 was held against, where it can be seen here too.
+func (b *believer) remember(at time.Time, rows rowsOf, wrong map[string][asset.Count]bool) {
+	for _, a := range asset.All {
+		for _, before := range b.levels(at, a) {
+			if b.open[a] == nil && b.mass(before, rows, a, wrong) != "" {
+				b.open[a] = before
+			}
+		}
+	}
+}
+
+// levels are what an asset's sizes are held against: each wallet's newest size, the
+// oldest minute of the last ten, and that of before a failure that lasts.
+func (b *believer) levels(at time.Time, a asset.Asset) (levels []rowsOf) {
+	newest := rowsOf{}
+	for id, r := range b.newest {
+		if b.members[id] && r[a] != nil && b.healthy.Sub(b.newestA[id][a]) <= 24*time.Hour {
+			newest[id] = r
+		}
+	}
+	levels = append(levels, newest)
+	for _, c := range b.counted {
+		if at.Sub(c.at) <= levelsCount {
+			levels = append(levels, c.rows)
+			break
+		}
+	}
+	if b.open[a] != nil {
+		levels = append(levels, b.open[a])
+	}
+	return levels
+}
+
+// wrong tells which sizes are none that the wallet had within what S9 allows. A wallet
+// that is wrong although nothing bent its answers is an objection, as is one whose
+// accounts cannot be known.
+func (b *believer) wrong(rows rowsOf, failed bool) (wrong map[string][asset.Count]bool, objection string) {
+	wrong = map[string][asset.Count]bool{}
+	claims := map[string]int{}
+	for id := range b.before {
+		for account := range b.before[id] {
+			claims[account]++
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(rows)) {
+		w := b.v.holderOf(id)
+		told := b.before[id]
+		if nulls := b.v.nulls[id]; len(told) == 0 && len(w.subs) > 0 && len(b.v.told[id]) == 0 && (len(nulls) < 2 || nulls[len(nulls)-1].Sub(nulls[0]) < time.Minute) {
+			objection = fmt.Sprintf("%s is stored, and that it has no accounts was not said twice", id)
+		}
+		for account := range told {
+			if claims[account] > 1 {
+				objection = fmt.Sprintf("%s is stored, and another wallet claims %s too", id, account)
+			}
+		}
+		var is [asset.Count]bool
+		for _, a := range asset.All {
+			size := rows[id][a]
+			is[a] = size != nil && !b.could(id, told, a, *size) && !b.could(id, keysOf(b.v.told[id]), a, *size)
+			if bent := b.v.hit[id]; is[a] && !bends(bent) {
+				objection = fmt.Sprintf("%s holds %s of %s, which it did not within what S9 allows, and nothing but %v bent its answers", id, size.Text(a), a, slices.Sorted(maps.Keys(bent)))
+			}
+		}
+		wrong[id] = is
+	}
+	if failed {
+		objection = ""
+	}
+	return wrong, objection
+}
+
+func keysOf(m map[string]time.Time) map[string]bool {
+	keys := map[string]bool{}
+	for k := range m {
+		keys[k] = true
+	}
+	return keys
+}
+
+// bends tells whether one of the kinds makes sizes of a present state wrong.
+func bends(kinds map[string]bool) bool {
+	for _, kind := range []string{"same", "close", "open", "rescale", "rename"} {
+		if kinds[kind] {
+			return true
+		}
+	}
+	return false
+}
+
+// could tells whether a wallet held a size, each account at some instant that S9 allows.
+func (b *believer) could(id string, told map[string]bool, a asset.Asset, size asset.Size) bool {
+	sums := map[asset.Size]bool{0: true}
+	for _, account := range append(slices.Sorted(maps.Keys(told)), id) {
+		trades := b.v.accounts[account]
+		had := map[asset.Size]bool{trades.size(a, b.v.now.Add(-oldestState)): true}
+		for _, t := range trades.trades[a] {
+			if t.at.After(b.v.now.Add(-oldestState)) && !t.at.After(b.v.now.Add(newestState)) {
+				had[t.size] = true
+			}
+		}
+		next := map[asset.Size]bool{}
+		for sum := range sums {
+			for h := range had {
+				next[sum+h] = true
+			}
+		}
+		sums = next
+	}
+	return sums[size]
+}
+
+// sameState is S10: of those that hold anything, fewer than five, or at most a tenth, have
+// all three sizes of another one, as far as a mishap made them so.
+func sameState(rows rowsOf, wrong map[string][asset.Count]bool, hit map[string]map[string]bool) string {
+	groups := map[[asset.Count]string][]string{}
+	holders := 0
+	for id, r := range rows {
+		var key [asset.Count]string
+		holds := false
+		for a, size := range r {
+			key[a] = "NULL"
+			if size != nil {
+				key[a] = size.Text(asset.Asset(a))
+				holds = holds || *size != 0
+			}
+		}
+		if holds {
+			holders++
+			groups[key] = append(groups[key], id)
+		}
+	}
+	same := 0
+	for _, group := range groups {
+		if len(group) > 1 && slices.ContainsFunc(group, func(id string) bool { return hit[id]["same"] && wrong[id] != [asset.Count]bool{} }) {
+			same += len(group)
+		}
+	}
+	if same >= 5 && 10*same > holders {
+		return fmt.Sprintf("%d of %d wallets have the state of another one, and it counts (S10)", same, holders)
+	}
+	return ""
+}
+
+// mass is S11 for what is wrong: at most half of the holders are gone, new, or changed
+// by one factor, against a level of before.
+func (b *believer) mass(before, rows rowsOf, a asset.Asset, wrong map[string][asset.Count]bool) string {
+	held, read, gone := 0, 0, 0
+	holding, opened := 0, 0
+	scaled := map[float64]int{}
+	for _, r := range before {
+		if r[a] != nil && *r[a] != 0 {
+			held++
+		}
+	}
+	for id, r := range rows {
+		was, known := before[id]
+		if !known || was[a] == nil || r[a] == nil {
+			continue
+		}
+		then, now := *was[a], *r[a]
+		if then != 0 {
+			read++
+		}
+		if now != 0 {
+			holding++
+		}
+		switch {
+		case !wrong[id][a]:
+		case then == 0 && now != 0:
+			opened++
+		case then == 0:
+		case 100*math.Abs(float64(now)) < math.Abs(float64(then)):
+			gone++
+		}
+		for f := range b.v.factors[a] {
+			if wrong[id][a] && then != 0 && now != 0 && then != now && math.Abs(float64(now)-f*float64(then)) <= max(1, 1e-6*math.Abs(float64(now))) {
+				scaled[f]++
+			}
+		}
+	}
+	if held >= enoughHolder {
+		if 2*gone > read {
+			return fmt.Sprintf("%d of %d holders of %s are gone, and it counts (S11)", gone, read, a)
+		}
+		for f, n := range scaled {
+			if 2*n > read {
+				return fmt.Sprintf("the sizes of %d of %d holders of %s are %g times what they are, and it counts (S11)", n, read, a, f)
+			}
+		}
+	}
+	if holding >= enoughHolder && 2*opened > holding {
+		return fmt.Sprintf("%d of %d holders of %s held nothing before, and it counts (S11)", opened, holding, a)
+	}
+	return ""
+}
