@@ -45,6 +45,7 @@ type levelAt struct {
 type openFailure struct {
 	id      int64
 	subject string
+	factor  float64 // by which sizes were rescaled; 0: they were not
 	before  map[string]asset.Size
 }
 
@@ -154,6 +155,11 @@ func (o *openFailure) over(wallets []Tracked, now plausible.Level, a asset.Asset
 	}
 	if changes := plausible.Changes(before, now, a, 1); len(changes) > 0 {
 		return changes[0].String(), false
+	}
+	if o.factor != 0 {
+		if away := plausible.NotBack(before, now, a, o.factor); away.Most() {
+			return fmt.Sprintf("%d of the %d wallets that held %s are still nearer to %.6g times what they held than to that", away.Affected, away.Holders, a, o.factor), false
+		}
 	}
 	if n := o.remaining(before, a); n < plausible.MinHolders {
 		return fmt.Sprintf("%d of the wallets that tell are left, %d are needed", n, plausible.MinHolders), false
@@ -365,7 +371,7 @@ func (s *Store) readAccepted(ctx context.Context, b *baseline) error {
 // readOpen reads the failures that last, with the sizes of before.
 func (s *Store) readOpen(ctx context.Context, b *baseline) error {
 	rows, err := s.pool.Query(ctx, `
-		SELECT b.id, b.asset, b.subject, coalesce(s.wallet_id, ''), coalesce(s.before, 0)::text
+		SELECT b.id, b.asset, b.subject, coalesce(b.factor, 0), coalesce(s.wallet_id, ''), coalesce(s.before, 0)::text
 		FROM baselines b LEFT JOIN baseline_sizes s ON s.baseline_id = b.id
 		WHERE b.ended_ts IS NULL`)
 	if err != nil {
@@ -373,13 +379,14 @@ func (s *Store) readOpen(ctx context.Context, b *baseline) error {
 	}
 	var id int64
 	var name, subject, wallet, text string
-	_, err = pgx.ForEachRow(rows, []any{&id, &name, &subject, &wallet, &text}, func() error {
+	var factor float64
+	_, err = pgx.ForEachRow(rows, []any{&id, &name, &subject, &factor, &wallet, &text}, func() error {
 		a, size, err := parseHeld(name, text)
 		if err != nil {
 			return err
 		}
 		if b.open[a] == nil {
-			b.open[a] = &openFailure{id: id, subject: subject, before: map[string]asset.Size{}}
+			b.open[a] = &openFailure{id: id, subject: subject, factor: factor, before: map[string]asset.Size{}}
 		}
 		if wallet != "" {
 			b.open[a].before[wallet] = size

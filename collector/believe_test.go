@@ -142,6 +142,34 @@ func TestS11InAMinuteAndGradually(t *testing.T) {
 		w.change(30, asset.ETH, func(n int) int { return 10 * n })
 		w.want(w.minute(), "failed S11 rescaled:ETH")
 	})
+	t.Run("rescaled, while wallets trade on", func(t *testing.T) {
+		for _, restart := range []bool{false, true} {
+			w := tellTruth(t, 30)
+			w.want(w.minute(), "success")
+			old := maps.Clone(w.sizes)
+			w.change(30, asset.ETH, func(n int) int { return 10 * n })
+			w.want(w.minute(), "failed S11 rescaled:ETH")
+			for i := 1; i <= 30; i += 5 { // each by its own factor
+				for k := range 5 {
+					held := w.sizes[wallet(i+k)]
+					held[asset.ETH] = held[asset.ETH]*(20+i+k)/30 + 1
+					w.sizes[wallet(i+k)] = held
+				}
+				if restart {
+					w.c.forget()
+				}
+				w.want(w.minute(), "failed S11 rescaled:ETH")
+			}
+			for id, held := range w.sizes {
+				held[asset.ETH] = old[id][asset.ETH] * 4 / 3
+				w.sizes[id] = held
+			}
+			for i := 1; i <= 16; i++ {
+				w.sizes[wallet(i)] = old[wallet(i)]
+			}
+			w.want(w.minute(), "success")
+		}
+	})
 	t.Run("mass open", func(t *testing.T) {
 		w := tellTruth(t, 30)
 		w.change(20, asset.HYPE, zero)

@@ -30,11 +30,18 @@ type believer struct {
 	newest  rowsOf // the newest size of a minute that counts
 	newestA map[string][asset.Count]time.Time
 	counted []countedMinute
-	open    [asset.Count]rowsOf // what an S11 failure that lasts is held against
+	open    [asset.Count]rowsOf    // what an S11 failure that lasts is held against
+	scaled  [asset.Count]rescaling // of those that began as a rescaled asset
 	times   map[string]time.Time
 	before  map[string]map[string]bool // the accounts that were told when the minute began
 	healthy time.Time                  // the newest minute that counts
 	members map[string]bool            // the universe
+}
+
+// rescaling is by what an asset was rescaled, and when that was noticed; zero: it was not.
+type rescaling struct {
+	by float64
+	at time.Time
 }
 
 type countedMinute struct {
@@ -85,7 +92,10 @@ func (b *believer) judge(at time.Time, status, check string, rows rowsOf) string
 				return objection
 			}
 		}
-		b.open[a] = nil
+		if objection := b.stillScaled(at, rows, a, wrong); objection != "" {
+			return objection
+		}
+		b.open[a], b.scaled[a] = nil, rescaling{}
 	}
 	for id, t := range b.v.times {
 		a := b.v.accounts[id]
@@ -123,9 +133,62 @@ func (b *believer) remember(at time.Time, rows rowsOf, wrong map[string][asset.C
 		for _, before := range b.levels(at, a) {
 			if b.open[a] == nil && b.mass(before, rows, a, wrong) != "" {
 				b.open[a] = before
+				for f := range b.v.factors[a] {
+					if n, read := b.byFactor(before, rows, a, f); 2*n > read {
+						b.scaled[a] = rescaling{f, at}
+					}
+				}
 			}
 		}
 	}
+}
+
+// byFactor counts the holders whose size is by just a factor another one, and those that
+// were read.
+func (b *believer) byFactor(before, rows rowsOf, a asset.Asset, f float64) (n, read int) {
+	for id, r := range rows {
+		was, known := before[id]
+		if !known || was[a] == nil || *was[a] == 0 || r[a] == nil {
+			continue
+		}
+		read++
+		if byJust(f, *was[a], *r[a]) {
+			n++
+		}
+	}
+	return n, read
+}
+
+// byJust tells whether a size changed by a factor, within 1e-6 or a unit; within that it
+// has not changed at all.
+func byJust(f float64, then, now asset.Size) bool {
+	tolerance := max(1, 1e-6*math.Abs(float64(now)))
+	return now != 0 && math.Abs(float64(now-then)) > tolerance && math.Abs(float64(now)-f*float64(then)) <= tolerance
+}
+
+// stillScaled objects to a minute in which most of the holders of a rescaled asset are
+// rescaled as before, whoever of them has traded meanwhile. It looks at factors and times
+// at which trading cannot make one look like the other.
+func (b *believer) stillScaled(at time.Time, rows rowsOf, a asset.Asset, wrong map[string][asset.Count]bool) string {
+	s := b.scaled[a]
+	if b.open[a] == nil || math.Abs(math.Log(math.Abs(s.by))) < 2 || at.Sub(s.at) > 20*time.Minute {
+		return ""
+	}
+	n, read := 0, 0
+	for id, was := range b.open[a] {
+		r, stored := rows[id]
+		if !stored || was[a] == nil || *was[a] == 0 || r[a] == nil {
+			continue
+		}
+		read++
+		if *r[a] != 0 && wrong[id][a] && b.v.hit[id]["rescale"] {
+			n++
+		}
+	}
+	if len(b.v.factors[a]) == 1 && b.v.factors[a][s.by] && 2*n > read {
+		return fmt.Sprintf("the sizes of %d of %d holders of %s are still %g times what they are, and it counts (S11)", n, read, a, s.by)
+	}
+	return ""
 }
 
 // levels are what an asset's sizes are held against: each wallet's newest size, the
@@ -292,7 +355,7 @@ func (b *believer) mass(before, rows rowsOf, a asset.Asset, wrong map[string][as
 			gone++
 		}
 		for f := range b.v.factors[a] {
-			if wrong[id][a] && then != 0 && now != 0 && then != now && math.Abs(float64(now)-f*float64(then)) <= max(1, 1e-6*math.Abs(float64(now))) {
+			if wrong[id][a] && then != 0 && byJust(f, then, now) {
 				scaled[f]++
 			}
 		}

@@ -68,8 +68,8 @@ func Changes(then, now Level, a asset.Asset, minHolders int) []Change {
 	}
 	var found []Change
 	add := func(kind Kind, affected, of int, factor float64) {
-		if of > 0 && 2*affected > of {
-			found = append(found, Change{kind, a, affected, of, factor})
+		if c := (Change{kind, a, affected, of, factor}); c.Most() {
+			found = append(found, c)
 		}
 	}
 	if then.Holders(a) >= minHolders {
@@ -82,6 +82,33 @@ func Changes(then, now Level, a asset.Asset, minHolders int) []Change {
 	}
 	return found
 }
+
+// NotBack is how many of those that held an asset, and were read, are nearer to the factor
+// by which they were rescaled than to their size then, or gone. While a failure is open
+// wallets trade, each by its own factor: that is no sign that the sizes are right again.
+func NotBack(then, now Level, a asset.Asset, factor float64) Change {
+	var held []pair
+	for _, p := range pairs(then, now, a) {
+		if p.then != 0 {
+			held = append(held, p)
+		}
+	}
+	away := func(p pair) bool {
+		ratio, between := float64(p.now)/float64(p.then), math.Sqrt(math.Abs(factor))
+		switch {
+		case gone(p), factor < 0 && ratio < 0:
+			return true
+		case between < 1:
+			return math.Abs(ratio) < between
+		default:
+			return between > 1 && math.Abs(ratio) > between
+		}
+	}
+	return Change{Rescaled, a, count(held, away), len(held), factor}
+}
+
+// Most tells that it happened to more than half.
+func (c Change) Most() bool { return 2*c.Affected > c.Holders }
 
 // Holders counts the wallets that have a position in an asset.
 func (l Level) Holders(a asset.Asset) (n int) {

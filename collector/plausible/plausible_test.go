@@ -128,6 +128,29 @@ func TestS11NothingHappenedToEverybody(t *testing.T) {
 	}
 }
 
+// Trading while a failure is open brings no size back, and a size that is back is so
+// whoever has traded meanwhile.
+func TestS11RescaledSizesAreNotBackByTrading(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+		factor := rapid.SampledFrom([]float64{10, 0.1, 100, -10, -1, -0.1}).Draw(t, "factor")
+		n := rapid.IntRange(10, 60).Draw(t, "wallets")
+		back := rapid.IntRange(0, n).Draw(t, "of which are back")
+		then := first(n, 0, nil)
+		now := first(n, n, func(i int) asset.Size {
+			size := float64(steady(i)) * (0.5 + 1.5*r.Float64()) // what it really holds by now
+			if i >= back {
+				size *= factor
+			}
+			return asset.Size(size)
+		})
+		got := NotBack(then, now, asset.BTC, factor)
+		if got.Affected != n-back || got.Holders != n || got.Most() != (2*(n-back) > n) {
+			t.Fatalf("%d of %d are back: %+v", back, n, got)
+		}
+	})
+}
+
 // A common factor is found whatever else goes on, by a search that knows no intervals.
 func TestS11TheCommonFactorIsTheMostCommonOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
