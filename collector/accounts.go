@@ -30,6 +30,13 @@ type Tracked struct {
 	Master    string    // of one that is a sub-account
 }
 
+// maxDoublePct is how many rows of the universe may be accounts of others. A refresh
+// keeps a quarter more candidates than the universe has rows, in place of them.
+const (
+	maxDoublePct = 20.0
+	fewDoubles   = 2 // … however small it is
+)
+
 // oneRequestAccounts is the number of sub-accounts from which one request for all of
 // them weighs no more than a request for each.
 const oneRequestAccounts = hyperliquid.SubAccountsWeight / hyperliquid.StateWeight
@@ -52,7 +59,9 @@ func (t Tracked) weight() int {
 
 // resolve decides which wallets of the universe are read, and which of them can be. A
 // row that is a sub-account of another wallet counts there, and no row is expected of
-// it. An account that two wallets claim cannot be counted right for either.
+// it. An account that two wallets claim cannot be counted right for either. Nor are more
+// than a fifth of the rows believed to be accounts of others: a wrong list or role must
+// not make a few wallets of the universe.
 func resolve(universe []Tracked, now time.Time) []Tracked {
 	index := make(map[string]int, len(universe))
 	for i := range universe {
@@ -78,6 +87,16 @@ func resolve(universe []Tracked, now time.Time) []Tracked {
 					shared[i], shared[row] = true, true // whose are its own?
 				}
 			}
+		}
+	}
+	if len(double) > fewDoubles && percent(len(double), len(universe)) > maxDoublePct {
+		for i := range universe {
+			if slices.ContainsFunc(universe[i].SubAccounts, func(a string) bool { _, row := index[a]; return row }) {
+				shared[i] = true
+			}
+		}
+		for row := range double {
+			shared[row] = true
 		}
 	}
 	read := make([]Tracked, 0, len(universe))

@@ -22,12 +22,24 @@ func TestEachAccountCountsOnce(t *testing.T) {
 		t.Role, t.Master = "subAccount", wallet(master)
 		return t
 	}
+	tenOf := func(claimed int) []Tracked {
+		all := []Tracked{found(1)}
+		for n := 2; n <= 10; n++ {
+			if all = append(all, found(n)); n <= 1+claimed {
+				all[0].SubAccounts = append(all[0].SubAccounts, wallet(n))
+			}
+		}
+		return all
+	}
 	for _, tt := range []struct {
 		name     string
 		universe []Tracked
 		want     []string
 	}{
 		{"nobody", nil, nil},
+		{"a fifth of the rows are accounts of one", tenOf(2), []string{"1+2", "4", "5", "6", "7", "8", "9", "10"}},
+		{"more than a fifth", tenOf(3), []string{"1 accounts_shared", "2 accounts_shared", "3 accounts_shared", "4 accounts_shared", "5", "6", "7", "8", "9", "10"}},
+		{"more than a fifth by their own word", []Tracked{found(1), owned(2, 1), owned(3, 1), owned(4, 1), found(5)}, []string{"1 accounts_shared", "2 accounts_shared", "3 accounts_shared", "4 accounts_shared", "5"}},
 		{"wallets by themselves", []Tracked{found(1), found(2, sub(2, 1))}, []string{"1", "2+1"}},
 		{"never asked", []Tracked{{Wallet: wallet(1)}, found(2)}, []string{"1 accounts_unknown", "2"}},
 		{"a day old", []Tracked{aged(24 * time.Hour)}, []string{"1"}},

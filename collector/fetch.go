@@ -84,9 +84,11 @@ type fetch struct {
 }
 
 // run asks for every wallet until ctx ends and returns what was read, sorted by
-// wallet, and how many wallets failed for which reason.
+// wallet, and how many wallets failed for which reason. Those that cost least are asked
+// first: one that has hundreds of accounts all of a sudden takes no other one's place.
 func (f *fetch) run(ctx context.Context, wallets []Tracked, concurrency int) ([]Reading, map[string]int) {
 	f.limit.Store(int64(concurrency))
+	wallets = slices.SortedStableFunc(slices.Values(wallets), func(a, b Tracked) int { return cmp.Compare(a.weight(), b.weight()) })
 	var (
 		mu       sync.Mutex
 		next     atomic.Int64
@@ -196,10 +198,14 @@ func (f *fetch) subAccounts(ctx context.Context, t Tracked, sum *accountSum) (wi
 		}
 		return nil
 	})
-	if err == nil {
-		f.listed(t.Wallet, listed)
+	if err != nil {
+		return nil, err
 	}
-	return without, err
+	f.listed(t.Wallet, listed)
+	if len(without) > len(t.SubAccounts)+2*oneRequestAccounts {
+		return nil, errAccountsChanged // the minute has no place for so many that nobody knew of
+	}
+	return without, nil
 }
 
 // leastSkew is by how much our clock must differ from an answer's date before the clock

@@ -446,6 +446,38 @@ func TestAnAccountThatIsListedWithoutAStateIsAskedFor(t *testing.T) {
 	}
 }
 
+// One wallet's trouble is its own: hundreds of accounts that nobody knew of are not asked
+// for within the minute, and a wallet that costs much comes last.
+func TestAWalletOfManyAccountsTakesNoOthersPlace(t *testing.T) {
+	target := withSubs(1, 10)
+	up := &upstream{subs: func(context.Context, string) ([]hyperliquid.SubAccount, error) {
+		var list []hyperliquid.SubAccount
+		for k := range 500 {
+			list = append(list, hyperliquid.SubAccount{Address: sub(1, k+1)})
+		}
+		return list, nil
+	}}
+	f, told := fetching(up), 0
+	f.listed = func(_ string, accounts []string) { told = len(accounts) }
+	got, failed := f.run(t.Context(), []Tracked{target, {Wallet: wallet(2)}}, 1)
+	if len(got) != 1 || got[0].Wallet != wallet(2) || !maps.Equal(failed, map[string]int{"accounts_changed": 1}) || told != 500 {
+		t.Errorf("%+v, failures %v, %d accounts told", got, failed, told)
+	}
+	if asked := up.questions(); asked[0] != wallet(2) || slices.Contains(asked, sub(1, 1)) {
+		t.Errorf("asked for %q", asked)
+	}
+	// Known by now, and not listed with states, they are asked for at the end.
+	heavy := withSubs(1, 500)
+	heavy.Listed = false
+	up = &upstream{}
+	if _, failed := fetching(up).run(t.Context(), []Tracked{heavy, {Wallet: wallet(2)}, withSubs(3, 4)}, 1); len(failed) > 0 {
+		t.Errorf("failures %v", failed)
+	}
+	if asked := up.questions(); asked[0] != wallet(2) || asked[1] != wallet(3) || asked[6] != wallet(1) {
+		t.Errorf("asked for %q", asked[:7])
+	}
+}
+
 func TestUnknownAccountsAreNotAskedFor(t *testing.T) {
 	up := &upstream{}
 	got, failed := fetching(up).run(t.Context(), []Tracked{{Wallet: wallet(1), Unreadable: reasonAccountsUnknown}, {Wallet: wallet(2)}}, 2)

@@ -4,7 +4,9 @@
 
 -- account_facts is how well the accounts of the universe's wallets are known. A row that
 -- is a sub-account of another wallet counts there, and is none of them; wallets that
--- claim one account are known of neither. A date that lies ahead is of no known age.
+-- claim one account are known of neither, and so are all that claim rows where more than
+-- a fifth of the rows, and more than two, are claimed. A date that lies ahead is of no
+-- known age.
 CREATE VIEW account_facts AS
 WITH universe AS MATERIALIZED (
     SELECT u.wallet_id, coalesce(a.sub_accounts, '{}') AS sub_accounts, a.master, a.checked_at
@@ -14,10 +16,14 @@ WITH universe AS MATERIALIZED (
     SELECT sub.account, u.wallet_id AS owner FROM universe u CROSS JOIN LATERAL unnest(u.sub_accounts) AS sub (account)
     UNION
     SELECT u.wallet_id, m.wallet_id FROM universe u JOIN universe m ON m.wallet_id = u.master
+), doubles AS MATERIALIZED (
+    SELECT c.account, c.owner, c.account IN (SELECT owner FROM claims) AS has_accounts FROM claims c JOIN universe u ON u.wallet_id = c.account
+), too_many AS (
+    SELECT count(DISTINCT account) > 2 AND 5 * count(DISTINCT account) > (SELECT count(*) FROM universe) AS are FROM doubles
 ), shared AS MATERIALIZED (
     SELECT c.owner AS wallet_id FROM claims c WHERE c.account IN (SELECT account FROM claims GROUP BY account HAVING count(*) > 1)
     UNION
-    SELECT unnest(ARRAY[c.account, c.owner]) FROM claims c JOIN universe u ON u.wallet_id = c.account WHERE u.sub_accounts <> '{}'
+    SELECT unnest(ARRAY[d.account, d.owner]) FROM doubles d CROSS JOIN too_many WHERE d.has_accounts OR too_many.are
 ), tracked AS (
     SELECT s.wallet_id IS NOT NULL AS is_shared, n.now - u.checked_at AS age
     FROM universe u
