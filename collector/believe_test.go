@@ -230,13 +230,24 @@ func TestS11AnAcceptedLevelIsTheBaseline(t *testing.T) {
 	w.change(20, asset.ETH, zero)
 	w.want(w.minute(), "failed S11 mass_close:BTC")
 	same(t, "baselines", list(t, w.db, baselineRows), "mass_close:BTC 30/30 12:01", "mass_close:ETH 20/30 12:01")
+	// Sizes that another check has just refuted are no level.
+	held := maps.Clone(w.sizes)
+	for i := 1; i <= 30; i++ {
+		w.sizes[wallet(i)] = [asset.Count]int{1000, 11, 103}
+	}
+	w.want(w.minute(), "failed S10 same_state")
+	if _, err := w.db.Exec(t.Context(), "SELECT accept_baseline('BTC', 'ann', 'why')"); err == nil || !strings.Contains(err.Error(), "failed by S10") {
+		t.Errorf("a level was accepted of one state for all: %v", err)
+	}
+	w.sizes = held
+	w.want(w.minute(), "failed S11 mass_close:BTC")
 	exec(t, w.db, "SELECT accept_baseline('BTC', 'ann', 'a cascade, as three exchanges say')")
 	w.want(w.minute(), "failed S11 mass_close:ETH")
 	exec(t, w.db, "SELECT accept_baseline('ETH', 'ann', 'the same')")
 	w.want(w.minute(), "success")
 	w.c.forget()
 	w.want(w.minute(), "success")
-	same(t, "baselines", list(t, w.db, baselineRows), "mass_close:BTC 30/30 12:01 12:01 ann", "mass_close:ETH 20/30 12:01 12:02 ann")
+	same(t, "baselines", list(t, w.db, baselineRows), "mass_close:BTC 30/30 12:01 12:03 ann", "mass_close:ETH 20/30 12:01 12:04 ann")
 	// The level is that of then: what happens next is held against it.
 	w.change(10, asset.ETH, func(n int) int { return 50 })
 	for i := 1; i <= 20; i++ {

@@ -103,15 +103,19 @@ var dirtySpikeDays = []day{
 		if r := g.cli("baseline", "accept", "--asset", "ETH", "--reason", "the wrong one"); r.code == 0 {
 			g.Errorf("a level of ETH is accepted: %s", r)
 		}
+		level := ""
 		g.repair(func() {
-			if r := g.cli("baseline", "accept", "--asset", "BTC", "--reason", "liquidations, as three exchanges say"); r.code != 0 || !strings.Contains(r.stdout, "mass_close:BTC") {
+			r := g.cli("baseline", "accept", "--asset", "BTC", "--reason", "liquidations, as three exchanges say")
+			if r.code != 0 || !strings.Contains(r.stdout, "mass_close:BTC") {
 				g.Errorf("baseline accept: %s", r)
 			}
+			first, _, _ := strings.Cut(r.stdout, "\n")
+			_, level, _ = strings.Cut(first, "; accepted, ")
 		})
 		g.believed(failed)
 		g.recovered()
-		if r := g.cli("baseline", "list"); r.code != 0 || !strings.Contains(r.stdout, "liquidations, as three exchanges say") {
-			g.Errorf("baseline list: %s", r)
+		if r := g.cli("baseline", "list"); r.code != 0 || !strings.Contains(r.stdout, "liquidations, as three exchanges say") || level == "" || !strings.Contains(r.stdout, level) {
+			g.Errorf("%q was accepted; baseline list: %s", level, r)
 		}
 		g.awaitCycle(g.newest(), "computed")
 		g.checkAudit()

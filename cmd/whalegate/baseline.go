@@ -45,7 +45,12 @@ func (c *baselineAccept) Run(ctx context.Context) error {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
 	accepted, err := telling(ctx, pool, "whalegate baseline", "not accepted yet", func() (Baseline, error) {
-		rows, err := pool.Query(ctx, "SELECT "+baselineColumns+" FROM accept_baseline($1, $2, $3) b", a.String(), operator(), c.Reason)
+		var id int64
+		if err := pool.QueryRow(ctx, "SELECT id FROM accept_baseline($1, $2, $3)", a.String(), operator(), c.Reason).Scan(&id); err != nil {
+			return Baseline{}, err
+		}
+		// A statement of its own: the one that accepts does not see what it has recorded.
+		rows, err := pool.Query(ctx, "SELECT "+baselineColumns+" FROM baselines b WHERE b.id = $1", id)
 		if err != nil {
 			return Baseline{}, err
 		}

@@ -51,6 +51,10 @@ BEGIN
     IF newest.timestamp < whalegate_now() - interval '5 minutes' OR newest.coverage_pct < 80 THEN
         RAISE EXCEPTION 'the present sizes are not known: the newest run, of %, covers % %% of the wallets', newest.timestamp, newest.coverage_pct USING ERRCODE = 'WG005';
     END IF;
+    IF newest.status = 'failed' AND newest.failed_check IS DISTINCT FROM 'S11' THEN
+        RAISE EXCEPTION 'the present sizes cannot be taken: the newest run, of %, failed by % too', newest.timestamp, coalesce(newest.failed_check, 'another check') USING ERRCODE = 'WG005',
+            HINT = 'wait until only S11 fails';
+    END IF;
     INSERT INTO baseline_sizes AS s (baseline_id, wallet_id, before, accepted)
     SELECT open.id, w.wallet_id, 0, w.position_szi
     FROM wallet_snapshots w
