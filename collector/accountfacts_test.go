@@ -21,8 +21,8 @@ func TestAccountFactsAreWhatIsRead(t *testing.T) {
 		n := 2 + r.IntN(20)
 		exec(t, db, "INSERT INTO wallet_universe_current (wallet_id, rank, month_pnl, as_of_ts, account_value) SELECT '0x' || lpad(to_hex(i), 40, '0'), i, 0, $2, 1000 FROM generate_series(1, $1::integer) i", n, noon)
 		claims := r.Float64() * 0.4
-		for i := 1; i <= n; i++ {
-			subs, master := []string{}, any(nil)
+		for i := 1; i <= n+2; i++ { // two have left
+			subs := []string{}
 			for r.Float64() < claims {
 				other := wallet(1 + r.IntN(n))
 				if r.IntN(3) == 0 {
@@ -30,15 +30,12 @@ func TestAccountFactsAreWhatIsRead(t *testing.T) {
 				}
 				subs = append(subs, other)
 			}
-			if r.Float64() < claims/3 {
-				master = wallet(1 + r.IntN(n+1))
-			}
 			if r.IntN(12) > 0 {
 				age := time.Duration(r.IntN(26)) * time.Hour
-				exec(t, db, "INSERT INTO wallet_accounts (wallet_id, sub_accounts, checked_at, master) SELECT $1, ARRAY(SELECT DISTINCT unnest($2::text[]) ORDER BY 1), $3, $4", wallet(i), subs, noon.Add(-age), master)
+				exec(t, db, "INSERT INTO wallet_accounts (wallet_id, sub_accounts, checked_at) SELECT $1, ARRAY(SELECT DISTINCT unnest($2::text[]) ORDER BY 1), $3", wallet(i), subs, noon.Add(-age))
 			}
 		}
-		wallets, err := NewStore(db).Tracked(t.Context(), noon)
+		wallets, _, err := NewStore(db).Tracked(t.Context(), noon)
 		if err != nil {
 			t.Fatal(err)
 		}

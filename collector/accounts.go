@@ -27,7 +27,16 @@ type Tracked struct {
 	Confirmed time.Time // when its accounts were confirmed last; zero: never found
 	Explained bool      // its own account is worth what the leaderboard says, or it has sub-accounts
 	Role      string    // what its address is, as the exchange says; "": not asked
-	Master    string    // of one that is a sub-account
+	Disputed  []string  // those of SubAccounts that are rows of the universe themselves, or claimed by another wallet too
+}
+
+// Owners are the wallets of the universe that an account is known to belong to, each row
+// to itself. More than one cannot be right.
+type Owners map[string][]string
+
+// ofAnother tells that an account is known to belong to another wallet.
+func (o Owners) ofAnother(wallet, account string) bool {
+	return slices.ContainsFunc(o[account], func(owner string) bool { return owner != wallet })
 }
 
 // maxDoublePct is how many rows of the universe may be accounts of others. A refresh
@@ -58,29 +67,29 @@ func (t Tracked) weight() int {
 }
 
 // resolve decides which wallets of the universe are read, and which of them can be. A
-// row that is a sub-account of another wallet counts there, and no row is expected of
-// it. An account that two wallets claim cannot be counted right for either. Nor are more
-// than a fifth of the rows believed to be accounts of others: a wrong list or role must
-// not make a few wallets of the universe.
-func resolve(universe []Tracked, now time.Time) []Tracked {
-	index := make(map[string]int, len(universe))
+// row that another wallet's list names counts there, and no row is expected of it; what
+// an address says that it is itself moves nothing, as nobody would count it. An account
+// that two wallets claim cannot be counted right for either, also when one of them has
+// left the universe: outside is what those claim. Nor are more than a fifth of the rows
+// believed to be accounts of others: wrong lists must not make a few wallets of the
+// universe.
+func resolve(universe, outside []Tracked, now time.Time) ([]Tracked, Owners) {
+	index, known := make(map[string]int, len(universe)), Owners{}
 	for i := range universe {
 		index[universe[i].Wallet] = i
+		known[universe[i].Wallet] = []string{universe[i].Wallet}
 	}
-	for _, t := range universe { // the master may not have told of it yet
-		if m, ok := index[t.Master]; ok && !slices.Contains(universe[m].SubAccounts, t.Wallet) {
-			universe[m].SubAccounts = append(slices.Clone(universe[m].SubAccounts), t.Wallet)
-			universe[m].Listed = false
+	for _, t := range slices.Concat(outside, universe) {
+		for _, account := range t.SubAccounts {
+			known[account] = append(known[account], t.Wallet)
 		}
 	}
-	owner := map[string]int{}
 	shared, double := map[int]bool{}, map[int]bool{}
 	for i := range universe {
 		for _, account := range universe[i].SubAccounts {
-			if other, claimed := owner[account]; claimed {
-				shared[i], shared[other] = true, true
+			if slices.ContainsFunc(known[account], func(owner string) bool { return owner != universe[i].Wallet && owner != account }) {
+				shared[i] = true
 			}
-			owner[account] = i
 			if row, ok := index[account]; ok {
 				double[row] = true
 				if len(universe[row].SubAccounts) > 0 || row == i {
@@ -112,9 +121,14 @@ func resolve(universe []Tracked, now time.Time) []Tracked {
 		case age.Abs() > accountsFor: // a date that lies ahead is of no known age
 			t.Unreadable = reasonAccountsOld
 		}
+		for _, account := range t.SubAccounts {
+			if known.ofAnother(t.Wallet, account) {
+				t.Disputed = append(t.Disputed, account)
+			}
+		}
 		read = append(read, t)
 	}
-	return read
+	return read, known
 }
 
 // readable counts the wallets that can be read.
@@ -127,44 +141,64 @@ func readable(wallets []Tracked) (n int) {
 	return n
 }
 
-// searchFirst tells that no run can be good anyway: then the search for accounts has the
-// whole budget.
+// searchFirst tells that no run can be good anyway, and that wallets are left to be asked
+// for: then the search for accounts has the whole budget.
 func searchFirst(wallets []Tracked) bool {
-	return percent(readable(wallets), len(wallets)) < minCoveragePct
+	return percent(readable(wallets), len(wallets)) < minCoveragePct && slices.ContainsFunc(wallets, Tracked.unfound)
+}
+
+// unfound tells that the wallet's accounts are to be found.
+func (t Tracked) unfound() bool {
+	return t.Unreadable == reasonAccountsUnknown || t.Unreadable == reasonAccountsOld
 }
 
 // Tracked reads the universe with the accounts of each wallet, sorted by wallet as the
-// snapshots' primary key is.
-func (s *Store) Tracked(ctx context.Context, now time.Time) ([]Tracked, error) {
+// snapshots' primary key is, and whose each known account is.
+func (s *Store) Tracked(ctx context.Context, now time.Time) ([]Tracked, Owners, error) {
 	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
 	rows, err := s.pool.Query(ctx, `
 		SELECT u.wallet_id, coalesce(a.sub_accounts, '{}'), coalesce(a.listed, false), u.rank,
 			CASE WHEN u.account_value BETWEEN 0 AND 1e15 THEN u.account_value ELSE -1 END::double precision,
-			a.checked_at, coalesce(a.explained, true), coalesce(a.role, ''), coalesce(a.master, '')
+			a.checked_at, coalesce(a.explained, true), coalesce(a.role, '')
 		FROM wallet_universe_current u
 		LEFT JOIN wallet_accounts a USING (wallet_id)
 		ORDER BY u.wallet_id COLLATE "C"`)
 	if err != nil {
-		return nil, postgres.Because(ctx, "read universe", err)
+		return nil, nil, postgres.Because(ctx, "read universe", err)
 	}
 	universe, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t Tracked, err error) {
 		var confirmed *time.Time
-		err = row.Scan(&t.Wallet, &t.SubAccounts, &t.Listed, &t.Rank, &t.Value, &confirmed, &t.Explained, &t.Role, &t.Master)
+		err = row.Scan(&t.Wallet, &t.SubAccounts, &t.Listed, &t.Rank, &t.Value, &confirmed, &t.Explained, &t.Role)
 		if confirmed != nil {
 			t.Confirmed = confirmed.UTC()
 		}
 		return t, err
 	})
 	if err != nil {
-		return nil, postgres.Because(ctx, "read universe", err)
+		return nil, nil, postgres.Because(ctx, "read universe", err)
 	}
-	return resolve(universe, now), nil
+	rows, err = s.pool.Query(ctx, `
+		SELECT wallet_id, sub_accounts FROM wallet_accounts
+		WHERE sub_accounts <> '{}' AND checked_at BETWEEN $1::timestamptz - interval '24 hours' AND $1::timestamptz + interval '24 hours'
+			AND wallet_id NOT IN (SELECT wallet_id FROM wallet_universe_current)`, now)
+	if err != nil {
+		return nil, nil, postgres.Because(ctx, "read accounts", err)
+	}
+	outside, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t Tracked, err error) {
+		return t, row.Scan(&t.Wallet, &t.SubAccounts)
+	})
+	if err != nil {
+		return nil, nil, postgres.Because(ctx, "read accounts", err)
+	}
+	wallets, known := resolve(universe, outside, now)
+	return wallets, known, nil
 }
 
 // Accounts is what was found out about a wallet's accounts.
 type Accounts struct {
 	Sub       []string // they are added to those that are known: none is ever closed upstream
+	Dropped   []string // disputed ones that the wallet does not name any more
 	Listed    bool
 	Explained bool
 	Role      string // "": not asked now, what is known stays
@@ -183,11 +217,11 @@ func (s *Store) KeepAccounts(ctx context.Context, wallet string, found Accounts,
 		INSERT INTO wallet_accounts AS w (wallet_id, sub_accounts, checked_at, listed, explained, role, role_at, master)
 		VALUES ($1, $2, $3::timestamptz, $4, $5, nullif($6::text, ''), CASE WHEN $6::text <> '' THEN $3::timestamptz END, nullif($7::text, ''))
 		ON CONFLICT (wallet_id) DO UPDATE SET
-			sub_accounts = ARRAY(SELECT unnest(w.sub_accounts) UNION SELECT unnest(excluded.sub_accounts) ORDER BY 1),
+			sub_accounts = ARRAY(SELECT unnest(w.sub_accounts) EXCEPT SELECT unnest($8::text[]) UNION SELECT unnest(excluded.sub_accounts) ORDER BY 1),
 			checked_at = excluded.checked_at, listed = excluded.listed, explained = excluded.explained,
 			role = coalesce(excluded.role, w.role), role_at = coalesce(excluded.role_at, w.role_at),
 			master = CASE WHEN excluded.role IS NULL THEN w.master ELSE excluded.master END`,
-		wallet, subs, at, found.Listed, found.Explained, found.Role, found.Master)
+		wallet, subs, at, found.Listed, found.Explained, found.Role, found.Master, found.Dropped)
 	return postgres.Because(ctx, "keep accounts", err)
 }
 

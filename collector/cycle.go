@@ -208,7 +208,7 @@ func (c *Collector) collect(ctx context.Context, minute time.Time) (Minute, erro
 	if err := c.prepare(ctx, minute); err != nil {
 		return lost, err
 	}
-	wallets, err := c.store.Tracked(ctx, c.cfg.Clock.Now())
+	wallets, known, err := c.store.Tracked(ctx, c.cfg.Clock.Now())
 	if err != nil {
 		return lost, err
 	}
@@ -222,7 +222,7 @@ func (c *Collector) collect(ctx context.Context, minute time.Time) (Minute, erro
 	defer cancel()
 	f := &fetch{
 		upstream: c.upstream, clock: c.cfg.Clock, attempts: c.cfg.Attempts, backoff: c.cfg.Backoff,
-		lastTime: c.lastTime, maxAge: c.cfg.MaxStateAge, maxLead: maxStateLead, limited: c.metrics.rateLimited.Inc, listed: c.search.readList,
+		lastTime: c.lastTime, maxAge: c.cfg.MaxStateAge, maxLead: maxStateLead, limited: c.metrics.rateLimited.Inc, listed: c.search.readList, ofAnother: known.ofAnother,
 	}
 	c.reserve(wallets)
 	if searchFirst(wallets) {

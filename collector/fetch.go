@@ -80,7 +80,11 @@ type fetch struct {
 	resume  atomic.Int64                           // unix ns before which nobody asks, after a Retry-After
 	limited func()                                 // called at each 429
 	listed  func(wallet string, accounts []string) // called with each list that was read
-	oldest  atomic.Int64                           // unix ns of the oldest state that was answered, believed or not; 0: none was
+
+	// ofAnother tells that an account is known to belong to another wallet.
+	ofAnother func(wallet, account string) bool
+
+	oldest atomic.Int64 // unix ns of the oldest state that was answered, believed or not; 0: none was
 }
 
 // run asks for every wallet until ctx ends and returns what was read, sorted by
@@ -186,6 +190,9 @@ func (f *fetch) subAccounts(ctx context.Context, t Tracked, sum *accountSum) (wi
 		*sum = *newAccountSum(t.Wallet)
 		without, listed = nil, nil
 		for _, answer := range answers { // a new one counts from the moment that it is seen
+			if !slices.Contains(t.SubAccounts, answer.Address) && f.ofAnother(t.Wallet, answer.Address) {
+				return errAccountsChanged // it would count twice; the search decides whose it is
+			}
 			listed = append(listed, answer.Address)
 			if !answer.HasState {
 				without = append(without, answer.Address)

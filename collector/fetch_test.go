@@ -22,7 +22,7 @@ func fetching(up Upstream) *fetch {
 	const ever = 100 * 365 * 24 * time.Hour // what the age of a state does is tested by itself
 	return &fetch{
 		upstream: up, attempts: DefaultAttempts, backoff: DefaultBackoff, lastTime: map[string]time.Time{}, maxAge: ever, maxLead: ever,
-		limited: func() {}, listed: func(string, []string) {},
+		limited: func() {}, listed: func(string, []string) {}, ofAnother: func(string, string) bool { return false },
 	}
 }
 
@@ -475,6 +475,24 @@ func TestAWalletOfManyAccountsTakesNoOthersPlace(t *testing.T) {
 	}
 	if asked := up.questions(); asked[0] != wallet(2) || asked[1] != wallet(3) || asked[6] != wallet(1) {
 		t.Errorf("asked for %q", asked[:7])
+	}
+}
+
+// A list that names an account of another wallet is not taken: it would count twice.
+func TestAnAccountOfAnotherWalletIsNotAdded(t *testing.T) {
+	target := withSubs(1, 10)
+	f := fetching(&upstream{subs: func(context.Context, string) ([]hyperliquid.SubAccount, error) {
+		var list []hyperliquid.SubAccount
+		for _, account := range append(slices.Clone(target.SubAccounts), wallet(2)) {
+			list = append(list, hyperliquid.SubAccount{Address: account, HasState: true, State: flat(noon)})
+		}
+		return list, nil
+	}})
+	f.backoff = []time.Duration{0}
+	f.listed = func(string, []string) { t.Error("the list is taken") }
+	f.ofAnother = func(_, account string) bool { return account == wallet(2) }
+	if got, failed := f.run(t.Context(), []Tracked{target}, 1); len(got) != 0 || !maps.Equal(failed, map[string]int{"accounts_changed": 1}) {
+		t.Errorf("%+v, failures %v", got, failed)
 	}
 }
 

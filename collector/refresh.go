@@ -207,8 +207,6 @@ func (s *Store) DoubleRows(ctx context.Context, wallets []string) (map[string]st
 		SELECT account, min(owner) FROM (
 			SELECT sub.account, a.wallet_id AS owner
 			FROM wallet_accounts a JOIN candidate USING (wallet_id), unnest(a.sub_accounts) AS sub (account)
-			UNION ALL
-			SELECT a.wallet_id, a.master FROM wallet_accounts a WHERE a.master IS NOT NULL
 		) owned
 		JOIN candidate c ON c.wallet_id = owned.account
 		JOIN candidate o ON o.wallet_id = owned.owner AND o.wallet_id <> c.wallet_id

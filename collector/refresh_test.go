@@ -277,7 +277,7 @@ func TestKnownSubAccountsNeverShrink(t *testing.T) {
 	exec(t, db, "INSERT INTO wallet_universe_current (wallet_id, rank, month_pnl, as_of_ts) VALUES ($1, 2, 0, $3), ($2, 1, 0, $3)", wallet(1), wallet(2), noon)
 	expect := func(why string, subs ...string) {
 		t.Helper()
-		got, err := s.Tracked(t.Context(), noon)
+		got, _, err := s.Tracked(t.Context(), noon)
 		if err != nil || len(got) != 2 || got[0].Wallet != wallet(1) || got[0].Unreadable != why || !slices.Equal(got[0].SubAccounts, subs) || got[1].Unreadable != reasonAccountsUnknown {
 			t.Errorf("Tracked = %+v, %v; want %q %v", got, err, why, subs)
 		}

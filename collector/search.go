@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -22,15 +23,16 @@ type Searching interface {
 }
 
 const (
-	lookAgain      = time.Minute     // a round of the search
-	secondNull     = time.Minute     // between two answers that say none, where nothing else explains it
-	firstBackoff   = time.Minute     // after a failure, doubled with each further one
-	longestBackoff = time.Hour       // …
-	overdueAfter   = time.Hour       // after the interval of renewals; from then on all are renewed within
-	catchUp        = time.Hour       // …
-	urgentBackoff  = 4 * time.Minute // … at the longest while so many fail that runs miss too much
-	explainedPct   = 50.0            // of the leaderboard's account value
-	searchers      = 8               // questions at a time
+	lookAgain      = time.Minute      // a round of the search
+	secondAnswer   = time.Minute      // between two answers that are believed only when they agree
+	disputeAgain   = 10 * time.Minute // how often a wallet is asked one of whose accounts another one claims
+	firstBackoff   = time.Minute      // after a failure, doubled with each further one
+	longestBackoff = time.Hour        // …
+	overdueAfter   = time.Hour        // after the interval of renewals; from then on all are renewed within
+	catchUp        = time.Hour        // …
+	urgentBackoff  = 4 * time.Minute  // … at the longest while so many fail that runs miss too much
+	explainedPct   = 50.0             // of the leaderboard's account value
+	searchers      = 8                // questions at a time
 )
 
 // search is what the search for accounts remembers. Times are of the monotonic clock.
@@ -48,6 +50,14 @@ type searched struct {
 	failed   time.Time // when it failed last
 	notUntil time.Time
 	null     time.Time // when it said none for the first time; zero: it did not
+	doubtful doubtful
+}
+
+// doubtful is an answer that speaks against what is known of other wallets' accounts: it
+// is believed when it is given again.
+type doubtful struct {
+	answer string // the accounts in question
+	since  time.Time
 }
 
 // Accounts keeps the accounts of the universe's wallets known, until ctx ends. One
@@ -76,7 +86,7 @@ var errRound = errors.New("the round of the search is over")
 // finished.
 func (c *Collector) searchRound(ctx, round context.Context) error {
 	now := c.cfg.Clock.Now()
-	universe, err := c.store.Tracked(ctx, now)
+	universe, known, err := c.store.Tracked(ctx, now)
 	if err != nil {
 		return err
 	}
@@ -105,7 +115,7 @@ func (c *Collector) searchRound(ctx, round context.Context) error {
 				t := queue[0]
 				queue = queue[1:]
 				next.Unlock()
-				c.searchWallet(ctx, t)
+				c.searchWallet(ctx, t, known)
 			}
 		})
 	}
@@ -127,7 +137,7 @@ func (s *search) due(universe []Tracked, at time.Time, passed, every, longest ti
 			continue
 		}
 		switch {
-		case t.Unreadable == reasonAccountsUnknown, t.Unreadable == reasonAccountsOld:
+		case t.unfound(), t.Unreadable == reasonAccountsShared:
 			unknown = append(unknown, t)
 		case !t.Explained && t.Role == "" && healthy:
 			roles = append(roles, t)
@@ -149,8 +159,8 @@ func (s *search) due(universe []Tracked, at time.Time, passed, every, longest ti
 }
 
 // searchWallet finds out about one wallet's accounts.
-func (c *Collector) searchWallet(ctx context.Context, t Tracked) {
-	found, err := c.findAccounts(ctx, t)
+func (c *Collector) searchWallet(ctx context.Context, t Tracked, known Owners) {
+	found, err := c.findAccounts(ctx, t, known)
 	if err == nil && found != nil {
 		err = c.store.KeepAccounts(ctx, t.Wallet, *found, c.cfg.Clock.Now())
 	}
@@ -172,6 +182,9 @@ func (c *Collector) searchWallet(ctx context.Context, t Tracked) {
 		c.metrics.searches.WithLabelValues("asked_again").Inc()
 	default:
 		*w = searched{}
+		if t.Unreadable == reasonAccountsShared {
+			w.notUntil = time.Now().Add(c.cfg.Clock.Real(disputeAgain))
+		}
 		c.metrics.searches.WithLabelValues("found").Inc()
 	}
 }
@@ -186,27 +199,65 @@ func (s *search) wallet(id string) *searched {
 }
 
 // findAccounts asks for one wallet's accounts. Neither accounts nor an error means that
-// it said none, which is not believed yet.
-func (c *Collector) findAccounts(ctx context.Context, t Tracked) (*Accounts, error) {
+// what it said is not believed yet.
+func (c *Collector) findAccounts(ctx context.Context, t Tracked, known Owners) (*Accounts, error) {
 	switch {
 	case t.Role == string(hyperliquid.RoleVault):
-		return c.findChildren(ctx, t, Accounts{Explained: t.Explained})
+		return c.findChildren(ctx, t, Accounts{Explained: t.Explained}, known)
 	case !t.Explained && t.Role == "" && t.Unreadable == "" && c.healthy.Load():
-		return c.findRole(ctx, t)
+		return c.findRole(ctx, t, known)
 	}
 	list, err := c.searching.SubAccounts(ctx, t.Wallet)
 	if err != nil {
 		return nil, err
-	}
-	if list == nil {
-		return c.believeNone(ctx, t)
 	}
 	found := &Accounts{Listed: len(list) > 0, Explained: true}
 	for _, account := range list {
 		found.Sub = append(found.Sub, account.Address)
 		found.Listed = found.Listed && account.HasState
 	}
-	return found, nil
+	// None may be a failure where accounts of its own are known.
+	if !c.believed(t, found, list != nil || len(t.Disputed) == len(t.SubAccounts), known) {
+		return nil, nil
+	}
+	if list != nil {
+		return found, nil
+	}
+	t.SubAccounts = slices.DeleteFunc(slices.Clone(t.SubAccounts), func(account string) bool { return slices.Contains(found.Dropped, account) })
+	none, err := c.believeNone(ctx, t)
+	if none != nil {
+		none.Dropped = found.Dropped
+	}
+	return none, err
+}
+
+// believed tells whether an answer may be believed that names accounts which are known to
+// be another wallet's, or no longer names ones that another wallet claims: when it was
+// given before, at least a minute ago. One wrong answer must not take a wallet out of the
+// universe, and what one has done must not stay. whole tells that the answer names all.
+func (c *Collector) believed(t Tracked, found *Accounts, whole bool, known Owners) bool {
+	if whole {
+		found.Dropped = slices.DeleteFunc(slices.Clone(t.Disputed), func(account string) bool { return slices.Contains(found.Sub, account) })
+	}
+	strange := slices.DeleteFunc(slices.Clone(found.Sub), func(account string) bool {
+		return slices.Contains(t.SubAccounts, account) || !known.ofAnother(t.Wallet, account)
+	})
+	if len(strange)+len(found.Dropped) == 0 {
+		return true
+	}
+	slices.Sort(strange)
+	answer := fmt.Sprint(strange, found.Dropped)
+	c.search.mu.Lock()
+	defer c.search.mu.Unlock()
+	w := c.search.wallet(t.Wallet)
+	if w.doubtful.answer != answer {
+		w.doubtful = doubtful{answer, time.Now()}
+	}
+	if c.cfg.Clock.Elapsed(time.Since(w.doubtful.since)) >= secondAnswer {
+		return true
+	}
+	w.notUntil = w.doubtful.since.Add(c.cfg.Clock.Real(secondAnswer))
+	return false
 }
 
 // errNoneAnyMore is an answer that says none for a wallet that has some: none is ever
@@ -230,36 +281,39 @@ func (c *Collector) believeNone(ctx context.Context, t Tracked) (*Accounts, erro
 	c.search.mu.Lock()
 	defer c.search.mu.Unlock()
 	w := c.search.wallet(t.Wallet)
-	if !w.null.IsZero() && c.cfg.Clock.Elapsed(time.Since(w.null)) >= secondNull || t.Unreadable == "" {
+	if !w.null.IsZero() && c.cfg.Clock.Elapsed(time.Since(w.null)) >= secondAnswer || t.Unreadable == "" {
 		return &Accounts{Explained: false}, nil
 	}
 	if w.null.IsZero() {
 		w.null = time.Now()
 	}
-	w.notUntil = w.null.Add(c.cfg.Clock.Real(secondNull))
+	w.notUntil = w.null.Add(c.cfg.Clock.Real(secondAnswer))
 	return nil, nil
 }
 
 // findRole asks what the address of a wallet is whose account explains nothing.
-func (c *Collector) findRole(ctx context.Context, t Tracked) (*Accounts, error) {
+func (c *Collector) findRole(ctx context.Context, t Tracked, known Owners) (*Accounts, error) {
 	role, err := c.searching.UserRole(ctx, t.Wallet)
 	if err != nil {
 		return nil, err
 	}
 	found := Accounts{Listed: t.Listed, Role: string(role.Kind), Master: role.Master}
 	if role.Kind == hyperliquid.RoleVault {
-		return c.findChildren(ctx, t, found)
+		return c.findChildren(ctx, t, found, known)
 	}
 	return &found, nil
 }
 
 // findChildren asks for the children of a vault: a parent answers flat while they hold.
-func (c *Collector) findChildren(ctx context.Context, t Tracked, found Accounts) (*Accounts, error) {
+func (c *Collector) findChildren(ctx context.Context, t Tracked, found Accounts, known Owners) (*Accounts, error) {
 	vault, err := c.searching.VaultDetails(ctx, t.Wallet)
 	if err != nil {
 		return nil, err
 	}
 	found.Sub = vault.Children
+	if !c.believed(t, &found, true, known) {
+		return nil, nil
+	}
 	return &found, nil
 }
 
@@ -319,7 +373,7 @@ func (s *search) left(universe []Tracked, perMinute int) time.Duration {
 	defer s.mu.Unlock()
 	weight := 0.0
 	for _, t := range universe {
-		if t.Unreadable != reasonAccountsUnknown && t.Unreadable != reasonAccountsOld {
+		if !t.unfound() {
 			continue
 		}
 		if w := s.wallets[t.Wallet]; w == nil || w.null.IsZero() {

@@ -51,6 +51,7 @@ func (s *search) pass(d time.Duration) {
 		if !w.null.IsZero() {
 			w.null = w.null.Add(-d)
 		}
+		w.doubtful.since = w.doubtful.since.Add(-d)
 	}
 	s.credited = s.credited.Add(-d)
 }
@@ -147,7 +148,7 @@ func TestNoneIsBelievedWhereItExplainsTheLeaderboard(t *testing.T) {
 	exec(t, db, "UPDATE wallet_universe_current SET account_value = NULL WHERE rank = 5")
 	c.round(t)
 	same(t, "at once", list(t, db, knownAccounts), "1", "2")
-	c.search.pass(secondNull - time.Second)
+	c.search.pass(secondAnswer - time.Second)
 	c.round(t)
 	same(t, "within a minute", list(t, db, knownAccounts), "1", "2")
 	c.search.pass(time.Second)
@@ -167,7 +168,7 @@ func TestAccountsAreNotForgottenForNone(t *testing.T) {
 	exec(t, db, "UPDATE wallet_accounts SET checked_at = checked_at - interval '25 hours'")
 	c.round(t)
 	same(t, "after none", list(t, db, knownAccounts), "1 3 listed")
-	if got, err := c.store.Tracked(t.Context(), c.cfg.Clock.Now()); err != nil || got[0].Unreadable != reasonAccountsOld {
+	if got, _, err := c.store.Tracked(t.Context(), c.cfg.Clock.Now()); err != nil || got[0].Unreadable != reasonAccountsOld {
 		t.Errorf("%+v, %v", got, err)
 	}
 	answer = entries(1, 3, 4, 4)
@@ -250,7 +251,7 @@ func TestWhatIsUnexplainedIsAskedForItsRole(t *testing.T) {
 	c, db := newSearch(t, 5, up)
 	for range 2 {
 		c.round(t)
-		c.search.pass(secondNull)
+		c.search.pass(secondAnswer)
 	}
 	c.search.credit = 5 // all may be renewed
 	c.round(t)
@@ -260,8 +261,8 @@ func TestWhatIsUnexplainedIsAskedForItsRole(t *testing.T) {
 	c.healthy.Store(true)
 	c.round(t)
 	same(t, "known", list(t, db, knownAccounts), "1", "2 2 unexplained vault", "3 unexplained subAccount", "4 unexplained", "5 unexplained user")
-	got, err := c.store.Tracked(t.Context(), c.cfg.Clock.Now())
-	if err != nil || len(got) != 4 || !slices.Equal(got[0].SubAccounts, []string{wallet(3)}) || len(got[1].SubAccounts) != 2 {
+	got, _, err := c.store.Tracked(t.Context(), c.cfg.Clock.Now())
+	if err != nil || len(got) != 5 || len(got[0].SubAccounts) != 0 || len(got[1].SubAccounts) != 2 { // what an address says moves no row
 		t.Errorf("%+v, %v", got, err)
 	}
 	for _, q := range up.questions() {
@@ -334,4 +335,78 @@ func TestAFirstStartSaysHowLongItTakes(t *testing.T) {
 	c.round(t)
 	c.firstGood(t.Context())
 	same(t, "progress", list(t, db, "SELECT known || ' of ' || wallets || CASE WHEN ended_at IS NULL THEN '' ELSE ' ended' END || (announced_seconds = $1::float8) FROM account_search", seconds), "200 of 200 endedtrue")
+}
+
+// One wrong list takes no wallet out of the universe, and one that was given twice is
+// taken back by two right ones: nobody has to mend anything by hand.
+func TestAWrongListMovesNothingForGood(t *testing.T) {
+	own := func(n, k int) hyperliquid.SubAccount {
+		return hyperliquid.SubAccount{Address: sub(n, k), HasState: true, State: flat(noon)}
+	}
+	row := func(n int) hyperliquid.SubAccount {
+		return hyperliquid.SubAccount{Address: wallet(n), HasState: true, State: flat(noon)}
+	}
+	right := map[string][]hyperliquid.SubAccount{wallet(1): {own(1, 1), own(1, 2)}, wallet(2): {own(2, 1)}}
+	for name, lies := range map[string]map[string][]hyperliquid.SubAccount{
+		"a row of the universe":             {wallet(5): {row(9)}},
+		"half of the universe":              {wallet(5): {row(6), row(7), row(8), row(9), row(10)}},
+		"another one's account":             {wallet(5): {own(1, 1)}},
+		"its own, and another one's":        {wallet(2): {own(2, 1), own(1, 2)}},
+		"two that name each other":          {wallet(5): {row(6)}, wallet(6): {row(5)}},
+		"many, in all of these ways":        {wallet(5): {own(1, 1)}, wallet(2): {own(2, 1), own(1, 2)}, wallet(7): {row(8)}, wallet(8): {row(7)}},
+		"another one's, of one that has it": {wallet(1): {own(1, 1), own(1, 2), own(2, 1)}},
+	} {
+		for _, times := range []int{1, 4} {
+			t.Run(fmt.Sprintf("%s, %d times", name, times), func(t *testing.T) {
+				lying := map[string]int{}
+				up := &upstream{state: worth(nil)}
+				up.subs = func(_ context.Context, master string) ([]hyperliquid.SubAccount, error) {
+					if list := lies[master]; list != nil && lying[master] > 0 {
+						lying[master]--
+						return list, nil
+					}
+					return right[master], nil
+				}
+				c, db := newSearch(t, 10, up)
+				round := func(n int) {
+					for range n {
+						c.round(t)
+						c.search.pass(secondAnswer)
+					}
+				}
+				known := "SELECT wallet_id || ' ' || array_to_string(sub_accounts, ' ') FROM wallet_accounts ORDER BY wallet_id"
+				round(3)
+				want := list(t, db, known)
+				if len(want) != 10 {
+					t.Fatalf("%q", want)
+				}
+				for master := range lies {
+					lying[master] = times
+				}
+				due := func() {
+					exec(t, db, "UPDATE wallet_accounts SET checked_at = checked_at - interval '12 hours'")
+					c.search.credit = 10
+				}
+				for range max(times, 3) {
+					due()
+					round(1)
+				}
+				if times == 1 {
+					same(t, "after a lie", list(t, db, known), want...)
+				} else if got := list(t, db, known); slices.Equal(got, want) {
+					t.Error("what was said again and again is not believed")
+				}
+				for range 30 {
+					exec(t, db, "UPDATE wallet_accounts SET checked_at = greatest(checked_at, whalegate_now() - interval '7 hours')")
+					c.search.credit = 10
+					round(1)
+				}
+				same(t, "after the truth", list(t, db, known), want...)
+				wallets, _, err := c.store.Tracked(t.Context(), c.cfg.Clock.Now())
+				if err != nil || len(wallets) != 10 || readable(wallets) != 10 {
+					t.Errorf("%d wallets, %d of them can be read: %v", len(wallets), readable(wallets), err)
+				}
+			})
+		}
+	}
 }

@@ -221,7 +221,9 @@ func (b *believer) wrong(rows rowsOf, failed bool) (wrong map[string][asset.Coun
 	claims := map[string]int{}
 	for id := range b.before {
 		for account := range b.before[id] {
-			claims[account]++
+			if b.v.said(id, account) {
+				claims[account]++
+			}
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(rows)) {
@@ -231,14 +233,14 @@ func (b *believer) wrong(rows rowsOf, failed bool) (wrong map[string][asset.Coun
 			objection = fmt.Sprintf("%s is stored, and that it has no accounts was not said twice", id)
 		}
 		for account := range told {
-			if claims[account] > 1 {
+			if claims[account] > 1 && b.v.said(id, account) && !b.isOwn(id, rows[id]) {
 				objection = fmt.Sprintf("%s is stored, and another wallet claims %s too", id, account)
 			}
 		}
 		var is [asset.Count]bool
 		for _, a := range asset.All {
 			size := rows[id][a]
-			is[a] = size != nil && !b.could(id, told, a, *size) && !b.could(id, keysOf(b.v.told[id]), a, *size)
+			is[a] = size != nil && !b.could(id, told, a, *size) && !b.could(id, keysOf(b.v.told[id]), a, *size) && !b.could(id, b.own(id, told), a, *size)
 			if bent := b.v.hit[id]; is[a] && !bends(bent) {
 				objection = fmt.Sprintf("%s holds %s of %s, which it did not within what S9 allows, and nothing but %v bent its answers", id, size.Text(a), a, slices.Sorted(maps.Keys(bent)))
 			}
@@ -249,6 +251,27 @@ func (b *believer) wrong(rows rowsOf, failed bool) (wrong map[string][asset.Coun
 		objection = ""
 	}
 	return wrong, objection
+}
+
+// isOwn tells that a row is just what the wallet's own accounts held, whatever lists said.
+func (b *believer) isOwn(id string, r row) bool {
+	for a, size := range r {
+		if size != nil && !b.could(id, b.own(id, keysOf(b.v.told[id])), asset.Asset(a), *size) {
+			return false
+		}
+	}
+	return true
+}
+
+// own are those of the accounts that really are the wallet's.
+func (b *believer) own(id string, told map[string]bool) map[string]bool {
+	own := map[string]bool{}
+	for account := range told {
+		if slices.Contains(b.v.holderOf(id).subs, account) {
+			own[account] = true
+		}
+	}
+	return own
 }
 
 func keysOf(m map[string]time.Time) map[string]bool {

@@ -35,6 +35,7 @@ type venue struct {
 	factors  [asset.Count]map[float64]bool   // of this minute's rescaled sizes
 	times    map[string]time.Time            // by account: of the newest state that this minute was given
 	told     map[string]map[string]time.Time // by wallet: the accounts that a list named, and when first
+	again    map[string]bool                 // by wallet and account: it was named again, at least a minute later
 	nulls    map[string][]time.Time          // by wallet: when it said that there are none
 	metaBad  string                          // the coin that the newest answer does not have as it should; "": all are right
 	metaAt   time.Time                       // of the newest answer; zero: none
@@ -121,7 +122,7 @@ func (v *venue) chance(of ...any) float64 {
 func newVenue(seed uint64, n int, start time.Time) *venue {
 	v := &venue{
 		seed: seed, now: start, until: start.Add(-time.Hour), accounts: map[string]*account{}, asked: map[string]int{},
-		told: map[string]map[string]time.Time{}, nulls: map[string][]time.Time{},
+		told: map[string]map[string]time.Time{}, again: map[string]bool{}, nulls: map[string][]time.Time{},
 	}
 	rare := asset.All[int(3*v.chance("rare"))]
 	for i := 1; i <= n; i++ {
@@ -305,6 +306,12 @@ func (v *venue) state(id string, n int) hyperliquid.State {
 	return s
 }
 
+// said tells that a list named an account in a way that may be believed: as one of the
+// wallet's own, or again and again.
+func (v *venue) said(id, account string) bool {
+	return v.again[id+account] || slices.Contains(v.holderOf(id).subs, account)
+}
+
 func (v *venue) holderOf(id string) *holder {
 	return v.holders[slices.IndexFunc(v.holders, func(h *holder) bool { return h.id == id })]
 }
@@ -349,7 +356,9 @@ func (v *venue) SubAccounts(_ context.Context, id string) ([]hyperliquid.SubAcco
 			entry.State = v.state(s, n)
 		}
 		list = append(list, entry)
-		if _, known := v.told[id][s]; !known {
+		if first, known := v.told[id][s]; known {
+			v.again[id+s] = v.again[id+s] || at.Sub(first) >= time.Minute
+		} else {
 			v.told[id][s] = at
 		}
 	}

@@ -30,7 +30,7 @@ type history struct {
 // service's.
 func (h *history) load(ctx context.Context, origin time.Time, c clock.Clock) error {
 	store := collector.NewStore(h.service.pool)
-	if tracked, err := store.Tracked(ctx, c.Now()); err != nil {
+	if tracked, _, err := store.Tracked(ctx, c.Now()); err != nil {
 		return err
 	} else if len(tracked) == 0 {
 		if err := h.universe(ctx, store, origin); err != nil {
@@ -117,7 +117,7 @@ const historyDuration = 2 * time.Second
 
 // accounts makes the sub-accounts of every tracked wallet known.
 func (h *history) accounts(ctx context.Context, store *collector.Store, now time.Time) ([]collector.Tracked, error) {
-	wallets, err := store.Tracked(ctx, now)
+	wallets, _, err := store.Tracked(ctx, now)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,8 @@ func (h *history) accounts(ctx context.Context, store *collector.Store, now time
 			return nil, err
 		}
 	}
-	return store.Tracked(ctx, now)
+	wallets, _, err = store.Tracked(ctx, now)
+	return wallets, err
 }
 
 // next is the first minute that is missing.

@@ -4,24 +4,27 @@
 
 -- account_facts is how well the accounts of the universe's wallets are known. A row that
 -- is a sub-account of another wallet counts there, and is none of them; wallets that
--- claim one account are known of neither, and so are all that claim rows where more than
+-- claim one account are known of neither, also where one has left the universe, and so are all that claim rows where more than
 -- a fifth of the rows, and more than two, are claimed. A date that lies ahead is of no
 -- known age.
 CREATE VIEW account_facts AS
 WITH universe AS MATERIALIZED (
-    SELECT u.wallet_id, coalesce(a.sub_accounts, '{}') AS sub_accounts, a.master, a.checked_at
+    SELECT u.wallet_id, coalesce(a.sub_accounts, '{}') AS sub_accounts, a.checked_at
     FROM wallet_universe_current u
     LEFT JOIN wallet_accounts a USING (wallet_id)
 ), claims AS MATERIALIZED (
     SELECT sub.account, u.wallet_id AS owner FROM universe u CROSS JOIN LATERAL unnest(u.sub_accounts) AS sub (account)
-    UNION
-    SELECT u.wallet_id, m.wallet_id FROM universe u JOIN universe m ON m.wallet_id = u.master
+), elsewhere AS (
+    SELECT unnest(a.sub_accounts) AS account FROM wallet_accounts a
+    WHERE a.checked_at BETWEEN whalegate_now() - interval '24 hours' AND whalegate_now() + interval '24 hours' AND a.wallet_id NOT IN (SELECT wallet_id FROM universe)
 ), doubles AS MATERIALIZED (
     SELECT c.account, c.owner, c.account IN (SELECT owner FROM claims) AS has_accounts FROM claims c JOIN universe u ON u.wallet_id = c.account
 ), too_many AS (
     SELECT count(DISTINCT account) > 2 AND 5 * count(DISTINCT account) > (SELECT count(*) FROM universe) AS are FROM doubles
 ), shared AS MATERIALIZED (
     SELECT c.owner AS wallet_id FROM claims c WHERE c.account IN (SELECT account FROM claims GROUP BY account HAVING count(*) > 1)
+    UNION
+    SELECT c.owner FROM claims c WHERE c.account IN (SELECT account FROM elsewhere)
     UNION
     SELECT unnest(ARRAY[d.account, d.owner]) FROM doubles d CROSS JOIN too_many WHERE d.has_accounts OR too_many.are
 ), tracked AS (
