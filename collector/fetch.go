@@ -87,37 +87,78 @@ type fetch struct {
 	oldest atomic.Int64 // unix ns of the oldest state that was answered, believed or not; 0: none was
 }
 
+// inquiry is the asking for one wallet. It belongs to the worker that took it.
+type inquiry struct {
+	Tracked
+	list     bool     // the list of its sub-accounts is still to be asked for
+	accounts []string // whose states are still to be asked for
+	sum      *accountSum
+	attempts int                 // at the question that is next
+	slow     hyperliquid.Failure // for which it was put aside the last time; "": it never was
+	due      time.Time           // of the machine's clock: when it may go on
+}
+
+func newInquiry(t Tracked) *inquiry {
+	q := &inquiry{Tracked: t, list: t.byList(), accounts: []string{t.Wallet}, sum: newAccountSum(t.Wallet)}
+	if !q.list {
+		q.accounts = append(q.accounts, t.SubAccounts...)
+	}
+	return q
+}
+
+// errPutAside ends no inquiry: it goes on when it comes up again.
+var errPutAside = errors.New("put aside")
+
 // run asks for every wallet until ctx ends and returns what was read, sorted by
 // wallet, and how many wallets failed for which reason. Those that cost least are asked
 // first: one that has hundreds of accounts all of a sudden takes no other one's place.
+// Nor does one that hangs: it is put aside, behind all that were not asked yet.
 func (f *fetch) run(ctx context.Context, wallets []Tracked, concurrency int) ([]Reading, map[string]int) {
 	f.limit.Store(int64(concurrency))
 	wallets = slices.SortedStableFunc(slices.Values(wallets), func(a, b Tracked) int { return cmp.Compare(a.weight(), b.weight()) })
 	var (
 		mu       sync.Mutex
-		next     atomic.Int64
+		waiting  = make([]*inquiry, 0, len(wallets)) // in the order of asking
+		underWay int
+		back     = sync.NewCond(&mu) // one that was under way
 		readings = make([]Reading, 0, len(wallets))
 		failures = map[string]int{}
 		workers  sync.WaitGroup
 	)
+	for _, t := range wallets {
+		waiting = append(waiting, newInquiry(t))
+	}
+	take := func(worker int) *inquiry {
+		mu.Lock()
+		defer mu.Unlock()
+		// What is under way may be put aside by a worker that then gives up its place.
+		// The first one never gives up its own, so somebody always goes on.
+		for int64(worker) < max(1, f.limit.Load()) && len(waiting)+underWay > 0 {
+			if len(waiting) > 0 {
+				q := waiting[0]
+				waiting = waiting[1:]
+				underWay++
+				return q
+			}
+			back.Wait()
+		}
+		return nil
+	}
 	for worker := range concurrency {
 		workers.Go(func() {
-			// The first worker never gives up its place, so somebody always goes on.
-			for int64(worker) < max(1, f.limit.Load()) {
-				i := int(next.Add(1)) - 1
-				if i >= len(wallets) {
-					return
-				}
-				reading, err := f.wallet(ctx, wallets[i])
-				if err == nil && ended(ctx) {
-					err = &reasonError{reasonAbandoned}
-				}
+			for q := take(worker); q != nil; q = take(worker) {
+				err := f.wallet(ctx, q)
 				mu.Lock()
-				if err == nil {
-					readings = append(readings, reading)
-				} else {
-					failures[reasonOf(ctx, err)]++
+				switch {
+				case errors.Is(err, errPutAside):
+					waiting = append(waiting, q)
+				case err == nil && !ended(ctx):
+					readings = append(readings, q.sum.reading)
+				default:
+					failures[q.reason(ctx, err)]++
 				}
+				underWay--
+				back.Broadcast()
 				mu.Unlock()
 			}
 		})
@@ -134,73 +175,78 @@ func ended(ctx context.Context) bool {
 	return ctx.Err() != nil || limited && time.Now().After(deadline)
 }
 
-func reasonOf(ctx context.Context, err error) string {
+// reason is why the wallet failed; without err, the answer came after the budget. Where
+// the wallet had been put aside, it is not the budget's end: it had its place, and hung.
+func (q *inquiry) reason(ctx context.Context, err error) string {
 	var reason *reasonError
 	switch {
 	case errors.As(err, &reason):
 		return reason.reason
-	case ctx.Err() != nil:
-		return reasonAbandoned
-	default:
+	case err != nil && ctx.Err() == nil:
 		return string(hyperliquid.FailureOf(err))
+	case q.slow != "":
+		return string(q.slow)
+	default:
+		return reasonAbandoned
 	}
 }
 
-// wallet reads every account of a wallet; if one fails, the wallet failed.
-func (f *fetch) wallet(ctx context.Context, t Tracked) (Reading, error) {
-	if t.Unreadable != "" {
-		return Reading{}, &reasonError{t.Unreadable}
+// wallet reads every account of a wallet that was not read yet; if one fails, the wallet
+// failed.
+func (f *fetch) wallet(ctx context.Context, q *inquiry) error {
+	if q.Unreadable != "" {
+		return &reasonError{q.Unreadable}
 	}
-	sum := newAccountSum(t.Wallet)
-	accounts := []string{t.Wallet}
-	if !t.byList() {
-		accounts = append(accounts, t.SubAccounts...)
-	} else {
-		without, err := f.subAccounts(ctx, t, sum)
+	if err := f.clock.Sleep(ctx, f.clock.Elapsed(time.Until(q.due))); err != nil {
+		return err
+	}
+	if q.list {
+		without, err := f.subAccounts(ctx, q)
 		if err != nil {
-			return Reading{}, err
+			return err
 		}
-		accounts = append(accounts, without...)
+		q.list, q.accounts = false, append(q.accounts, without...)
 	}
-	for _, account := range accounts {
-		err := f.retry(ctx, func() error {
+	for ; len(q.accounts) > 0; q.accounts = q.accounts[1:] {
+		account := q.accounts[0]
+		err := f.retry(ctx, q, func() error {
 			state, err := f.upstream.State(ctx, account)
 			if err != nil {
 				return err
 			}
-			return f.add(sum, account, state)
+			return f.add(q.sum, account, state)
 		})
 		if err != nil {
-			return Reading{}, err
+			return err
 		}
 	}
-	return sum.reading, nil
+	return nil
 }
 
 // subAccounts reads all sub-accounts at once and returns those whose states the list
 // lacks. The answer for "none" cannot be told from one that failed, so every account that
 // is known must be in it.
-func (f *fetch) subAccounts(ctx context.Context, t Tracked, sum *accountSum) (without []string, err error) {
+func (f *fetch) subAccounts(ctx context.Context, q *inquiry) (without []string, err error) {
 	var listed []string
-	err = f.retry(ctx, func() error {
-		answers, err := f.upstream.SubAccounts(ctx, t.Wallet)
+	err = f.retry(ctx, q, func() error {
+		answers, err := f.upstream.SubAccounts(ctx, q.Wallet)
 		if err != nil {
 			return err
 		}
-		*sum = *newAccountSum(t.Wallet)
+		q.sum = newAccountSum(q.Wallet)
 		without, listed = nil, nil
 		for _, answer := range answers { // a new one counts from the moment that it is seen
-			if !slices.Contains(t.SubAccounts, answer.Address) && f.ofAnother(t.Wallet, answer.Address) {
+			if !slices.Contains(q.SubAccounts, answer.Address) && f.ofAnother(q.Wallet, answer.Address) {
 				return errAccountsChanged // it would count twice; the search decides whose it is
 			}
 			listed = append(listed, answer.Address)
 			if !answer.HasState {
 				without = append(without, answer.Address)
-			} else if err := f.add(sum, answer.Address, answer.State); err != nil {
+			} else if err := f.add(q.sum, answer.Address, answer.State); err != nil {
 				return err
 			}
 		}
-		if slices.ContainsFunc(t.SubAccounts, func(known string) bool { return !slices.Contains(listed, known) }) {
+		if slices.ContainsFunc(q.SubAccounts, func(known string) bool { return !slices.Contains(listed, known) }) {
 			return errAccountsChanged
 		}
 		return nil
@@ -208,8 +254,8 @@ func (f *fetch) subAccounts(ctx context.Context, t Tracked, sum *accountSum) (wi
 	if err != nil {
 		return nil, err
 	}
-	f.listed(t.Wallet, listed)
-	if len(without) > len(t.SubAccounts)+2*oneRequestAccounts {
+	f.listed(q.Wallet, listed)
+	if len(without) > len(q.SubAccounts)+2*oneRequestAccounts {
 		return nil, errAccountsChanged // the minute has no place for so many that nobody knew of
 	}
 	return without, nil
@@ -262,14 +308,17 @@ func (f *fetch) add(sum *accountSum, account string, state hyperliquid.State) er
 	return sum.add(account, state)
 }
 
-// retry asks up to attempts times. A 429 slows the whole cycle down.
-func (f *fetch) retry(ctx context.Context, ask func() error) error {
-	for attempt := 1; ; attempt++ {
+// retry asks the next question of q, up to attempts times. A 429 slows the whole cycle
+// down. A request that hung holds up nobody else: q is put aside before it is sent again.
+func (f *fetch) retry(ctx context.Context, q *inquiry, ask func() error) error {
+	for {
 		if err := f.pause(ctx); err != nil {
 			return err
 		}
+		q.attempts++
 		err := ask()
 		if err == nil {
+			q.attempts = 0
 			return nil
 		}
 		var failed *hyperliquid.Error
@@ -278,10 +327,15 @@ func (f *fetch) retry(ctx context.Context, ask func() error) error {
 			f.slowDown(failed.RetryAfter)
 		}
 		again := answered && failed.Temporary() || slices.ContainsFunc(askAgain, func(e error) bool { return errors.Is(err, e) })
-		if !again || attempt >= f.attempts || ctx.Err() != nil {
+		if !again || q.attempts >= f.attempts || ctx.Err() != nil {
 			return err
 		}
-		if err := f.clock.Sleep(ctx, jitter(f.backoff[min(attempt, len(f.backoff))-1])); err != nil {
+		wait := jitter(f.backoff[min(q.attempts, len(f.backoff))-1])
+		if answered && failed.Failure == hyperliquid.Timeout {
+			q.slow, q.due = failed.Failure, time.Now().Add(f.clock.Real(wait))
+			return errPutAside
+		}
+		if err := f.clock.Sleep(ctx, wait); err != nil {
 			return err
 		}
 	}

@@ -200,6 +200,160 @@ func TestTheBudgetsEndAbandonsTheRest(t *testing.T) {
 	}
 }
 
+// hanging lets the first wallets time out, always; the others answer at once.
+func hanging(first int) func(context.Context, string) (hyperliquid.State, error) {
+	return func(ctx context.Context, account string) (hyperliquid.State, error) {
+		if account > wallet(first) {
+			return flat(noon), nil
+		}
+		select {
+		case <-time.After(10 * time.Second):
+			return hyperliquid.State{}, failing(hyperliquid.Timeout)
+		case <-ctx.Done():
+			return hyperliquid.State{}, failing(hyperliquid.Cancelled)
+		}
+	}
+}
+
+func TestWalletsThatHangTakeNobodysPlace(t *testing.T) {
+	for _, workers := range []int{1, 8} {
+		synctest.Test(t, func(t *testing.T) {
+			up := &upstream{state: hanging(20)}
+			got, failed := fetching(up).run(t.Context(), tracked(60), workers)
+			if len(got) != 40 || !maps.Equal(failed, map[string]int{"timeout": 20}) {
+				t.Errorf("%d workers: %d read and failures %v, want 40 and 20 timeouts", workers, len(got), failed)
+			}
+			asked, times := up.questions(), map[string]int{}
+			for _, account := range asked {
+				times[account]++
+			}
+			for n := range 60 {
+				want := 1
+				if n < 20 {
+					want = DefaultAttempts
+				}
+				if times[wallet(n+1)] != want {
+					t.Errorf("%d workers: wallet %d is asked for %d times, want %d", workers, n+1, times[wallet(n+1)], want)
+				}
+			}
+			if workers > 1 {
+				return // who of several asks first is not said
+			}
+			var order []string
+			for i, last := range []int{60, 20, 20} {
+				for n := range last {
+					order = append(order, wallet(n+1))
+				}
+				if got := asked[:min(len(order), len(asked))]; !slices.Equal(got, order) {
+					t.Fatalf("round %d: asked for %q, want each once before any one is asked for again", i+1, got)
+				}
+			}
+		})
+	}
+}
+
+func TestTheBudgetsEndTellsWhatHungFromWhatWasNotAsked(t *testing.T) {
+	for _, tt := range []struct {
+		name                  string
+		hang, wallets, worker int
+		budget                time.Duration
+		want                  map[string]int
+	}{
+		{"a tenth of the wallets hangs", 20, 200, 8, 55 * time.Second, map[string]int{"timeout": 20}},
+		{"before all were asked", 20, 25, 2, 55 * time.Second, map[string]int{"timeout": 10, "abandoned": 15}},
+		{"one is asked for again", 3, 5, 1, 55 * time.Second, map[string]int{"timeout": 3}},
+		{"one waits to be", 1, 5, 1, 10100 * time.Millisecond, map[string]int{"timeout": 1}},
+		{"during the first question", 1, 5, 1, 9 * time.Second, map[string]int{"abandoned": 5}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeoutCause(t.Context(), tt.budget, errBudget)
+				defer cancel()
+				got, failed := fetching(&upstream{state: hanging(tt.hang)}).run(ctx, tracked(tt.wallets), tt.worker)
+				if len(got) != tt.wallets-total(tt.want) || !maps.Equal(failed, tt.want) {
+					t.Errorf("%d of %d read and failures %v, want %v", len(got), tt.wallets, failed, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// What was read of a wallet stays read when a later question hangs.
+func TestAWalletThatHungGoesOnWhereItStood(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		subs  int
+		hang  []string // once each
+		asked []string // the other wallet weighs more than the first one, or less
+		want  asset.Size
+	}{
+		{"account by account", 3, []string{sub(1, 2)}, []string{
+			wallet(1), sub(1, 1), sub(1, 2), wallet(2), sub(2, 1), sub(2, 2), sub(2, 3), sub(2, 4), sub(1, 2), sub(1, 3),
+		}, 400},
+		{"by list", 10, []string{"subs of " + wallet(1), sub(1, 5)}, []string{
+			wallet(2), sub(2, 1), sub(2, 2), sub(2, 3), sub(2, 4),
+			"subs of " + wallet(1), "subs of " + wallet(1), wallet(1), sub(1, 5), sub(1, 5), sub(1, 6),
+		}, 1100},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				one := flat(noon)
+				one.Positions[asset.HYPE].Size = 100
+				answer := func(question string) error {
+					if i := slices.Index(tt.hang, question); i >= 0 {
+						tt.hang = slices.Delete(tt.hang, i, i+1)
+						return failing(hyperliquid.Timeout)
+					}
+					return nil
+				}
+				target := withSubs(1, tt.subs)
+				up := &upstream{state: func(_ context.Context, account string) (hyperliquid.State, error) {
+					return one, answer(account)
+				}, subs: func(_ context.Context, master string) ([]hyperliquid.SubAccount, error) {
+					var list []hyperliquid.SubAccount
+					for i, account := range target.SubAccounts {
+						list = append(list, hyperliquid.SubAccount{Address: account, HasState: i != 4 && i != 5, State: one})
+					}
+					return list, answer("subs of " + master)
+				}}
+				got, failed := fetching(up).run(t.Context(), []Tracked{target, withSubs(2, 4)}, 1)
+				if len(failed) != 0 || len(got) != 2 || got[0].Positions[asset.HYPE].Size != tt.want || len(got[0].times) != tt.subs+1 {
+					t.Errorf("%+v, failures %v, want %d", got, failed, tt.want)
+				}
+				if asked := up.questions(); !slices.Equal(asked, tt.asked) {
+					t.Errorf("asked for %q, want %q", asked, tt.asked)
+				}
+			})
+		})
+	}
+}
+
+// Whoever puts a wallet aside may have lost its place by then, to the 429s of others.
+func TestWhatWasPutAsideIsTakenUpBySomebody(t *testing.T) {
+	for n := range 8 { // the workers share out the wallets by chance: most of these are not the first one's
+		synctest.Test(t, func(t *testing.T) {
+			var mu sync.Mutex
+			times := map[string]int{}
+			f := fetching(&upstream{state: func(ctx context.Context, account string) (hyperliquid.State, error) {
+				mu.Lock()
+				times[account]++
+				first := times[account] == 1
+				mu.Unlock()
+				switch {
+				case first && account == wallet(n+1):
+					return hanging(8)(ctx, account)
+				case first:
+					return hyperliquid.State{}, failing(hyperliquid.RateLimited)
+				}
+				return flat(noon), nil
+			}})
+			if got, failed := f.run(t.Context(), tracked(8), 8); len(got) != 8 || f.limit.Load() != 1 {
+				t.Errorf("%d read, failures %v, want 8; %d may go on, want 1", len(got), failed, f.limit.Load())
+			}
+		})
+	}
+}
+
 func TestARetryAfterBeyondTheBudgetEndsWithIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := fetching(&upstream{state: func(context.Context, string) (hyperliquid.State, error) {

@@ -164,7 +164,7 @@ func (f *Facts) failing(bad Run) *Finding {
 		found.do("wait: they are asked for within the rate limit", twoCleanMinutes)
 	case accountsShared:
 		found.do("see which accounts are claimed twice; each wallet is asked again, and one whose list was wrong is right then", showShared)
-		found.do("wait for the next renewal, within six hours", twoCleanMinutes)
+		found.do("wait: each is asked every ten minutes, and two right answers end it", twoCleanMinutes)
 	case oldState, futureState, skewedClock:
 		found.agedActions(reason)
 	}
