@@ -3,6 +3,7 @@ package runbook
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/whalegate/whalegate/internal/health"
@@ -35,20 +36,37 @@ func (f *Facts) starting() *status.Search {
 	}
 	s, h := f.Stored.Search, f.health()
 	ended := s.EndedAt != nil && f.at().Sub(*s.EndedAt) > recoversWithin
-	if s.Late || ended || h == nil || h.State == health.Healthy ||
-		slices.ContainsFunc(h.Reasons, func(reason string) bool { return !slices.Contains(startReasons, reason) }) {
+	if s.Late || ended || h == nil || h.State == health.Healthy {
 		return nil
 	}
 	c, bad := f.broke()
+	searched := c == ofExchange && 2*bad.searched() > bad.Failed
+	// A run without a row has no size of any asset either.
+	empty := searched && bad.CoveragePct == 0 || c == ofUniverse
+	other := func(reason string) bool {
+		return !slices.Contains(startReasons, reason) && (!empty || !strings.HasPrefix(reason, "null_szi:"))
+	}
+	if slices.ContainsFunc(h.Reasons, other) {
+		return nil
+	}
 	switch {
 	case c == nothing,
 		c == ofUniverse && f.Stored.Universe.Wallets > 0,
-		c == ofExchange && 2*bad.searched() > bad.Failed,
+		searched,
 		c == stopped && len(f.Stored.Runs) == 0 && s.RunningSeconds <= stoppedFrom.Seconds():
 		return s
 	default:
 		return nil
 	}
+}
+
+// justStarted tells that the first start is over since so short a time that the windows of
+// the newest boundaries still lack minutes for it.
+func (f *Facts) justStarted() bool {
+	if f.Stored == nil || f.Stored.Search == nil || f.Stored.Search.EndedAt == nil {
+		return false
+	}
+	return f.at().Sub(*f.Stored.Search.EndedAt) < 2*period+settled && !f.stale()
 }
 
 // searched counts the wallets of a run whose accounts are still searched for.

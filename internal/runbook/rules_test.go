@@ -1001,6 +1001,32 @@ func TestAFirstStartSaysWhenItIsDone(t *testing.T) {
 	if r.Starting != line || r.Exit != 0 || r.Trading != "NO" || !strings.Contains(text.String(), line+"\n") || strings.Contains(text.String(), "no runbook applies") {
 		t.Errorf("%+v\n%s", r, text.String())
 	}
+	// As it really is: a run in which every wallet waits for the search has no sizes.
+	f = calm()
+	f.search(6*time.Minute, 120)
+	for i := range 3 {
+		r := &f.Stored.Runs[i]
+		r.Status, r.CoveragePct, r.Failed, r.Failures, r.Clean = "failed", 0, 200, map[string]int{"accounts_unknown": 80, "accounts_first": 120}, false
+	}
+	f.state(health.Stale, "snapshot_age", "run_failed", "coverage", "null_szi:HYPE", "null_szi:BTC", "null_szi:ETH")
+	if r := Diagnose(f); r.Starting != line || r.Exit != 0 {
+		t.Errorf("%+v", r)
+	}
+	// And right after it the newest boundary was blocked, or its window is short of minutes.
+	for _, cycle := range []Cycle{{Timestamp: f.due(), Outcome: "blocked", Reasons: []string{"recovering"}}, {Timestamp: f.due(), Outcome: "computed", Skipped: []string{"HYPE", "BTC", "ETH"}}} {
+		for ended, exit := range map[time.Duration]int{3 * time.Minute: 0, 20 * time.Minute: 1} {
+			f := calm()
+			runs := slices.Clone(f.Stored.Runs[:5])
+			f.search(6*time.Minute, 200)
+			f.Stored.Runs = runs
+			f.state(health.Healthy)
+			f.Stored.Search.EndedAt = new(f.at().Add(-ended))
+			f.Stored.Cycles[0] = cycle
+			if r := Diagnose(f); r.Exit != exit {
+				t.Errorf("%s after the first start, %s: %+v", ended, cycle.Outcome, r)
+			}
+		}
+	}
 	for name, otherwise := range map[string]func(*Facts){
 		"late":                  func(f *Facts) { f.search(11*time.Minute, 120) },
 		"over":                  func(f *Facts) { f.Stored.Search.EndedAt = new(noon.Add(-10 * time.Minute)) },

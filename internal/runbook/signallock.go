@@ -44,6 +44,8 @@ func judgeSignalLock(f *Facts) *Finding {
 		return f.dead(due, "the newest boundary was not computed, and the state allows it")
 	case c.Outcome == "failed":
 		return f.dead(due, "the computation failed")
+	case f.justStarted() && (c.Outcome == "blocked" || len(c.Skipped) > 0):
+		return nil // nothing is wrong: the next boundaries have whole windows
 	case c.Outcome == "blocked":
 		if !f.stale() {
 			return f.heldBack(due, "was blocked by health ("+strings.Join(c.Reasons, ", ")+"), as it should be; that is over")
