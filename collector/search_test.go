@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -359,8 +360,11 @@ func TestAWrongListMovesNothingForGood(t *testing.T) {
 		for _, times := range []int{1, 4} {
 			t.Run(fmt.Sprintf("%s, %d times", name, times), func(t *testing.T) {
 				lying := map[string]int{}
+				var asking sync.Mutex // for several at a time
 				up := &upstream{state: worth(nil)}
 				up.subs = func(_ context.Context, master string) ([]hyperliquid.SubAccount, error) {
+					asking.Lock()
+					defer asking.Unlock()
 					if list := lies[master]; list != nil && lying[master] > 0 {
 						lying[master]--
 						return list, nil
