@@ -71,6 +71,7 @@ var signalLockDays = []day{
 		g.checkAudit()
 	}},
 	{3, "a computation whose signals cannot be written", func(g *gameday) {
+		g.awaitTrue("signals of before", "EXISTS (SELECT FROM signals)")
 		start := g.newest()
 		g.inject(func() {
 			_, err := g.db.Exec(g.Context(), "REVOKE INSERT ON signals FROM "+writer)
