@@ -109,13 +109,17 @@ func newInquiry(t Tracked) *inquiry {
 // errPutAside ends no inquiry: it goes on when it comes up again.
 var errPutAside = errors.New("put aside")
 
+// unheardOf is the weight of a wallet with twice the accounts of the greatest that is known.
+const unheardOf = 2 * hyperliquid.StateWeight * (1 + 50)
+
 // run asks for every wallet until ctx ends and returns what was read, sorted by
-// wallet, and how many wallets failed for which reason. Those that cost least are asked
-// first: one that has hundreds of accounts all of a sudden takes no other one's place.
-// Nor does one that hangs: it is put aside, behind all that were not asked yet.
+// wallet, and how many wallets failed for which reason. One that has hundreds
+// of accounts all of a sudden is asked last, and takes no other one's place. Nor
+// does one that hangs: it is put aside, behind all that were not asked yet.
 func (f *fetch) run(ctx context.Context, wallets []Tracked, concurrency int) ([]Reading, map[string]int) {
 	f.limit.Store(int64(concurrency))
-	wallets = slices.SortedStableFunc(slices.Values(wallets), func(a, b Tracked) int { return cmp.Compare(a.weight(), b.weight()) })
+	late := func(t Tracked) int { return max(0, t.weight()-unheardOf) }
+	wallets = slices.SortedStableFunc(slices.Values(wallets), func(a, b Tracked) int { return cmp.Compare(late(a), late(b)) })
 	var (
 		mu       sync.Mutex
 		waiting  = make([]*inquiry, 0, len(wallets)) // in the order of asking

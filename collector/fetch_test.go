@@ -617,7 +617,7 @@ func TestAWalletOfManyAccountsTakesNoOthersPlace(t *testing.T) {
 	if len(got) != 1 || got[0].Wallet != wallet(2) || !maps.Equal(failed, map[string]int{"accounts_changed": 1}) || told != 500 {
 		t.Errorf("%+v, failures %v, %d accounts told", got, failed, told)
 	}
-	if asked := up.questions(); asked[0] != wallet(2) || slices.Contains(asked, sub(1, 1)) {
+	if asked := up.questions(); slices.Contains(asked, sub(1, 1)) {
 		t.Errorf("asked for %q", asked)
 	}
 	// Known by now, and not listed with states, they are asked for at the end.
