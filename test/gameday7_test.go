@@ -201,6 +201,7 @@ var databaseDays = []day{
 		g.diagnosed(2)
 		g.repair(func() {
 			must(g, pgtest.Prepare(g.Context(), g.pg, dbName))
+			g.db.Reset() // its sessions were of the database that is gone
 			g.moveTime(g.db)
 		})
 		first := g.awaitRun(time.Time{}, "status = 'success' AND wallet_fail_count = 0")

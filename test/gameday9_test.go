@@ -95,8 +95,9 @@ var crashDays = []day{
 }
 
 // noMemory is how a process says that it was refused memory: the runtime at its heap
-// or at its own needs, and the race detector, whose allocation may be the one refused.
-var noMemory = []string{"out of memory", "cannot allocate memory", "errno=12", "ThreadSanitizer failed to allocate"}
+// or at its own needs, at the stack of a thread, and the race detector, whose allocation
+// may be the one refused.
+var noMemory = []string{"out of memory", "cannot allocate memory", "errno=12", "pthread_create failed", "ThreadSanitizer failed to allocate"}
 
 // crashes kills the service where aim says, so often, and then once more.
 func (g *gameday) crashes(times int, aim func()) {
