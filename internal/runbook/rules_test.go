@@ -958,6 +958,7 @@ func TestWhatCannotBeTrueIsToldWithItsFigures(t *testing.T) {
 		{"S11, opened", func(f *Facts) { f.open("mass_open:ETH") }, "dirty-spike", []string{"40 of the 45 wallets that hold ETH held nothing", "accept --asset ETH"}, "factor"},
 		{"S11, rescaled", func(f *Facts) { f.open("rescaled:HYPE") }, "dirty-spike", []string{"the same factor of 10", "factor of HYPE: 10", "accept --asset HYPE"}, ""},
 		{"S11, and nothing was read since", func(f *Facts) { f.open("rescaled:HYPE"); f.Stored.Open[0].Present = nil }, "dirty-spike", []string{"45 wallets held"}, "HYPE now"},
+		{"S10, which looks like S11 too", func(f *Facts) { f.open("mass_open:BTC"); f.refused(3, "S10", "same_state") }, "dirty-spike", []string{"one wallet's state is served for others", "mass_open:BTC", "see which wallets have the same sizes"}, "baseline accept"},
 		{"S11 of a coin that is wrong", func(f *Facts) { f.open("mass_close:BTC"); f.wrong("BTC", "no such coin") }, "dirty-spike", []string{"do not accept BTC", "no such coin"}, "accept --asset"},
 		{"S12", func(f *Facts) { f.refused(3, "S12", "meta:BTC"); f.wrong("BTC", "other decimals") }, "ingestion", []string{"BTC is wrong: other decimals", "BTC: other decimals; listed, sizes with 5 decimals", askMeta, haltForCoin}, ""},
 		{"S12, unanswered", unanswered, "ingestion", []string{"which coins it has", "BTC: never answered", askMeta}, haltForCoin},

@@ -15,12 +15,13 @@ func (f *Facts) untrue() *Finding {
 	c, bad := f.broke()
 	refused := c == ofSizes && !f.over()
 	switch {
+	// One state for many may look like something that happened to all: it is the cause.
+	case refused && !f.Stored.Runs[0].Clean && bad.Check == "S10":
+		return f.sameState(bad)
 	case len(f.Stored.Open) > 0:
 		return f.allAtOnce()
 	case !refused:
 		return nil
-	case !f.Stored.Runs[0].Clean && bad.Check == "S10":
-		return f.sameState(bad)
 	}
 	found := dirtySpike.found(f.worst(P3), "what could not be true (%s) is over, or was accepted, and two clean minutes are not in yet", strings.TrimSpace(bad.Check+" "+bad.Subject))
 	found.newestRuns(f)
@@ -81,6 +82,9 @@ func (f *Facts) sameState(bad Run) *Finding {
 	found.figure("what the check says", "%s", oneLine(bad.Error))
 	if first := f.sinceWhen("S10"); !first.IsZero() {
 		found.figure("since", "%s (%s)", stamp(first), since(f.at().Sub(first)))
+	}
+	for _, o := range f.Stored.Open {
+		found.figure(o.Subject, "%s, since %s (%s): as long as the states are the same, that says nothing, and no level can be accepted", o.happened(), stamp(o.Opened), since(f.at().Sub(o.Opened)))
 	}
 	found.newestRuns(f)
 	found.do("see which wallets have the same sizes", showSame)
