@@ -35,17 +35,12 @@ type Coin struct {
 // no error; one whose entry cannot be read, or that has two, is. Every error is
 // an *Error.
 func (c *Client) Meta(ctx context.Context) (Meta, error) {
-	var meta Meta
 	q := question{endpoint: metaEndpoint, kind: "meta", weight: MetaWeight, limit: maxMetaBody}
-	err := c.ask(ctx, q, func(body []byte, answered time.Time) (err error) {
-		meta, err = decodeMeta(body)
+	return askFor(ctx, c, q, func(body []byte, answered time.Time) (Meta, error) {
+		meta, err := decodeMeta(body)
 		meta.Answered = answered
-		return err
+		return meta, err
 	})
-	if err != nil {
-		return Meta{}, err
-	}
-	return meta, nil
 }
 
 // decodeMeta reads a whole body. Answered is not in it.

@@ -28,6 +28,20 @@ type question struct {
 	limit       int64  // of the answer's body, in bytes
 }
 
+// askFor asks a question and decodes what the exchange says, which comes with the
+// time by the clock of whoever sent it. With an error there is none of it.
+func askFor[T any](ctx context.Context, c *Client, q question, decode func(body []byte, answered time.Time) (T, error)) (T, error) {
+	var said, none T
+	err := c.ask(ctx, q, func(body []byte, answered time.Time) (err error) {
+		said, err = decode(body, answered)
+		return err
+	})
+	if err != nil {
+		return none, err
+	}
+	return said, nil
+}
+
 // ask posts a question, inside the weight budget, and hands the body to read,
 // with the time of the answer by the clock of whoever sent it.
 func (c *Client) ask(ctx context.Context, q question, read func(body []byte, answered time.Time) error) error {

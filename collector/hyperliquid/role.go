@@ -34,16 +34,8 @@ type Role struct {
 // known here, or a sub-account without a master, is an error. Every error is an
 // *Error.
 func (c *Client) UserRole(ctx context.Context, address string) (Role, error) {
-	var role Role
 	q := question{endpoint: userRoleEndpoint, kind: "userRole", user: address, weight: UserRoleWeight, limit: maxRoleBody}
-	err := c.ask(ctx, q, func(body []byte, _ time.Time) (err error) {
-		role, err = decodeRole(body, address)
-		return err
-	})
-	if err != nil {
-		return Role{}, err
-	}
-	return role, nil
+	return askFor(ctx, c, q, func(body []byte, _ time.Time) (Role, error) { return decodeRole(body, address) })
 }
 
 // decodeRole reads a whole body that answers for address.

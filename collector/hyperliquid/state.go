@@ -54,17 +54,12 @@ type Position struct {
 // State fetches what account, 0x and 40 hex digits, holds. Every error is an
 // *Error.
 func (c *Client) State(ctx context.Context, account string) (State, error) {
-	var state State
 	q := question{endpoint: stateEndpoint, kind: "clearinghouseState", user: account, weight: StateWeight, limit: maxStateBody}
-	err := c.ask(ctx, q, func(body []byte, answered time.Time) (err error) {
-		state, err = decodeState(body)
+	return askFor(ctx, c, q, func(body []byte, answered time.Time) (State, error) {
+		state, err := decodeState(body)
 		state.Answered = answered
-		return err
+		return state, err
 	})
-	if err != nil {
-		return State{}, err
-	}
-	return state, nil
 }
 
 // decodeState reads a whole body. Answered is not in it.

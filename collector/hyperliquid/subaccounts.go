@@ -35,21 +35,16 @@ type SubAccount struct {
 // over it would be wrong. So does a list of more than 500. Every error is an
 // *Error.
 func (c *Client) SubAccounts(ctx context.Context, master string) ([]SubAccount, error) {
-	var accounts []SubAccount
 	q := question{endpoint: subAccountsEndpoint, kind: "subAccounts", user: master, weight: SubAccountsWeight, limit: maxSubAccountsBody}
-	err := c.ask(ctx, q, func(body []byte, answered time.Time) (err error) {
-		accounts, err = decodeSubAccounts(body, master)
+	return askFor(ctx, c, q, func(body []byte, answered time.Time) ([]SubAccount, error) {
+		accounts, err := decodeSubAccounts(body, master)
 		for i := range accounts {
 			if accounts[i].HasState {
 				accounts[i].State.Answered = answered
 			}
 		}
-		return err
+		return accounts, err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return accounts, nil
 }
 
 // decodeSubAccounts reads a whole body that answers for master.

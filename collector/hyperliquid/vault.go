@@ -31,16 +31,8 @@ type Vault struct {
 // cannot be told, or is listed twice, fails the list, since a sum over it would
 // be wrong; so do more than 500. Every error is an *Error.
 func (c *Client) VaultDetails(ctx context.Context, address string) (Vault, error) {
-	var vault Vault
 	q := question{endpoint: vaultDetailsEndpoint, kind: "vaultDetails", vault: address, weight: VaultDetailsWeight, limit: maxVaultBody}
-	err := c.ask(ctx, q, func(body []byte, _ time.Time) (err error) {
-		vault, err = decodeVault(body, address)
-		return err
-	})
-	if err != nil {
-		return Vault{}, err
-	}
-	return vault, nil
+	return askFor(ctx, c, q, func(body []byte, _ time.Time) (Vault, error) { return decodeVault(body, address) })
 }
 
 // decodeVault reads a whole body that answers for address.
