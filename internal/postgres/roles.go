@@ -21,16 +21,17 @@ type Role struct {
 	Name    string
 	Purpose string // what does not work without it
 	create  string
-	limit   int // of its sessions; 0: none
+	limit   int  // of its sessions; 0: none
+	reads   bool // Grafana logs in with it
 }
 
 // Roles lists what `migrate` makes, without a password and unable to log in:
 // both are given by the installation.
 var Roles = []Role{
-	{"whalegate_writer", "the service (run) cannot log in with the least rights", "CREATE ROLE whalegate_writer NOLOGIN", 0},
-	{"whalegate_watchdog", "the dead man's switch (watchdog) cannot log in with the least rights", "CREATE ROLE whalegate_watchdog NOLOGIN", watchdogConnections},
-	{"whalegate_board", "the trading board cannot read anything", "CREATE ROLE whalegate_board NOLOGIN", readerConnections},
-	{"whalegate_ops", "the incident board cannot read anything", "CREATE ROLE whalegate_ops NOLOGIN", readerConnections},
+	{"whalegate_writer", "the service (run) cannot log in with the least rights", "CREATE ROLE whalegate_writer NOLOGIN", 0, false},
+	{"whalegate_watchdog", "the dead man's switch (watchdog) cannot log in with the least rights", "CREATE ROLE whalegate_watchdog NOLOGIN", watchdogConnections, false},
+	{"whalegate_board", "the trading board cannot read anything", "CREATE ROLE whalegate_board NOLOGIN", readerConnections, true},
+	{"whalegate_ops", "the incident board cannot read anything", "CREATE ROLE whalegate_ops NOLOGIN", readerConnections, true},
 }
 
 // readerSettings keep one of Grafana's sessions from holding the database: they
@@ -99,16 +100,13 @@ func (r Role) settings() (statements []string) {
 	if r.limit > 0 {
 		statements = append(statements, fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT %d", r.Name, r.limit))
 	}
-	if r.reads() {
+	if r.reads {
 		for _, setting := range readerSettings {
 			statements = append(statements, fmt.Sprintf("ALTER ROLE %s SET %s", r.Name, setting))
 		}
 	}
 	return statements
 }
-
-// reads tells that Grafana logs in with the role.
-func (r Role) reads() bool { return r.limit == readerConnections }
 
 // renew gives a role that is there its settings again, where the user may: a
 // role can change its own, for all databases or for one, so a viewer can, with a
@@ -120,7 +118,7 @@ func (r Role) renew(ctx context.Context, conn *pgx.Conn) error {
 	}
 	here := pgx.Identifier{conn.Config().Database}.Sanitize()
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if r.reads() {
+		if r.reads {
 			settings = append([]string{"ALTER ROLE " + r.Name + " RESET ALL", "ALTER ROLE " + r.Name + " IN DATABASE " + here + " RESET ALL"}, settings...)
 		}
 		for _, statement := range settings {
