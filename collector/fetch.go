@@ -34,7 +34,7 @@ const (
 	reasonOldState        = "old_state"        // S9: older than a state may be
 	reasonFutureState     = "future_state"     // S9: later than our clock
 	reasonClockSkew       = "clock_skew"       // S9: right by the exchange's clock, and not by ours
-	reasonAccountsChanged = "accounts_changed" // an answer lacked a known sub-account
+	reasonAccountsChanged = "accounts_changed" // a list lacked a known sub-account, or named what it should not
 	reasonOutOfRange      = "out_of_range"     // the sum over its accounts does not fit
 )
 
@@ -113,13 +113,20 @@ var errPutAside = errors.New("put aside")
 const unheardOf = 2 * hyperliquid.StateWeight * (1 + 50)
 
 // run asks for every wallet until ctx ends and returns what was read, sorted by
-// wallet, and how many wallets failed for which reason. One that has hundreds
-// of accounts all of a sudden is asked last, and takes no other one's place. Nor
-// does one that hangs: it is put aside, behind all that were not asked yet.
+// wallet, and how many wallets failed for which reason. Those with the most accounts
+// come first, so that nobody waits for one of them at the end, and the states lie close
+// together. But one that has hundreds all of a sudden comes last, and takes no other
+// one's place. Nor does one that hangs: it is put aside, behind all that were not asked
+// yet.
 func (f *fetch) run(ctx context.Context, wallets []Tracked, concurrency int) ([]Reading, map[string]int) {
 	f.limit.Store(int64(concurrency))
-	late := func(t Tracked) int { return max(0, t.weight()-unheardOf) }
-	wallets = slices.SortedStableFunc(slices.Values(wallets), func(a, b Tracked) int { return cmp.Compare(late(a), late(b)) })
+	first := func(t Tracked) int {
+		if weight := t.weight(); weight <= unheardOf {
+			return weight
+		}
+		return -1
+	}
+	wallets = slices.SortedStableFunc(slices.Values(wallets), func(a, b Tracked) int { return cmp.Compare(first(b), first(a)) })
 	var (
 		mu       sync.Mutex
 		waiting  = make([]*inquiry, 0, len(wallets)) // in the order of asking
