@@ -202,7 +202,6 @@ type Accounts struct {
 	Listed    bool
 	Explained bool
 	Role      string // "": not asked now, what is known stays
-	Master    string
 }
 
 // KeepAccounts stores what was found out about a wallet, as confirmed at an instant.
@@ -214,14 +213,13 @@ func (s *Store) KeepAccounts(ctx context.Context, wallet string, found Accounts,
 		subs = []string{} // none, which is not the same as not known
 	}
 	err := s.fence.Exec(ctx, s.pool, `
-		INSERT INTO wallet_accounts AS w (wallet_id, sub_accounts, checked_at, listed, explained, role, role_at, master)
-		VALUES ($1, $2, $3::timestamptz, $4, $5, nullif($6::text, ''), CASE WHEN $6::text <> '' THEN $3::timestamptz END, nullif($7::text, ''))
+		INSERT INTO wallet_accounts AS w (wallet_id, sub_accounts, checked_at, listed, explained, role, role_at)
+		VALUES ($1, $2, $3::timestamptz, $4, $5, nullif($6::text, ''), CASE WHEN $6::text <> '' THEN $3::timestamptz END)
 		ON CONFLICT (wallet_id) DO UPDATE SET
-			sub_accounts = ARRAY(SELECT unnest(w.sub_accounts) EXCEPT SELECT unnest($8::text[]) UNION SELECT unnest(excluded.sub_accounts) ORDER BY 1),
+			sub_accounts = ARRAY(SELECT unnest(w.sub_accounts) EXCEPT SELECT unnest($7::text[]) UNION SELECT unnest(excluded.sub_accounts) ORDER BY 1),
 			checked_at = excluded.checked_at, listed = excluded.listed, explained = excluded.explained,
-			role = coalesce(excluded.role, w.role), role_at = coalesce(excluded.role_at, w.role_at),
-			master = CASE WHEN excluded.role IS NULL THEN w.master ELSE excluded.master END`,
-		wallet, subs, at, found.Listed, found.Explained, found.Role, found.Master, found.Dropped)
+			role = coalesce(excluded.role, w.role), role_at = coalesce(excluded.role_at, w.role_at)`,
+		wallet, subs, at, found.Listed, found.Explained, found.Role, found.Dropped)
 	return postgres.Because(ctx, "keep accounts", err)
 }
 

@@ -242,14 +242,15 @@ func (c *Collector) believed(t Tracked, found *Accounts, whole bool, known Owner
 	strange := slices.DeleteFunc(slices.Clone(found.Sub), func(account string) bool {
 		return slices.Contains(t.SubAccounts, account) || !known.ofAnother(t.Wallet, account)
 	})
+	c.search.mu.Lock()
+	defer c.search.mu.Unlock()
+	w := c.search.wallet(t.Wallet)
 	if len(strange)+len(found.Dropped) == 0 {
+		w.doubtful = doubtful{} // what was said before is not said again
 		return true
 	}
 	slices.Sort(strange)
 	answer := fmt.Sprint(strange, found.Dropped)
-	c.search.mu.Lock()
-	defer c.search.mu.Unlock()
-	w := c.search.wallet(t.Wallet)
 	if w.doubtful.answer != answer {
 		w.doubtful = doubtful{answer, time.Now()}
 	}
@@ -297,7 +298,7 @@ func (c *Collector) findRole(ctx context.Context, t Tracked, known Owners) (*Acc
 	if err != nil {
 		return nil, err
 	}
-	found := Accounts{Listed: t.Listed, Role: string(role.Kind), Master: role.Master}
+	found := Accounts{Listed: t.Listed, Role: string(role.Kind)}
 	if role.Kind == hyperliquid.RoleVault {
 		return c.findChildren(ctx, t, found, known)
 	}

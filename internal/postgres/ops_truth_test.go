@@ -49,6 +49,7 @@ func TestTheOperatorsSeeWhatCannotBeTrue(t *testing.T) {
 		{"nothing is open", "", "dirty_spike", map[string]string{"Symptom": "ok", "All at once (S11)": "none"}},
 		{"one is open", openFailure, "dirty_spike", map[string]string{"Symptom": "ALL AT ONCE", "All at once (S11)": "rescaled:BTC since 03-01 12:00"}},
 		{"one state for many", failsBy("S10", "same_state"), "dirty_spike", map[string]string{"Symptom": "SAME STATE"}},
+		{"one state for many, which looks like all at once", openFailure + failsBy("S10", "same_state"), "dirty_spike", map[string]string{"Symptom": "SAME STATE"}},
 
 		{"a check says why", failsBy("S11", "rescaled:BTC"), "ingestion", map[string]string{"Symptom": "runs fail", "Because": "S11 rescaled:BTC"}},
 		{"a check, and wallets that failed", failsBy("S9", "old_state") + `; UPDATE ingest_runs SET failures = '{"old_state": 190, "timeout": 3}'`, "ingestion", map[string]string{"Because": "S9 old_state, old_state 190, timeout 3"}},

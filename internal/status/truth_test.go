@@ -46,8 +46,6 @@ func TestStatusSaysWhichAccountsAreKnown(t *testing.T) {
 		{"one of a clock that was ahead", "UPDATE wallet_accounts SET checked_at = '2026-03-03 12:00Z' WHERE wallet_id = '@d'", "2 of 3 wallets known, 1 not confirmed for a day, the oldest confirmed 3h0m0s ago"},
 		{"two claim an account", "UPDATE wallet_accounts SET sub_accounts = '{@e}' WHERE wallet_id = '@c'", "1 of 3 wallets known, 2 claimed by two wallets, the oldest confirmed 3h0m0s ago"},
 		{"a row with accounts of its own is one of another", "UPDATE wallet_accounts SET sub_accounts = '{@0}' WHERE wallet_id = '@b'", "2 of 4 wallets known, 1 not confirmed for a day, 2 claimed by two wallets, the oldest confirmed 672h30m0s ago"},
-		{"a row that says that another one is its master", "UPDATE wallet_accounts SET sub_accounts = '{}', master = '@c' WHERE wallet_id = '@d'", "3 of 3 wallets known, the oldest confirmed 3h0m0s ago"},
-		{"a master that is not in the universe", "UPDATE wallet_accounts SET sub_accounts = '{}', master = '@9' WHERE wallet_id = '@d'", "3 of 3 wallets known, the oldest confirmed 3h0m0s ago"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			db := tracked(t)

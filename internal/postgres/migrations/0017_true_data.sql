@@ -85,7 +85,6 @@ ALTER TABLE wallet_accounts
     ADD COLUMN listed  boolean     NOT NULL DEFAULT false, -- every entry of the last list carried a state
     ADD COLUMN explained boolean  NOT NULL DEFAULT true,  -- its own account is worth what the leaderboard says, or it has sub-accounts
     ADD COLUMN role    text,                               -- as the exchange says: user, vault, subAccount, …; NULL: not asked
-    ADD COLUMN master  text,                               -- of a sub-account
     ADD COLUMN role_at timestamptz;
 COMMENT ON COLUMN wallet_accounts.checked_at IS 'when the accounts were confirmed last';
 

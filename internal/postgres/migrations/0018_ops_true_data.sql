@@ -228,8 +228,8 @@ FROM facts f
 CROSS JOIN LATERAL (
     VALUES
         (0, 'Symptom', CASE
+            WHEN f.failed_check = 'S10' THEN 'SAME STATE' -- which may look like all at once
             WHEN f.open IS NOT NULL THEN 'ALL AT ONCE'
-            WHEN f.failed_check = 'S10' THEN 'SAME STATE'
             WHEN f.rows IS NULL THEN 'no rows'
             WHEN f.recent > 20 THEN 'above 20 %'
             WHEN f.recent > 10 THEN 'above 10 %'
