@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -84,10 +85,25 @@ func TestAHaltThatWaitsForALockSaysSo(t *testing.T) {
 		}
 		return nil
 	})
+	given := launch(t, w.environ(), "halt", "--reason=never mind")
+	await(t, "the second one waits too", func() error {
+		if !strings.Contains(given.log(), "not halted yet") {
+			return fmt.Errorf("it says %q", given.log())
+		}
+		return nil
+	})
+	must(t, given.cmd.Process.Signal(os.Interrupt))
+	<-given.exited
+	if said := given.log(); !strings.Contains(said, "not halted yet, and the gate is as it was, as far as is known: interrupted") || strings.Contains(said, "unreachable") || given.cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("an interrupted halt says %q", said)
+	}
 	must(t, tx.Rollback(t.Context()))
 	<-halt.exited
 	if code := halt.cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit %d: %s", code, halt.log())
 	}
 	w.awaitHealth(health.Stale, "halted")
+	if n := get[int](w, "SELECT count(*) FROM halts"); n != 1 {
+		t.Errorf("%d halts are stored: the interrupted one must not be", n)
+	}
 }

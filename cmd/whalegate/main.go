@@ -107,6 +107,9 @@ func execute(args []string) int {
 			complain(exit.err)
 		}
 		return exit.code
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		complain(errors.New("interrupted before it was done")) // and not by what it waited for
+		return 1
 	default:
 		complain(err)
 		return 1

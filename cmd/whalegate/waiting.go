@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -37,6 +38,9 @@ func telling[T any](ctx context.Context, db *pgxpool.Pool, program, notYet strin
 	for {
 		select {
 		case r := <-done:
+			if r.err != nil && errors.Is(ctx.Err(), context.Canceled) {
+				r.err = fmt.Errorf("%s, as far as is known: interrupted before the database had confirmed it; whalegate status says what is in force", notYet)
+			}
 			return r.value, r.err
 		case <-wait.C:
 			fmt.Fprintf(os.Stderr, "%s: %s\n", notYet, waitsFor(ctx, db, program))
