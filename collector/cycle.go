@@ -24,6 +24,9 @@ const (
 	// maxSkipped bounds how many missed minutes are accounted for: beyond it the
 	// clock has jumped, and nothing ran over.
 	maxSkipped = 60
+	// maxUnled bounds the gap before a start that is accounted for. A longer one has made
+	// the state STALE by its age, which needs two clean minutes by itself.
+	maxUnled = 10 * time.Minute
 )
 
 var errBudget = errors.New("the budget of the minute is used up")
@@ -96,26 +99,37 @@ func (c *Collector) saveUnsaved(ctx context.Context) {
 }
 
 // firstMinute is the minute that counts as done at start: the present one when
-// it has been committed already, or when too little of its budget is left. A
-// predecessor's minute that was under way is not given up for that: it is asked for
-// as far as the budget goes, or stored as failed.
+// it has been committed already, or when too little of its budget is left. Minutes that
+// a predecessor left are not given up in silence: those that are over are stored as
+// failed, and the present one is asked for as far as the budget goes, or stored as failed.
 func (c *Collector) firstMinute(ctx context.Context) time.Time {
 	now := c.cfg.Clock.Now()
 	minute := now.Truncate(interval)
 	left := minute.Add(interval - reserve).Sub(now)
 	newest, err := c.store.Newest(ctx)
-	underWay := err == nil && newest.Equal(minute.Add(-interval))
+	follows := err == nil && newest.Before(minute) && minute.Sub(newest) <= maxUnled
+	if follows {
+		for m := newest.Add(interval); m.Before(minute); m = m.Add(interval) {
+			c.missed(m, "no cycle in this minute: the collector that led was gone, and none had taken over")
+		}
+	}
 	switch {
-	case underWay && left <= 0:
-		c.remember(failedRun(minute, 0, skippedMinute, "no cycle in this minute: the collector that led was gone, and this one took over too late for it"))
+	case follows && left <= 0:
+		c.missed(minute, "no cycle in this minute: the collector that led was gone, and this one took over too late for it")
 		return minute
-	case !underWay && left < worthStarting:
+	case !follows && left < worthStarting:
 		return minute
 	}
 	if done, err := c.store.Committed(ctx, minute); err == nil && done {
 		return minute
 	}
 	return time.Time{}
+}
+
+// missed accounts for a minute that had no cycle.
+func (c *Collector) missed(minute time.Time, why string) {
+	c.metrics.missedMinutes.Inc()
+	c.remember(failedRun(minute, 0, skippedMinute, why))
 }
 
 // skipped accounts for the minutes between two cycles, of which the second began so
@@ -129,8 +143,7 @@ func (c *Collector) skipped(ctx context.Context, last, minute time.Time, passed 
 		return
 	}
 	for m := from; m.Before(minute); m = m.Add(interval) {
-		c.metrics.missedMinutes.Inc()
-		c.remember(failedRun(m, 0, skippedMinute, "no cycle in this minute: the one before ran over, or the process was held up"))
+		c.missed(m, "no cycle in this minute: the one before ran over, or the process was held up")
 	}
 }
 

@@ -59,7 +59,7 @@ func newMetrics(registerer prometheus.Registerer, budgetSeconds float64, stateLa
 			Name: "whalegate_cycle_duration_seconds", Help: "Time from the start of a snapshot cycle to its commit.",
 			Buckets: []float64{.25, .5, 1, 2.5, 5, 10, 20, 30, 40, 50, 55, 60, 75},
 		}),
-		missedMinutes:   counter("whalegate_cycles_missed_total", "Minutes that had no cycle because the one before ran over or the process was held up."),
+		missedMinutes:   counter("whalegate_cycles_missed_total", "Minutes that had no cycle because the one before ran over, the process was held up, or nobody led."),
 		unsavedRuns:     f.NewGaugeVec(prometheus.GaugeOpts{Name: "whalegate_runs_unsaved", Help: "Failed runs that wait for the database to take them, by what failed them."}, []string{"reason"}),
 		refused:         vector("whalegate_runs_refused_total", "Minutes that were not stored because what is stored must stay, by reason.", "reason", []string{qa.ClockBack, qa.Worse}),
 		walletFailures:  vector("whalegate_wallet_failures_total", "Wallets that a cycle could not read, by reason.", "reason", walletReasons),

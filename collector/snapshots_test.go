@@ -119,7 +119,8 @@ func TestAStartLeavesADoneMinuteAlone(t *testing.T) {
 }
 
 // A minute that was under way when the collector that led was gone is asked for as
-// far as its budget goes, or stored as failed: none is missing.
+// far as its budget goes, or stored as failed, and those before it that nobody did are
+// stored as failed: no gap is silent.
 func TestATakeOverDoesTheMinuteThatWasUnderWay(t *testing.T) {
 	db, s := database(t, noon)
 	for _, tt := range []struct {
@@ -132,12 +133,19 @@ func TestATakeOverDoesTheMinuteThatWasUnderWay(t *testing.T) {
 		{"early", -1, 5, false, 0},
 		{"late", -1, 52, false, 0},
 		{"too late", -1, 55, true, 1},
-		{"nobody led for a while", -2, 54, true, 0},
+		{"nobody led for a minute", -2, 5, false, 1},
+		{"nobody led for a minute, and this one is late", -2, 52, false, 1},
+		{"nobody led for a minute, and this one is too late", -2, 55, true, 2},
+		{"nobody led for nine minutes", -10, 5, false, 9},
+		{"nobody led for longer than a state may be old", -11, 5, false, 0},
+		{"the same, and late", -11, 54, true, 0},
+		{"the newest is of a clock that was ahead", 3, 5, false, 0},
 		{"it is stored", 0, 20, true, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			exec(t, db, "DELETE FROM ingest_runs")
-			commit(t, s, judged(minute(tt.newest), hold(1)))
+			commit(t, s, judged(noon, hold(1)))
+			exec(t, db, "UPDATE ingest_runs SET timestamp = $1", minute(tt.newest)) // also one that no clock would let us store now
 			c := collecting(t, db, &upstream{}, func(cfg *Config) { cfg.Clock = frozen(t, noon.Add(time.Duration(tt.second)*time.Second)) })
 			if got := c.firstMinute(t.Context()); got.Equal(noon) != tt.done || !tt.done && !got.IsZero() {
 				t.Errorf("done is %v, want %t", got, tt.done)
@@ -145,10 +153,13 @@ func TestATakeOverDoesTheMinuteThatWasUnderWay(t *testing.T) {
 			if n := metric(t, c, "whalegate_runs_unsaved", skippedMinute); len(c.unsaved) != tt.runs || n != float64(tt.runs) {
 				t.Errorf("%d failed minutes wait, %v are counted; want %d", len(c.unsaved), n, tt.runs)
 			}
-			for _, run := range c.unsaved {
-				if !run.Timestamp.Equal(noon) || run.FailedCheck() != "skipped" {
+			for i, run := range c.unsaved { // every minute after the newest, none twice
+				if !run.Timestamp.Equal(minute(tt.newest+1+i)) || run.FailedCheck() != "skipped" {
 					t.Errorf("%+v", run)
 				}
+			}
+			if n := metric(t, c, "whalegate_cycles_missed_total", ""); n != float64(tt.runs) {
+				t.Errorf("%v missed minutes are counted, want %d", n, tt.runs)
 			}
 		})
 	}
