@@ -147,6 +147,12 @@ func searchFirst(wallets []Tracked) bool {
 	return percent(readable(wallets), len(wallets)) < minCoveragePct && slices.ContainsFunc(wallets, Tracked.unfound)
 }
 
+// disputed tells that somebody else may be the owner of an account of the wallet's: whose
+// it is is asked again soon.
+func (t Tracked) disputed() bool {
+	return t.Unreadable == reasonAccountsShared || len(t.Disputed) > 0
+}
+
 // unfound tells that the wallet's accounts are to be found.
 func (t Tracked) unfound() bool {
 	return t.Unreadable == reasonAccountsUnknown || t.Unreadable == reasonAccountsOld

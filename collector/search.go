@@ -25,7 +25,7 @@ type Searching interface {
 const (
 	lookAgain      = time.Minute      // a round of the search
 	secondAnswer   = time.Minute      // between two answers that are believed only when they agree
-	disputeAgain   = 10 * time.Minute // how often a wallet is asked one of whose accounts another one claims
+	disputeAgain   = 10 * time.Minute // how often a wallet is asked one of whose accounts is a row too, or another one claims
 	firstBackoff   = time.Minute      // after a failure, doubled with each further one
 	longestBackoff = time.Hour        // …
 	overdueAfter   = time.Hour        // after the interval of renewals; from then on all are renewed within
@@ -123,8 +123,8 @@ func (c *Collector) searchRound(ctx, round context.Context) error {
 	return nil
 }
 
-// due lists the wallets to ask for, the most urgent first: those that cannot be read, by
-// rank; then renewals, the longest unconfirmed first, evenly over the interval; then,
+// due lists the wallets to ask for, the most urgent first: those that cannot be read, or
+// whose accounts are disputed, by rank; then renewals, the longest unconfirmed first, evenly over the interval; then,
 // once a run was good, what an address is.
 // No failure is waited out for longer than longest, of real time.
 func (s *search) due(universe []Tracked, at time.Time, passed, every, longest time.Duration, healthy bool) []Tracked {
@@ -137,7 +137,7 @@ func (s *search) due(universe []Tracked, at time.Time, passed, every, longest ti
 			continue
 		}
 		switch {
-		case t.unfound(), t.Unreadable == reasonAccountsShared:
+		case t.unfound(), t.disputed():
 			unknown = append(unknown, t)
 		case !t.Explained && t.Role == "" && healthy:
 			roles = append(roles, t)
@@ -182,7 +182,7 @@ func (c *Collector) searchWallet(ctx context.Context, t Tracked, known Owners) {
 		c.metrics.searches.WithLabelValues("asked_again").Inc()
 	default:
 		*w = searched{}
-		if t.Unreadable == reasonAccountsShared {
+		if t.disputed() {
 			w.notUntil = time.Now().Add(c.cfg.Clock.Real(disputeAgain))
 		}
 		c.metrics.searches.WithLabelValues("found").Inc()
@@ -203,9 +203,9 @@ func (s *search) wallet(id string) *searched {
 func (c *Collector) findAccounts(ctx context.Context, t Tracked, known Owners) (*Accounts, error) {
 	switch {
 	case t.Role == string(hyperliquid.RoleVault):
-		return c.findChildren(ctx, t, Accounts{Explained: t.Explained}, known)
+		return c.findChildren(ctx, t, Accounts{Explained: t.Explained})
 	case !t.Explained && t.Role == "" && t.Unreadable == "" && c.healthy.Load():
-		return c.findRole(ctx, t, known)
+		return c.findRole(ctx, t)
 	}
 	list, err := c.searching.SubAccounts(ctx, t.Wallet)
 	if err != nil {
@@ -216,8 +216,11 @@ func (c *Collector) findAccounts(ctx context.Context, t Tracked, known Owners) (
 		found.Sub = append(found.Sub, account.Address)
 		found.Listed = found.Listed && account.HasState
 	}
-	// None may be a failure where accounts of its own are known.
-	if !c.believed(t, found, list != nil || len(t.Disputed) == len(t.SubAccounts), known) {
+	var lacking []string
+	if list != nil || len(t.Disputed) == len(t.SubAccounts) { // none may be a failure where accounts of its own are known
+		lacking = t.Disputed
+	}
+	if !c.believed(t, found, lacking, func(account string) bool { return known.ofAnother(t.Wallet, account) }) {
 		return nil, nil
 	}
 	if list != nil {
@@ -231,16 +234,14 @@ func (c *Collector) findAccounts(ctx context.Context, t Tracked, known Owners) (
 	return none, err
 }
 
-// believed tells whether an answer may be believed that names accounts which are known to
-// be another wallet's, or no longer names ones that another wallet claims: when it was
+// believed tells whether an answer may be believed that names new accounts which are
+// doubted, or no longer names those which are given up when it lacks them: when it was
 // given before, at least a minute ago. One wrong answer must not take a wallet out of the
-// universe, and what one has done must not stay. whole tells that the answer names all.
-func (c *Collector) believed(t Tracked, found *Accounts, whole bool, known Owners) bool {
-	if whole {
-		found.Dropped = slices.DeleteFunc(slices.Clone(t.Disputed), func(account string) bool { return slices.Contains(found.Sub, account) })
-	}
+// universe, and what one has done must not stay.
+func (c *Collector) believed(t Tracked, found *Accounts, lacking []string, doubted func(account string) bool) bool {
+	found.Dropped = slices.DeleteFunc(slices.Clone(lacking), func(account string) bool { return slices.Contains(found.Sub, account) })
 	strange := slices.DeleteFunc(slices.Clone(found.Sub), func(account string) bool {
-		return slices.Contains(t.SubAccounts, account) || !known.ofAnother(t.Wallet, account)
+		return slices.Contains(t.SubAccounts, account) || !doubted(account)
 	})
 	c.search.mu.Lock()
 	defer c.search.mu.Unlock()
@@ -293,26 +294,31 @@ func (c *Collector) believeNone(ctx context.Context, t Tracked) (*Accounts, erro
 }
 
 // findRole asks what the address of a wallet is whose account explains nothing.
-func (c *Collector) findRole(ctx context.Context, t Tracked, known Owners) (*Accounts, error) {
+func (c *Collector) findRole(ctx context.Context, t Tracked) (*Accounts, error) {
 	role, err := c.searching.UserRole(ctx, t.Wallet)
 	if err != nil {
 		return nil, err
 	}
 	found := Accounts{Listed: t.Listed, Role: string(role.Kind)}
 	if role.Kind == hyperliquid.RoleVault {
-		return c.findChildren(ctx, t, found, known)
+		return c.findChildren(ctx, t, found)
 	}
 	return &found, nil
 }
 
 // findChildren asks for the children of a vault: a parent answers flat while they hold.
-func (c *Collector) findChildren(ctx context.Context, t Tracked, found Accounts, known Owners) (*Accounts, error) {
+// They are asked for every few hours only, and a parent may change them: so each change is
+// doubted, and what the list lacks is given up.
+func (c *Collector) findChildren(ctx context.Context, t Tracked, found Accounts) (*Accounts, error) {
 	vault, err := c.searching.VaultDetails(ctx, t.Wallet)
 	if err != nil {
 		return nil, err
 	}
+	if len(vault.Children) == 0 && len(t.SubAccounts) > len(t.Disputed) {
+		return nil, errNoneAnyMore
+	}
 	found.Sub = vault.Children
-	if !c.believed(t, &found, true, known) {
+	if !c.believed(t, &found, t.SubAccounts, func(string) bool { return true }) {
 		return nil, nil
 	}
 	return &found, nil

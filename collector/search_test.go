@@ -48,11 +48,11 @@ func (c *Collector) round(t *testing.T) {
 // pass lets d pass for the search.
 func (s *search) pass(d time.Duration) {
 	for _, w := range s.wallets {
-		w.notUntil, w.failed = w.notUntil.Add(-d), w.failed.Add(-d)
-		if !w.null.IsZero() {
-			w.null = w.null.Add(-d)
+		for _, at := range []*time.Time{&w.notUntil, &w.failed, &w.null, &w.doubtful.since} {
+			if !at.IsZero() { // zero: never
+				*at = at.Add(-d)
+			}
 		}
-		w.doubtful.since = w.doubtful.since.Add(-d)
 	}
 	s.credited = s.credited.Add(-d)
 }
@@ -261,6 +261,9 @@ func TestWhatIsUnexplainedIsAskedForItsRole(t *testing.T) {
 	}
 	c.healthy.Store(true)
 	c.round(t)
+	same(t, "known", list(t, db, knownAccounts), "1", "2 unexplained", "3 unexplained subAccount", "4 unexplained", "5 unexplained user")
+	c.search.pass(secondAnswer)
+	c.round(t) // the children are believed when they are named again
 	same(t, "known", list(t, db, knownAccounts), "1", "2 2 unexplained vault", "3 unexplained subAccount", "4 unexplained", "5 unexplained user")
 	got, _, err := c.store.Tracked(t.Context(), c.cfg.Clock.Now())
 	if err != nil || len(got) != 5 || len(got[0].SubAccounts) != 0 || len(got[1].SubAccounts) != 2 { // what an address says moves no row
@@ -270,6 +273,86 @@ func TestWhatIsUnexplainedIsAskedForItsRole(t *testing.T) {
 		if q == "role of "+wallet(1) {
 			t.Error("a wallet that is explained is asked for its role")
 		}
+	}
+}
+
+// A wallet that counts a row of the universe as its own is asked about it every ten minutes:
+// until the next refresh that row is missing, by an answer that may have been wrong.
+func TestWhoCountsARowIsAskedAgainSoon(t *testing.T) {
+	up := &upstream{}
+	c, db := newSearch(t, 3, up)
+	exec(t, db, "INSERT INTO wallet_accounts (wallet_id, sub_accounts, checked_at) SELECT wallet_id, CASE wallet_id WHEN $1 THEN ARRAY[$2] ELSE '{}' END, now() FROM wallet_universe_current", wallet(1), wallet(2))
+	up.subs = func(context.Context, string) ([]hyperliquid.SubAccount, error) {
+		return []hyperliquid.SubAccount{{Address: wallet(2), HasState: true, State: flat(noon)}}, nil
+	}
+	var asked []int
+	for minute := range 25 {
+		before := len(up.questions())
+		c.search.credit = 0 // no renewals
+		c.search.credited = time.Now()
+		c.round(t)
+		if len(up.questions()) > before {
+			asked = append(asked, minute)
+		}
+		c.search.pass(time.Minute)
+	}
+	if want := []int{0, 10, 20}; !slices.Equal(asked, want) {
+		t.Errorf("asked in the minutes %d, want %d", asked, want)
+	}
+	if got := slices.Compact(slices.Clone(up.questions())); !slices.Equal(got, []string{"subs of " + wallet(1)}) {
+		t.Errorf("asked: %q", got)
+	}
+}
+
+// The children of a parent are a whole list: a change of it is believed when it is told
+// twice, a minute apart, and what it lacks then is given up. None at all is a failure.
+func TestChildrenOfAParentAreAWholeList(t *testing.T) {
+	c, db := newSearch(t, 2, &upstream{})
+	exec(t, db, "INSERT INTO wallet_accounts (wallet_id, sub_accounts, checked_at, explained, role) VALUES ($1, '{}', now(), false, 'vault')", wallet(2))
+	parent := func(k ...int) (accounts []string) {
+		for _, i := range k {
+			accounts = append(accounts, sub(2, i))
+		}
+		return accounts
+	}
+	for _, tt := range []struct {
+		name   string
+		said   []string
+		passed time.Duration
+		asked  bool // an answer, right or wrong, and no failure
+		want   []string
+	}{
+		{"the first answer", parent(7, 8), 0, true, nil},
+		{"another one", parent(1, 2), time.Hour, true, nil},
+		{"the same, too soon", parent(1, 2), secondAnswer / 2, true, nil},
+		{"the same, a minute later", parent(1, 2), secondAnswer / 2, true, parent(1, 2)},
+		{"the same for ever", parent(1, 2), time.Hour, true, parent(1, 2)},
+		{"one gone, one new", parent(2, 3), time.Hour, true, parent(1, 2)},
+		{"as it was", parent(1, 2), time.Hour, true, parent(1, 2)},
+		{"one gone, one new", parent(2, 3), time.Hour, true, parent(1, 2)},
+		{"told again", parent(2, 3), time.Hour, true, parent(2, 3)},
+		{"none", nil, time.Hour, false, parent(2, 3)},
+		{"none, again", nil, time.Hour, false, parent(2, 3)},
+	} {
+		up := &upstream{vault: func(context.Context, string) (hyperliquid.Vault, error) {
+			return hyperliquid.Vault{Children: tt.said}, nil
+		}}
+		c.searching = up
+		c.search.pass(tt.passed)
+		tracked, known, err := c.store.Tracked(t.Context(), c.cfg.Clock.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := c.findAccounts(t.Context(), tracked[1], known)
+		if (err == nil) != tt.asked {
+			t.Errorf("%s: %+v, %v", tt.name, found, err)
+		}
+		if found != nil {
+			if err := c.store.KeepAccounts(t.Context(), wallet(2), *found, c.cfg.Clock.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		same(t, tt.name, list(t, db, "SELECT unnest(sub_accounts) FROM wallet_accounts WHERE wallet_id = $1 ORDER BY 1", wallet(2)), tt.want...)
 	}
 }
 
