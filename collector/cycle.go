@@ -106,11 +106,13 @@ func (c *Collector) firstMinute(ctx context.Context) time.Time {
 	now := c.cfg.Clock.Now()
 	minute := now.Truncate(interval)
 	left := minute.Add(interval - reserve).Sub(now)
-	newest, err := c.store.Newest(ctx)
-	follows := err == nil && newest.Before(minute) && minute.Sub(newest) <= maxUnled
-	if follows {
-		for m := newest.Add(interval); m.Before(minute); m = m.Add(interval) {
-			c.missed(m, "no cycle in this minute: the collector that led was gone, and none had taken over")
+	follows := false
+	if counted, err := c.store.Counted(ctx, minute.Add(-maxUnled), minute); err == nil && len(counted) > 0 {
+		follows = true
+		for m := counted[0]; m.Before(minute); m = m.Add(interval) {
+			if !slices.Contains(counted, m) {
+				c.missed(m, "no cycle in this minute: the collector that led was gone, and none had taken over")
+			}
 		}
 	}
 	switch {

@@ -77,6 +77,22 @@ func (s *Store) Newest(ctx context.Context) (time.Time, error) {
 	return newest.UTC(), postgres.Because(ctx, "look for the newest run", err)
 }
 
+// Counted lists the minutes from one to before another that have a run which counts,
+// failed or not, in their order.
+func (s *Store) Counted(ctx context.Context, from, before time.Time) ([]time.Time, error) {
+	ctx, cancel := postgres.Reading(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, "SELECT timestamp FROM ingest_runs WHERE timestamp >= $1 AND timestamp < $2 AND NOT superseded ORDER BY timestamp", from, before)
+	if err != nil {
+		return nil, postgres.Because(ctx, "look for runs", err)
+	}
+	minutes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (at time.Time, err error) {
+		err = row.Scan(&at)
+		return at.UTC(), err
+	})
+	return minutes, postgres.Because(ctx, "look for runs", err)
+}
+
 // Stored reads which minutes since an instant have a run, superseded ones included.
 func (s *Store) Stored(ctx context.Context, since time.Time) (map[time.Time]bool, error) {
 	ctx, cancel := postgres.Reading(ctx)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/whalegate/whalegate/collector/hyperliquid"
@@ -114,11 +115,20 @@ func Judge(timestamp time.Time, expected int, readings []Reading, failures map[s
 		run.Status = Partial
 	default:
 		run.Status = Failed
-		run.Error = fmt.Sprintf("S3: coverage %.1f %% is below %.0f %%: %d of %d wallets failed %v",
-			run.CoveragePct, minCoveragePct, expected-len(readings), expected, failures)
+		run.Error = fmt.Sprintf("S3: coverage %.1f %% is below %.0f %%: %d of %d wallets failed (%s)",
+			run.CoveragePct, minCoveragePct, expected-len(readings), expected, reasons(failures))
 		run.blame()
 	}
 	return run
+}
+
+// reasons lists why wallets failed, with how many.
+func reasons(failures map[string]int) string {
+	var parts []string
+	for _, reason := range slices.Sorted(maps.Keys(failures)) {
+		parts = append(parts, fmt.Sprintf("%d %s", failures[reason], reason))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // blame names S9 as what failed a run, when most of its wallets failed for the age of

@@ -34,7 +34,10 @@ func (c *Collector) Inherit(l lead.Legacy) {
 
 // show remembers a stored minute.
 func (c *Collector) show(s shown) {
-	c.shown = slices.DeleteFunc(c.shown, func(o shown) bool { return !o.minute.Before(s.minute) || s.minute.Sub(o.minute) > shownFor })
+	// How long ago is asked of the monotonic clock: one that jumps by days forgets nothing.
+	c.shown = slices.DeleteFunc(c.shown, func(o shown) bool {
+		return !o.minute.Before(s.minute) || time.Since(o.at) > c.cfg.Clock.Real(shownFor)
+	})
 	c.shown = append(c.shown, s)
 }
 

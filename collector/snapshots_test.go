@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -162,6 +163,27 @@ func TestATakeOverDoesTheMinuteThatWasUnderWay(t *testing.T) {
 				t.Errorf("%v missed minutes are counted, want %d", n, tt.runs)
 			}
 		})
+	}
+}
+
+// A hole before later runs is no smaller a hole: a successor whose clock was wrong stored
+// failures after it, and nobody looked back.
+func TestATakeOverAccountsForEveryHole(t *testing.T) {
+	db, s := database(t, noon)
+	commit(t, s, judged(noon, hold(1)))
+	for _, n := range []int{-12, -8, -5, -4, -2} {
+		exec(t, db, `INSERT INTO ingest_runs (timestamp, status, wallets_expected, wallet_success_count, wallet_fail_count, rows_expected, rows_written, coverage_pct, hype_non_null_pct, btc_non_null_pct, eth_non_null_pct, failures, duration_ms, finished_at, superseded)
+			SELECT $1, status, wallets_expected, wallet_success_count, wallet_fail_count, rows_expected, rows_written, coverage_pct, hype_non_null_pct, btc_non_null_pct, eth_non_null_pct, failures, duration_ms, $1, $2 FROM ingest_runs WHERE timestamp = $3`, minute(n), n == -4, noon)
+	}
+	exec(t, db, "DELETE FROM ingest_runs WHERE timestamp = $1", noon)
+	c := collecting(t, db, &upstream{}, func(cfg *Config) { cfg.Clock = frozen(t, noon.Add(5*time.Second)) })
+	c.firstMinute(t.Context())
+	var missed []time.Time
+	for _, run := range c.unsaved {
+		missed = append(missed, run.Timestamp)
+	}
+	if want := []time.Time{minute(-7), minute(-6), minute(-4), minute(-3), minute(-1)}; !slices.Equal(missed, want) {
+		t.Errorf("stored as failed: %v, want %v", missed, want)
 	}
 }
 

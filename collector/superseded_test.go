@@ -436,12 +436,14 @@ func TestAClockThatGoesBackIntoAGapSupersedesNothing(t *testing.T) {
 		"nothing is known": {nil, nil, 12, false},
 		"nothing later":    {[]int{0, 1}, []int{2, 1}, 2, false},
 		"nothing before":   {[]int{20, 21}, []int{2, 1}, 5, true},
-		"a gap of ten minutes, then back into it":     {[]int{0, 11, 12, 13}, []int{14, 3, 2, 1}, 3, true},
-		"an hour ahead for three minutes, then right": {[]int{0, 61, 62, 63}, []int{4, 3, 2, 1}, 4, false},
-		"right again, as far as minutes can tell":     {[]int{0, 61, 62, 63}, []int{4, 3, 2, 1}, 3, false},
-		"an hour ahead, then an hour and three back":  {[]int{0, 61, 62, 63}, []int{4, 3, 2, 1}, 1, true},
-		"a restart that knows of the minute before":   {[]int{0, 8}, []int{9, 1}, 3, true},
-		"back among minutes without a gap":            {[]int{0, 1, 2, 3, 4, 5}, []int{6, 5, 4, 3, 2, 1}, 2, true},
+		"a gap of ten minutes, then back into it":      {[]int{0, 11, 12, 13}, []int{14, 3, 2, 1}, 3, true},
+		"an hour ahead for three minutes, then right":  {[]int{0, 61, 62, 63}, []int{4, 3, 2, 1}, 4, false},
+		"right again, as far as minutes can tell":      {[]int{0, 61, 62, 63}, []int{4, 3, 2, 1}, 3, false},
+		"two days ahead for three minutes, then right": {[]int{0, 2881, 2882, 2883}, []int{4, 3, 2, 1}, 4, false},
+		"two days ahead, then two days and three back": {[]int{0, 2881, 2882, 2883}, []int{4, 3, 2, 1}, 1, true},
+		"an hour ahead, then an hour and three back":   {[]int{0, 61, 62, 63}, []int{4, 3, 2, 1}, 1, true},
+		"a restart that knows of the minute before":    {[]int{0, 8}, []int{9, 1}, 3, true},
+		"back among minutes without a gap":             {[]int{0, 1, 2, 3, 4, 5}, []int{6, 5, 4, 3, 2, 1}, 2, true},
 	} {
 		c.shown = nil
 		for i, n := range tt.shown {

@@ -127,7 +127,12 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 	s.retention = retention.New(retention.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, OlderThan: kept})
 	s.server, err = web.Listen(web.Config{
 		Address: http.Listen, ConfigFile: http.WebConfig, Gatherer: registry, Logger: logger,
-		Ready:  func(ctx context.Context) error { return postgres.CheckSchema(ctx, pool) },
+		Ready: func(ctx context.Context) error {
+			if err := postgres.CheckSchema(ctx, pool); err != nil {
+				return err
+			}
+			return lead.CheckPrimary(ctx, pool)
+		},
 		Status: func(ctx context.Context) (status.Report, error) { return status.Read(ctx, pool, c.Now()) },
 	})
 	if err != nil {

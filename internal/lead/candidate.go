@@ -222,10 +222,15 @@ func (c *Candidate) look(ctx context.Context, watching **session, w *watch) (*se
 	_, w.boot = c.boot()
 	w.clock = c.cfg.Clock.Now()
 	vacant := w.look(time.Now(), found, c.cfg.Pace)
-	if w.looks == 1 && !vacant {
+	if w.looks == 1 && !vacant && !found.Standby {
 		c.cfg.Logger.Info("waiting for the lead", "epoch", found.Epoch)
 	}
-	if !vacant {
+	switch {
+	case found.Standby: // it shows no session of the leader's, whether that lives or not
+		w.unanswered()
+		c.complain("wait for the lead", errStandby)
+		return nil, nil
+	case !vacant:
 		c.said = ""
 		return nil, nil
 	}

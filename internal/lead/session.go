@@ -81,12 +81,13 @@ type seen struct {
 	BootID   string
 	BootTime float64
 	Weight   *float64
+	Standby  bool // the server only follows another one
 }
 
 const selectSeen = `
 	SELECT l.epoch, l.holder, l.pid,
 		EXISTS (SELECT FROM leader_sessions k WHERE k.pid = l.pid),
-		b.beats, b.run_age_seconds, b.run_minute, b.boot_id, b.boot_seconds, b.weight_left
+		b.beats, b.run_age_seconds, b.run_minute, b.boot_id, b.boot_seconds, b.weight_left, pg_is_in_recovery()
 	FROM (VALUES (1)) one
 	LEFT JOIN collector_leader l ON l.one
 	LEFT JOIN collector_beat b ON b.one`
@@ -106,7 +107,7 @@ func scanSeen(row pgx.Row) (seen, error) {
 	var pid *int32
 	var boot *string
 	var since *float64
-	err := row.Scan(&epoch, &holder, &pid, &v.Present, &beats, &v.RunAge, &v.Run, &boot, &since, &v.Weight)
+	err := row.Scan(&epoch, &holder, &pid, &v.Present, &beats, &v.RunAge, &v.Run, &boot, &since, &v.Weight, &v.Standby)
 	if epoch != nil && holder != nil {
 		v.Term, v.Named = Term{*epoch, *holder}, true
 	}

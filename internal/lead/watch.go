@@ -37,7 +37,10 @@ func (w *watch) witness(run *time.Time) {
 	if run == nil || w.looks > 1 && w.last.Run != nil && w.last.Run.Equal(*run) || w.clock.Sub(*run).Abs() > witnessedWithin {
 		return
 	}
-	w.seen = slices.DeleteFunc(w.seen, func(s witnessed) bool { return !s.minute.Before(*run) || run.Sub(s.minute) > witnessedFor })
+	// How long ago is asked of the boot clock: one that jumps by days forgets nothing.
+	w.seen = slices.DeleteFunc(w.seen, func(s witnessed) bool {
+		return !s.minute.Before(*run) || w.boot-s.boot > witnessedFor.Seconds()
+	})
 	w.seen = append(w.seen, witnessed{run.UTC(), w.boot})
 }
 

@@ -2,6 +2,7 @@ package lead
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -62,6 +63,24 @@ func (w Who) Text() string {
 		text += "; waiting: " + strings.Join(w.Waiting, ", ")
 	}
 	return text
+}
+
+// errStandby is why a collector whose address leads to a standby neither leads nor can
+// take over.
+var errStandby = errors.New("this server is a standby and takes no write: a collector needs the primary (--database-url; with several hosts, target_session_attrs=read-write), or this one's promotion")
+
+// CheckPrimary fails where nobody can lead, because the server is a standby.
+func CheckPrimary(ctx context.Context, db interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}) error {
+	ctx, cancel := postgres.Reading(ctx)
+	defer cancel()
+	var standby bool
+	err := db.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby)
+	if err == nil && standby {
+		return errStandby
+	}
+	return postgres.Because(ctx, "ask whether this server is a standby", err)
 }
 
 // MayLead tells whether the login may take the lead; the error names it if not.

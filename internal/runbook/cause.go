@@ -80,7 +80,7 @@ func (f *Facts) broke() (c cause, at Run) {
 		if now.Sub(r.Timestamp) > lookBack {
 			break
 		}
-		if !r.Clean && (r.Check != "skipped" || !f.over()) {
+		if !r.Clean {
 			if r.Check == "skipped" && len(f.clockIn(r.Timestamp, r.Timestamp)) > 0 {
 				return ofClock, r
 			}

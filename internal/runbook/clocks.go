@@ -129,6 +129,9 @@ func (f *Facts) clockWas() *Finding {
 	if c != ofClock || at.Timestamp.IsZero() || !f.over() {
 		return nil
 	}
+	if at.Check == "S1" {
+		return f.serviceClockWas(at)
+	}
 	from, to := f.gapAfter(at)
 	missing := 0
 	for m := from; m.After(at.Timestamp) && !m.After(to); m = m.Add(time.Minute) {
@@ -149,6 +152,26 @@ func (f *Facts) clockWas() *Finding {
 	found.clockChecks(f)
 	found.do("compare the clocks of every machine: is the one that was wrong kept right now?", showClocks)
 	found.do("nothing has to be started again; see what was refused, and who settled it", showRefusals)
+	return found
+}
+
+// serviceClockWas is the finding for minutes that failed because the collector's clock
+// was not the database's, the last of them at, and that is over. Such a run is stored at
+// the database's minute: where it stands between others, that clock goes on as they do.
+func (f *Facts) serviceClockWas(at Run) *Finding {
+	failed, first := 0, at
+	for _, r := range f.Stored.Runs {
+		if r.Check == "S1" && f.at().Sub(r.Timestamp) <= time.Hour {
+			failed, first = failed+1, r
+		}
+	}
+	found := database.found(P3, "minutes failed because the collector's clock was wrong, and that is over: it was not the database's, whose minutes go on as the runs before and after do")
+	found.figure("failed", "%d minutes within the last hour, from %s to %s", failed, stamp(first.Timestamp), stamp(at.Timestamp))
+	found.rows("run", []string{at.text()})
+	found.clocks(f)
+	found.clockChecks(f)
+	found.do("find out why it moved, and whether it is kept right now: compare the clocks of every machine", showClocks)
+	found.do("a clock that is surely right, to compare with", rightTime)
 	return found
 }
 
@@ -194,7 +217,7 @@ func (f *Facts) wrongClock() *Finding {
 		by := f.setBack(ahead)
 		found = database.found(f.worst(P2), "every clock that could be asked agrees, and stored runs are up to %s later than now: either the clock was ahead when they were stored, or it was set back since, by about %s", ago(ahead), ago(by))
 		found.do("compare the present clock with one that is surely right", rightTime)
-		found.do(fmt.Sprintf("if the present clock (%s) is wrong: put it right, %s forward; nothing else has to be done", stamp(f.at()), ago(by)), showClocks)
+		found.do(fmt.Sprintf("if the present clock (%s) is wrong: set it by that one (forward, by about %s as far as the minutes tell); nothing else has to be done", stamp(f.at()), ago(by)), showClocks)
 		found.do("if the present clock is right: say so; the later runs are superseded, and its minutes are taken again", acceptClock)
 	case dark || waits:
 		found = database.found(f.worst(P2), "a clock was wrong; it is right again, and the next minute that is taken ends it")
@@ -267,11 +290,12 @@ const (
 	acceptClock = `whalegate clock accept --reason "…"`
 )
 
-// setBack is how far the clock went back if it did: as when the first minute was
-// refused, or at least as far as stored runs are ahead.
+// setBack is how far the clock went back if it did: when the first minute was refused it
+// would have shown the minute after the newest run. Without a refusal it is at least as
+// far as stored runs are ahead. Minutes that passed between without a run make it more.
 func (f *Facts) setBack(ahead time.Duration) time.Duration {
 	if r := f.Stored.Clocks.Refused; r != nil {
-		return max(ahead, r.Newest.Sub(r.First))
+		return max(ahead, r.Newest.Add(time.Minute).Sub(r.At).Round(time.Second))
 	}
 	return ahead
 }
@@ -353,7 +377,7 @@ func laterOrEarlier(d time.Duration) string {
 // clocksAgree is the criterion that the database's clock is right, as far as this
 // machine's and the stored runs tell.
 func (f *Facts) clocksAgree(name string) Criterion {
-	c := holds(name, f.Database.ClockAhead.Abs() <= maxSkew, "%s", agrees(f.Database.ClockAhead))
+	c := holds(name, f.Database.ClockAhead.Abs() <= maxSkew, "the database's beside this machine's: %s", agrees(f.Database.ClockAhead))
 	if ahead := f.Service.ClockAhead; ahead != nil && ahead.Abs() > maxSkew {
 		c.Holds = false
 		c.Figure += ", and the service's is " + agrees(*ahead)

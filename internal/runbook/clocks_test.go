@@ -18,7 +18,7 @@ func TestTheWrongClockIsNamed(t *testing.T) {
 		service  *time.Duration // the same; nil: not known
 		says     string
 	}{
-		{"all agree", 0, new(time.Duration(0)), "every clock that could be asked agrees, and stored runs are up to 14m55s later than now: either the clock was ahead when they were stored, or it was set back since, by about 20m0s"},
+		{"all agree", 0, new(time.Duration(0)), "every clock that could be asked agrees, and stored runs are up to 14m55s later than now: either the clock was ahead when they were stored, or it was set back since, by about 20m55s"},
 		{"the service could not be asked", 0, nil, "every clock that could be asked agrees"},
 		{"a moment apart", 4 * time.Second, new(-time.Second), "every clock that could be asked agrees"},
 		{"the database's", -20 * time.Minute, new(time.Duration(0)), "the database's is 20m0s behind the service's and this machine's"},

@@ -177,7 +177,7 @@ func crashRecovery(f *Facts) []Criterion {
 	if why := f.dark(partRuns); why != "" {
 		return []Criterion{first, unsure(whole, why)}
 	}
-	missing := f.missing(longEnough)
+	missing := f.missing(longEnough) + f.skipped(longEnough)
 	if len(f.Stored.Runs) == 0 {
 		return []Criterion{first, holds(whole, false, "there is no run")}
 	}

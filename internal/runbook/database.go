@@ -108,6 +108,9 @@ func (f *Facts) ailing() *Finding {
 		found = f.full()
 	case f.serviceCannot() != "":
 		found = database.found(f.worst(P2), "the service cannot use the database: %s", f.serviceCannot())
+		if f.Service.waits() && f.led() { // another one does the work, and this one could not take over
+			found.Severity = P3
+		}
 		if strings.Contains(f.Service.NotReady, "SQLSTATE 53300") {
 			found.do("no connection is left to it: see whether its role has a limit", connectionLimits)
 			found.do("take that away, as an administrator", liftLimit)
@@ -348,7 +351,7 @@ func (s Session) text() string {
 }
 
 func databaseRecovery(f *Facts) []Criterion {
-	const open, quick, writes, clocks, disk = "it accepts connections, and its schema is current", "it answers within 2 s, and nobody waits for a lock", "it takes writes", "its clock agrees with this machine's within 30 s", "disk more than 20 % free"
+	const open, quick, writes, clocks, disk = "it accepts connections, and its schema is current", "it answers within 2 s, and nobody waits for a lock", "it takes writes", "its clock agrees with this machine's and the service's within 30 s, and with what is stored", "disk more than 20 % free"
 	const refusals, leads = "no minute is refused for a clock", "a collector leads"
 	d := f.Database
 	if f.Stored == nil || d.Trouble != "" && d.Trouble != Denied {

@@ -140,6 +140,7 @@ func (f *Facts) failing(bad Run) *Finding {
 		found.lag(f)
 	case reason == searchReasons[0] || reason == accountsShared:
 		found.accountFigures(f)
+		found.do("read what the lists were answered with", "journalctl -u whalegate -n 200 | grep -i accounts")
 	}
 	found.checks(f, "S")
 	if over {

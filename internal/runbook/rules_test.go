@@ -433,6 +433,9 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		}, "database", P1, "signal-lock", 2},
 		{"7: a clock that is right again", func(f *Facts) {
 			f.Stored.Runs[4] = Run{Timestamp: minute(4), Status: "failed", Failures: map[string]int{"S1": 200}, Check: "S1", Error: "S1: the snapshot's timestamp is 1h0m0s ahead of the database's clock"}
+		}, "database", P3, "", 1},
+		{"7: a clock that is right again since long", func(f *Facts) {
+			f.Stored.Runs[16] = Run{Timestamp: minute(16), Status: "failed", Failures: map[string]int{"S1": 200}, Check: "S1", Error: "S1: the snapshot's timestamp is 1h0m0s ahead of the database's clock"}
 		}, "", "", "", 0},
 		{"7: wrong password, the service lives", func(f *Facts) { f.unreached(LoginRefused, "password authentication failed") }, "database", P3, "", 3},
 		{"7: nobody is let in, nor is the service", func(f *Facts) {
