@@ -39,6 +39,22 @@ func (o Owners) ofAnother(wallet, account string) bool {
 	return slices.ContainsFunc(o[account], func(owner string) bool { return owner != wallet })
 }
 
+// claimants are those of outside that claim an account of a wallet of the universe, with
+// the accounts in question.
+func (o Owners) claimants(outside []Tracked) (claimants []Tracked) {
+	for _, t := range outside {
+		for _, account := range t.SubAccounts {
+			if o.ofAnother(t.Wallet, account) {
+				t.Disputed = append(t.Disputed, account)
+			}
+		}
+		if len(t.Disputed) > 0 {
+			claimants = append(claimants, t)
+		}
+	}
+	return claimants
+}
+
 // maxDoublePct is how many rows of the universe may be accounts of others. A refresh
 // keeps a quarter more candidates than the universe has rows, in place of them.
 const (
@@ -184,27 +200,36 @@ func (s *Store) Tracked(ctx context.Context, now time.Time) ([]Tracked, Owners, 
 	if err != nil {
 		return nil, nil, postgres.Because(ctx, "read universe", err)
 	}
-	rows, err = s.pool.Query(ctx, `
-		SELECT wallet_id, sub_accounts FROM wallet_accounts
-		WHERE sub_accounts <> '{}' AND checked_at BETWEEN $1::timestamptz - interval '24 hours' AND $1::timestamptz + interval '24 hours'
-			AND wallet_id NOT IN (SELECT wallet_id FROM wallet_universe_current)`, now)
+	outside, err := s.outside(ctx, now)
 	if err != nil {
-		return nil, nil, postgres.Because(ctx, "read accounts", err)
-	}
-	outside, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t Tracked, err error) {
-		return t, row.Scan(&t.Wallet, &t.SubAccounts)
-	})
-	if err != nil {
-		return nil, nil, postgres.Because(ctx, "read accounts", err)
+		return nil, nil, err
 	}
 	wallets, known := resolve(universe, outside, now)
 	return wallets, known, nil
 }
 
+// outside reads the wallets that have left the universe, and whose accounts still count.
+func (s *Store) outside(ctx context.Context, now time.Time) ([]Tracked, error) {
+	ctx, cancel := postgres.Reading(ctx)
+	defer cancel()
+	rows, err := s.pool.Query(ctx, `
+		SELECT wallet_id, sub_accounts FROM wallet_accounts
+		WHERE sub_accounts <> '{}' AND checked_at BETWEEN $1::timestamptz - interval '24 hours' AND $1::timestamptz + interval '24 hours'
+			AND wallet_id NOT IN (SELECT wallet_id FROM wallet_universe_current)`, now)
+	if err != nil {
+		return nil, postgres.Because(ctx, "read accounts", err)
+	}
+	outside, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t Tracked, err error) {
+		t.Value, t.Explained = -1, true // nobody asks what it is
+		return t, row.Scan(&t.Wallet, &t.SubAccounts)
+	})
+	return outside, postgres.Because(ctx, "read accounts", err)
+}
+
 // Accounts is what was found out about a wallet's accounts.
 type Accounts struct {
-	Sub       []string // they are added to those that are known: none is ever closed upstream
-	Dropped   []string // disputed ones that the wallet does not name any more
+	Sub       []string // they are added to those that are known
+	Dropped   []string // known ones that the wallet does not name any more
 	Listed    bool
 	Explained bool
 	Role      string // "": not asked now, what is known stays
@@ -229,19 +254,14 @@ func (s *Store) KeepAccounts(ctx context.Context, wallet string, found Accounts,
 	return postgres.Because(ctx, "keep accounts", err)
 }
 
-// ConfirmAccounts notes that a minute read the lists of wallets, with what they told.
-func (s *Store) ConfirmAccounts(ctx context.Context, lists map[string][]string, at time.Time) error {
-	if len(lists) == 0 {
+// ConfirmAccounts notes that a minute read the lists of wallets, and that they named the
+// accounts that are known.
+func (s *Store) ConfirmAccounts(ctx context.Context, wallets []string, at time.Time) error {
+	if len(wallets) == 0 {
 		return nil
 	}
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	batch := &pgx.Batch{}
-	for wallet, accounts := range lists {
-		batch.Queue(`
-			UPDATE wallet_accounts w SET
-				sub_accounts = ARRAY(SELECT unnest(w.sub_accounts) UNION SELECT unnest($2::text[]) ORDER BY 1), checked_at = $3
-			WHERE wallet_id = $1`, wallet, accounts, at)
-	}
-	return postgres.Because(ctx, "confirm accounts", s.fence.Send(ctx, s.pool, batch))
+	err := s.fence.Exec(ctx, s.pool, "UPDATE wallet_accounts SET checked_at = $2 WHERE wallet_id = ANY ($1)", wallets, at)
+	return postgres.Because(ctx, "confirm accounts", err)
 }

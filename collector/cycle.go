@@ -223,7 +223,7 @@ func (c *Collector) collect(ctx context.Context, minute time.Time) (Minute, erro
 	if err := c.prepare(ctx, minute); err != nil {
 		return lost, err
 	}
-	wallets, known, err := c.store.Tracked(ctx, c.cfg.Clock.Now())
+	wallets, _, err := c.store.Tracked(ctx, c.cfg.Clock.Now())
 	if err != nil {
 		return lost, err
 	}
@@ -237,7 +237,7 @@ func (c *Collector) collect(ctx context.Context, minute time.Time) (Minute, erro
 	defer cancel()
 	f := &fetch{
 		upstream: c.upstream, clock: c.cfg.Clock, attempts: c.cfg.Attempts, backoff: c.cfg.Backoff,
-		lastTime: c.lastTime, maxAge: c.cfg.MaxStateAge, maxLead: maxStateLead, limited: c.metrics.rateLimited.Inc, listed: c.search.readList, ofAnother: known.ofAnother,
+		lastTime: c.lastTime, maxAge: c.cfg.MaxStateAge, maxLead: maxStateLead, limited: c.metrics.rateLimited.Inc, listed: c.search.readList,
 	}
 	c.reserve(wallets)
 	if searchFirst(wallets) {

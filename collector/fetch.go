@@ -34,7 +34,7 @@ const (
 	reasonOldState        = "old_state"        // S9: older than a state may be
 	reasonFutureState     = "future_state"     // S9: later than our clock
 	reasonClockSkew       = "clock_skew"       // S9: right by the exchange's clock, and not by ours
-	reasonAccountsChanged = "accounts_changed" // a list lacked a known sub-account, or named what it should not
+	reasonAccountsChanged = "accounts_changed" // its list named other sub-accounts than are known
 	reasonOutOfRange      = "out_of_range"     // the sum over its accounts does not fit
 )
 
@@ -57,13 +57,16 @@ func (e *reasonError) Error() string { return e.reason }
 
 // These ask for another try: the next replica may know better.
 var (
-	errStaleState      = &reasonError{reasonStaleState}
-	errOldState        = &reasonError{reasonOldState}
-	errFutureState     = &reasonError{reasonFutureState}
-	errAccountsChanged = &reasonError{reasonAccountsChanged}
+	errStaleState  = &reasonError{reasonStaleState}
+	errOldState    = &reasonError{reasonOldState}
+	errFutureState = &reasonError{reasonFutureState}
 )
 
-var askAgain = []error{errStaleState, errOldState, errFutureState, errAccountsChanged}
+// errAccountsChanged asks for none: a list costs as much as ten states, and the search
+// asks whether it is true.
+var errAccountsChanged = &reasonError{reasonAccountsChanged}
+
+var askAgain = []error{errStaleState, errOldState, errFutureState}
 
 // fetch is one cycle's asking: bounded in concurrency and in time.
 type fetch struct {
@@ -75,14 +78,11 @@ type fetch struct {
 	maxAge   time.Duration        // of a state
 	maxLead  time.Duration        // of a state's time before our clock
 
-	slowing sync.Mutex                             // of slowDown: 429s come together, and each counts
-	limit   atomic.Int64                           // workers that may go on
-	resume  atomic.Int64                           // unix ns before which nobody asks, after a Retry-After
-	limited func()                                 // called at each 429
-	listed  func(wallet string, accounts []string) // called with each list that was read
-
-	// ofAnother tells that an account is known to belong to another wallet.
-	ofAnother func(wallet, account string) bool
+	slowing sync.Mutex                     // of slowDown: 429s come together, and each counts
+	limit   atomic.Int64                   // workers that may go on
+	resume  atomic.Int64                   // unix ns before which nobody asks, after a Retry-After
+	limited func()                         // called at each 429
+	listed  func(wallet string, same bool) // called with each list that was read: whether it names the accounts that are known
 
 	oldest atomic.Int64 // unix ns of the oldest state that was answered, believed or not; 0: none was
 }
@@ -235,41 +235,33 @@ func (f *fetch) wallet(ctx context.Context, q *inquiry) error {
 }
 
 // subAccounts reads all sub-accounts at once and returns those whose states the list
-// lacks. The answer for "none" cannot be told from one that failed, so every account that
-// is known must be in it.
+// lacks. It has to name those that are known, and no other: one wrong answer must add
+// nothing to a wallet, and one that lacks something must not make it smaller.
 func (f *fetch) subAccounts(ctx context.Context, q *inquiry) (without []string, err error) {
-	var listed []string
 	err = f.retry(ctx, q, func() error {
 		answers, err := f.upstream.SubAccounts(ctx, q.Wallet)
 		if err != nil {
 			return err
 		}
 		q.sum = newAccountSum(q.Wallet)
-		without, listed = nil, nil
-		for _, answer := range answers { // a new one counts from the moment that it is seen
-			if !slices.Contains(q.SubAccounts, answer.Address) && f.ofAnother(q.Wallet, answer.Address) {
-				return errAccountsChanged // it would count twice; the search decides whose it is
-			}
-			listed = append(listed, answer.Address)
+		without = nil
+		same := len(answers) == len(q.SubAccounts) // none is named twice
+		for _, answer := range answers {
+			same = same && slices.Contains(q.SubAccounts, answer.Address)
+		}
+		if f.listed(q.Wallet, same); !same {
+			return errAccountsChanged
+		}
+		for _, answer := range answers {
 			if !answer.HasState {
 				without = append(without, answer.Address)
 			} else if err := f.add(q.sum, answer.Address, answer.State); err != nil {
 				return err
 			}
 		}
-		if slices.ContainsFunc(q.SubAccounts, func(known string) bool { return !slices.Contains(listed, known) }) {
-			return errAccountsChanged
-		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	f.listed(q.Wallet, listed)
-	if len(without) > len(q.SubAccounts)+2*oneRequestAccounts {
-		return nil, errAccountsChanged // the minute has no place for so many that nobody knew of
-	}
-	return without, nil
+	return without, err
 }
 
 // leastSkew is by how much our clock must differ from an answer's date before the clock

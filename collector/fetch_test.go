@@ -22,7 +22,7 @@ func fetching(up Upstream) *fetch {
 	const ever = 100 * 365 * 24 * time.Hour // what the age of a state does is tested by itself
 	return &fetch{
 		upstream: up, attempts: DefaultAttempts, backoff: DefaultBackoff, lastTime: map[string]time.Time{}, maxAge: ever, maxLead: ever,
-		limited: func() {}, listed: func(string, []string) {}, ofAnother: func(string, string) bool { return false },
+		limited: func() {}, listed: func(string, bool) {},
 	}
 }
 
@@ -554,16 +554,16 @@ func TestManySubAccountsAreReadInOneRequest(t *testing.T) {
 		{"nine are asked one by one", 9, nil, 10, "10.00"},
 		{"ten in one request", 10, nil, 2, "11.00"},
 		{"fifty in one request", 50, nil, 2, "51.00"},
-		{"a new one counts", 10, func(l []hyperliquid.SubAccount) []hyperliquid.SubAccount {
+		// Neither believed nor passed over, and asked only once: a list costs as much as ten states.
+		{"a new one", 10, func(l []hyperliquid.SubAccount) []hyperliquid.SubAccount {
 			return append(l, hyperliquid.SubAccount{Address: sub(1, 99), HasState: true, State: one})
-		}, 2, "12.00"},
-		// The next replica may know better: it is asked again, up to the attempts.
-		{"a known one is missing", 10, func(l []hyperliquid.SubAccount) []hyperliquid.SubAccount { return l[1:] }, 3, ""},
+		}, 1, ""},
+		{"a known one is missing", 10, func(l []hyperliquid.SubAccount) []hyperliquid.SubAccount { return l[1:] }, 1, ""},
 		{"a new one does not make up for it", 10, func(l []hyperliquid.SubAccount) []hyperliquid.SubAccount {
 			l[3].Address = sub(1, 99)
 			return l
-		}, 3, ""},
-		{"none", 10, func([]hyperliquid.SubAccount) []hyperliquid.SubAccount { return nil }, 3, ""},
+		}, 1, ""},
+		{"none", 10, func([]hyperliquid.SubAccount) []hyperliquid.SubAccount { return nil }, 1, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			target := withSubs(1, tt.subs)
@@ -656,11 +656,11 @@ func TestAWalletOfManyAccountsTakesNoOthersPlace(t *testing.T) {
 		}
 		return list, nil
 	}}
-	f, told := fetching(up), 0
-	f.listed = func(_ string, accounts []string) { told = len(accounts) }
+	f, told := fetching(up), []bool{}
+	f.listed = func(_ string, same bool) { told = append(told, same) }
 	got, failed := f.run(t.Context(), []Tracked{target, {Wallet: wallet(2)}}, 1)
-	if len(got) != 1 || got[0].Wallet != wallet(2) || !maps.Equal(failed, map[string]int{"accounts_changed": 1}) || told != 500 {
-		t.Errorf("%+v, failures %v, %d accounts told", got, failed, told)
+	if len(got) != 1 || got[0].Wallet != wallet(2) || !maps.Equal(failed, map[string]int{"accounts_changed": 1}) || !slices.Equal(told, []bool{false}) {
+		t.Errorf("%+v, failures %v, told %t", got, failed, told)
 	}
 	if asked := up.questions(); slices.Contains(asked, sub(1, 1)) {
 		t.Errorf("asked for %q", asked)
@@ -674,24 +674,6 @@ func TestAWalletOfManyAccountsTakesNoOthersPlace(t *testing.T) {
 	}
 	if asked := up.questions(); asked[0] != wallet(3) || asked[5] != wallet(2) || asked[6] != wallet(1) {
 		t.Errorf("asked for %q", asked[:7])
-	}
-}
-
-// A list that names an account of another wallet is not taken: it would count twice.
-func TestAnAccountOfAnotherWalletIsNotAdded(t *testing.T) {
-	target := withSubs(1, 10)
-	f := fetching(&upstream{subs: func(context.Context, string) ([]hyperliquid.SubAccount, error) {
-		var list []hyperliquid.SubAccount
-		for _, account := range append(slices.Clone(target.SubAccounts), wallet(2)) {
-			list = append(list, hyperliquid.SubAccount{Address: account, HasState: true, State: flat(noon)})
-		}
-		return list, nil
-	}})
-	f.backoff = []time.Duration{0}
-	f.listed = func(string, []string) { t.Error("the list is taken") }
-	f.ofAnother = func(_, account string) bool { return account == wallet(2) }
-	if got, failed := f.run(t.Context(), []Tracked{target}, 1); len(got) != 0 || !maps.Equal(failed, map[string]int{"accounts_changed": 1}) {
-		t.Errorf("%+v, failures %v", got, failed)
 	}
 }
 

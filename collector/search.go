@@ -25,6 +25,8 @@ type Searching interface {
 const (
 	lookAgain      = time.Minute      // a round of the search
 	secondAnswer   = time.Minute      // between two answers that are believed only when they agree
+	lackingFor     = 10 * time.Minute // the same, where a parent lacks a child that nobody else claims
+	lookForLacking = 2 * time.Minute  // between two questions meanwhile
 	disputeAgain   = 10 * time.Minute // how often a wallet is asked one of whose accounts is a row too, or another one claims
 	firstBackoff   = time.Minute      // after a failure, doubled with each further one
 	longestBackoff = time.Hour        // …
@@ -41,7 +43,7 @@ type search struct {
 	wallets  map[string]*searched
 	credit   float64 // of renewals
 	credited time.Time
-	listed   map[string][]string // wallets whose lists a minute has read, with the accounts
+	listed   map[string]bool // wallets whose lists a minute has read, and whether they named the accounts that are known
 }
 
 // searched is one wallet's part of it.
@@ -51,10 +53,11 @@ type searched struct {
 	notUntil time.Time
 	null     time.Time // when it said none for the first time; zero: it did not
 	doubtful doubtful
+	changed  bool // a minute has read a list that names other accounts
 }
 
-// doubtful is an answer that speaks against what is known of other wallets' accounts: it
-// is believed when it is given again.
+// doubtful is an answer that names other accounts than are known: it is believed when it
+// is given again.
 type doubtful struct {
 	answer string // the accounts in question
 	since  time.Time
@@ -100,7 +103,11 @@ func (c *Collector) searchRound(ctx, round context.Context) error {
 	if 100-percent(readable(universe), len(universe)) > maxMissingPct {
 		longest = urgentBackoff // many at once: it was the exchange, and may be over
 	}
-	queue := c.search.due(universe, now, c.cfg.Clock.Elapsed(time.Since(c.search.credited)), c.cfg.RefreshEvery, c.cfg.Clock.Real(longest), c.healthy.Load())
+	outside, err := c.store.outside(ctx, now)
+	if err != nil {
+		return err
+	}
+	queue := c.search.due(universe, known.claimants(outside), now, c.cfg.Clock.Elapsed(time.Since(c.search.credited)), c.cfg.RefreshEvery, c.cfg.Clock.Real(longest), c.healthy.Load())
 	c.search.credited = time.Now()
 	var next sync.Mutex
 	var workers sync.WaitGroup
@@ -115,7 +122,7 @@ func (c *Collector) searchRound(ctx, round context.Context) error {
 				t := queue[0]
 				queue = queue[1:]
 				next.Unlock()
-				c.searchWallet(ctx, t, known)
+				c.searchWallet(ctx, t)
 			}
 		})
 	}
@@ -124,20 +131,22 @@ func (c *Collector) searchRound(ctx, round context.Context) error {
 }
 
 // due lists the wallets to ask for, the most urgent first: those that cannot be read, or
-// whose accounts are disputed, by rank; then renewals, the longest unconfirmed first, evenly over the interval; then,
+// whose accounts are disputed or have changed, by rank, and those outside of the universe
+// that claim some of them; then renewals, the longest unconfirmed first, evenly over the interval; then,
 // once a run was good, what an address is.
 // No failure is waited out for longer than longest, of real time.
-func (s *search) due(universe []Tracked, at time.Time, passed, every, longest time.Duration, healthy bool) []Tracked {
+func (s *search) due(universe, claimants []Tracked, at time.Time, passed, every, longest time.Duration, healthy bool) []Tracked {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	var unknown, known, roles []Tracked
-	for _, t := range universe {
-		if w := s.wallets[t.Wallet]; w != nil && now.Before(w.notUntil) && (w.failed.IsZero() || now.Sub(w.failed) < longest) {
+	for _, t := range slices.Concat(universe, claimants) {
+		w := s.wallets[t.Wallet]
+		if w != nil && now.Before(w.notUntil) && (w.failed.IsZero() || now.Sub(w.failed) < longest) {
 			continue
 		}
 		switch {
-		case t.unfound(), t.disputed():
+		case t.unfound(), t.disputed(), w != nil && w.changed:
 			unknown = append(unknown, t)
 		case !t.Explained && t.Role == "" && healthy:
 			roles = append(roles, t)
@@ -159,8 +168,8 @@ func (s *search) due(universe []Tracked, at time.Time, passed, every, longest ti
 }
 
 // searchWallet finds out about one wallet's accounts.
-func (c *Collector) searchWallet(ctx context.Context, t Tracked, known Owners) {
-	found, err := c.findAccounts(ctx, t, known)
+func (c *Collector) searchWallet(ctx context.Context, t Tracked) {
+	found, err := c.findAccounts(ctx, t)
 	if err == nil && found != nil {
 		err = c.store.KeepAccounts(ctx, t.Wallet, *found, c.cfg.Clock.Now())
 	}
@@ -190,6 +199,9 @@ func (c *Collector) searchWallet(ctx context.Context, t Tracked, known Owners) {
 }
 
 func (s *search) wallet(id string) *searched {
+	if s.wallets == nil {
+		s.wallets = map[string]*searched{}
+	}
 	w := s.wallets[id]
 	if w == nil {
 		w = &searched{}
@@ -200,7 +212,7 @@ func (s *search) wallet(id string) *searched {
 
 // findAccounts asks for one wallet's accounts. Neither accounts nor an error means that
 // what it said is not believed yet.
-func (c *Collector) findAccounts(ctx context.Context, t Tracked, known Owners) (*Accounts, error) {
+func (c *Collector) findAccounts(ctx context.Context, t Tracked) (*Accounts, error) {
 	switch {
 	case t.Role == string(hyperliquid.RoleVault):
 		return c.findChildren(ctx, t, Accounts{Explained: t.Explained})
@@ -216,17 +228,27 @@ func (c *Collector) findAccounts(ctx context.Context, t Tracked, known Owners) (
 		found.Sub = append(found.Sub, account.Address)
 		found.Listed = found.Listed && account.HasState
 	}
-	var lacking []string
-	if list != nil || len(t.Disputed) == len(t.SubAccounts) { // none may be a failure where accounts of its own are known
-		lacking = t.Disputed
+	saysNone := len(list) == 0 && (list == nil || len(t.SubAccounts) > 0) // or a failure
+	lacking := without(t.SubAccounts, found.Sub)
+	var gone []string
+	switch {
+	case !saysNone:
+		gone, err = c.disowned(ctx, t, lacking)
+	case len(t.Disputed) == len(lacking): // others are kept, as none is ever closed
+		if gone, err = c.disowned(ctx, t, lacking); len(gone) < len(lacking) {
+			gone = nil // one says that there are some
+		}
 	}
-	if !c.believed(t, found, lacking, func(account string) bool { return known.ofAnother(t.Wallet, account) }) {
+	if err != nil {
+		return nil, err
+	}
+	if !c.believed(t, found, gone, secondAnswer) {
 		return nil, nil
 	}
-	if list != nil {
+	if !saysNone {
 		return found, nil
 	}
-	t.SubAccounts = slices.DeleteFunc(slices.Clone(t.SubAccounts), func(account string) bool { return slices.Contains(found.Dropped, account) })
+	t.SubAccounts = without(t.SubAccounts, found.Dropped)
 	none, err := c.believeNone(ctx, t)
 	if none != nil {
 		none.Dropped = found.Dropped
@@ -234,32 +256,57 @@ func (c *Collector) findAccounts(ctx context.Context, t Tracked, known Owners) (
 	return none, err
 }
 
-// believed tells whether an answer may be believed that names new accounts which are
-// doubted, or no longer names those which are given up when it lacks them: when it was
-// given before, at least a minute ago. One wrong answer must not take a wallet out of the
-// universe, and what one has done must not stay.
-func (c *Collector) believed(t Tracked, found *Accounts, lacking []string, doubted func(account string) bool) bool {
-	found.Dropped = slices.DeleteFunc(slices.Clone(lacking), func(account string) bool { return slices.Contains(found.Sub, account) })
-	strange := slices.DeleteFunc(slices.Clone(found.Sub), func(account string) bool {
-		return slices.Contains(t.SubAccounts, account) || !doubted(account)
-	})
+// mostAsked is how many accounts of a wallet are asked whose they are.
+const mostAsked = 20
+
+// disowned are those of some known accounts of a wallet that do not say that they are its
+// own. Sub-accounts are never closed: an answer that lacks one has failed, or an earlier
+// one was wrong, and nobody else can tell which.
+func (c *Collector) disowned(ctx context.Context, t Tracked, accounts []string) (disowned []string, err error) {
+	if len(accounts) > mostAsked || !c.healthy.Load() { // as every question for a role
+		return nil, nil
+	}
+	for _, account := range accounts {
+		role, err := c.searching.UserRole(ctx, account)
+		if err != nil {
+			return nil, err
+		}
+		if role.Kind != hyperliquid.RoleSubAccount || role.Master != t.Wallet {
+			disowned = append(disowned, account)
+		}
+	}
+	return disowned, nil
+}
+
+// believed tells whether an answer may be believed that names accounts which are not
+// known, or gives up known ones: when it was given before, so long ago. One wrong answer
+// must not change a wallet, and what wrong ones have done must end with right ones.
+func (c *Collector) believed(t Tracked, found *Accounts, gone []string, again time.Duration) bool {
+	found.Dropped = gone
+	strange := without(found.Sub, t.SubAccounts)
 	c.search.mu.Lock()
 	defer c.search.mu.Unlock()
 	w := c.search.wallet(t.Wallet)
-	if len(strange)+len(found.Dropped) == 0 {
+	if len(strange)+len(gone) == 0 {
 		w.doubtful = doubtful{} // what was said before is not said again
 		return true
 	}
 	slices.Sort(strange)
-	answer := fmt.Sprint(strange, found.Dropped)
+	answer := fmt.Sprint(strange, gone)
 	if w.doubtful.answer != answer {
 		w.doubtful = doubtful{answer, time.Now()}
 	}
-	if c.cfg.Clock.Elapsed(time.Since(w.doubtful.since)) >= secondAnswer {
+	left := again - c.cfg.Clock.Elapsed(time.Since(w.doubtful.since))
+	if left <= 0 {
 		return true
 	}
-	w.notUntil = w.doubtful.since.Add(c.cfg.Clock.Real(secondAnswer))
+	w.notUntil = time.Now().Add(c.cfg.Clock.Real(min(left, lookForLacking)))
 	return false
+}
+
+// without are the accounts that are not among others.
+func without(accounts, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(accounts), func(account string) bool { return slices.Contains(others, account) })
 }
 
 // errNoneAnyMore is an answer that says none for a wallet that has some: none is ever
@@ -307,8 +354,6 @@ func (c *Collector) findRole(ctx context.Context, t Tracked) (*Accounts, error) 
 }
 
 // findChildren asks for the children of a vault: a parent answers flat while they hold.
-// They are asked for every few hours only, and a parent may change them: so each change is
-// doubted, and what the list lacks is given up.
 func (c *Collector) findChildren(ctx context.Context, t Tracked, found Accounts) (*Accounts, error) {
 	vault, err := c.searching.VaultDetails(ctx, t.Wallet)
 	if err != nil {
@@ -318,20 +363,26 @@ func (c *Collector) findChildren(ctx context.Context, t Tracked, found Accounts)
 		return nil, errNoneAnyMore
 	}
 	found.Sub = vault.Children
-	if !c.believed(t, &found, t.SubAccounts, func(string) bool { return true }) {
+	gone, again := without(t.SubAccounts, vault.Children), secondAnswer
+	if len(without(gone, t.Disputed)) > 0 {
+		again = lackingFor
+	}
+	if !c.believed(t, &found, gone, again) {
 		return nil, nil
 	}
 	return &found, nil
 }
 
-// readList notes that a minute has read the list of a wallet: that confirms it.
-func (s *search) readList(wallet string, accounts []string) {
+// readList notes that a minute has read the list of a wallet, and whether it names the
+// accounts that are known: that confirms them. Otherwise it is asked for again soon.
+func (s *search) readList(wallet string, same bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.listed == nil {
-		s.listed = map[string][]string{}
+		s.listed = map[string]bool{}
 	}
-	s.listed[wallet] = accounts
+	s.listed[wallet] = same
+	s.wallet(wallet).changed = !same
 }
 
 // confirmedEvery is how often the confirmation by the minutes is written down.
@@ -343,11 +394,10 @@ func (c *Collector) confirmListed(ctx context.Context, universe []Tracked, now t
 	listed := c.search.listed
 	c.search.listed = nil
 	c.search.mu.Unlock()
-	news := map[string][]string{}
+	var news []string
 	for _, t := range universe {
-		accounts, ok := listed[t.Wallet]
-		if ok && (now.Sub(t.Confirmed).Abs() > confirmedEvery || slices.ContainsFunc(accounts, func(a string) bool { return !slices.Contains(t.SubAccounts, a) })) {
-			news[t.Wallet] = accounts
+		if listed[t.Wallet] && now.Sub(t.Confirmed).Abs() > confirmedEvery {
+			news = append(news, t.Wallet)
 		}
 	}
 	return c.store.ConfirmAccounts(ctx, news, now)
@@ -369,8 +419,8 @@ func (c *Collector) tellProgress(ctx context.Context, universe []Tracked, now ti
 
 // Shares that are expected before anything was answered.
 const (
-	expectedNulls = 0.4 // of the wallets say none without an explanation
-	usedPct       = 95  // of the stated weight
+	expectedAgain = 0.55 // of the wallets say none without an explanation, or name accounts: they are asked twice
+	usedPct       = 95   // of the stated weight
 )
 
 // left estimates how long it is until the first good state: the weight that must be
@@ -383,8 +433,8 @@ func (s *search) left(universe []Tracked, perMinute int) time.Duration {
 		if !t.unfound() {
 			continue
 		}
-		if w := s.wallets[t.Wallet]; w == nil || w.null.IsZero() {
-			weight += expectedNulls * hyperliquid.SubAccountsWeight
+		if w := s.wallets[t.Wallet]; w == nil || w.null.IsZero() && w.doubtful.answer == "" {
+			weight += expectedAgain * hyperliquid.SubAccountsWeight
 		}
 		weight += hyperliquid.SubAccountsWeight + hyperliquid.StateWeight
 	}
@@ -408,6 +458,6 @@ func (s *Store) KeepProgress(ctx context.Context, known, wallets int, now, done 
 func (s *Store) EndProgress(ctx context.Context, now time.Time) error {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	err := s.fence.Exec(ctx, s.pool, "UPDATE account_search SET ended_at = $1, known = wallets WHERE ended_at IS NULL", now)
+	err := s.fence.Exec(ctx, s.pool, "UPDATE account_search SET ended_at = $1, known = (SELECT known FROM account_facts) WHERE ended_at IS NULL", now)
 	return postgres.Because(ctx, "end the progress of the search", err)
 }

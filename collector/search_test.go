@@ -164,6 +164,9 @@ func TestAccountsAreNotForgottenForNone(t *testing.T) {
 	up.subs = func(context.Context, string) ([]hyperliquid.SubAccount, error) { return answer, nil }
 	c, db := newSearch(t, 1, up)
 	c.round(t)
+	same(t, "named once", list(t, db, knownAccounts))
+	c.search.pass(secondAnswer)
+	c.round(t)
 	same(t, "found", list(t, db, knownAccounts), "1 3 listed")
 	answer = nil
 	exec(t, db, "UPDATE wallet_accounts SET checked_at = checked_at - interval '25 hours'")
@@ -173,9 +176,49 @@ func TestAccountsAreNotForgottenForNone(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 	answer = entries(1, 3, 4, 4)
-	c.search.pass(longestBackoff)
-	c.round(t)
+	for range 2 {
+		c.search.pass(longestBackoff)
+		c.round(t)
+	}
 	same(t, "after another list", list(t, db, knownAccounts), "1 4")
+
+	// A list that lacks one has failed, unless that account says that it is another one's.
+	of := map[string]string{sub(1, 1): wallet(1), sub(1, 2): wallet(7)}
+	up.role = func(_ context.Context, account string) (hyperliquid.Role, error) {
+		return hyperliquid.Role{Kind: hyperliquid.RoleSubAccount, Master: of[account]}, nil
+	}
+	c.healthy.Store(true)
+	for range 3 {
+		exec(t, db, "UPDATE wallet_accounts SET checked_at = checked_at - interval '25 hours'")
+		c.search.pass(longestBackoff)
+		c.round(t)
+	}
+	same(t, "after one that disowns it", list(t, db, "SELECT unnest(sub_accounts) FROM wallet_accounts"), sub(1, 1), sub(1, 3), sub(1, 4))
+}
+
+// None is a failure as long as one of the accounts says that it is the wallet's own, also
+// where that account is a row of the universe.
+func TestNoneDoesNotPartARowFromItsMaster(t *testing.T) {
+	for _, tt := range []struct {
+		master string // as the account says
+		want   []string
+	}{{wallet(1), []string{wallet(2)}}, {"", nil}, {wallet(3), nil}} {
+		up := &upstream{state: worth(map[string]float64{wallet(1): 1e6})}
+		up.role = func(context.Context, string) (hyperliquid.Role, error) {
+			if tt.master == "" {
+				return hyperliquid.Role{Kind: hyperliquid.RoleUser}, nil
+			}
+			return hyperliquid.Role{Kind: hyperliquid.RoleSubAccount, Master: tt.master}, nil
+		}
+		c, db := newSearch(t, 3, up)
+		exec(t, db, "INSERT INTO wallet_accounts (wallet_id, sub_accounts, checked_at) SELECT wallet_id, CASE wallet_id WHEN $1 THEN ARRAY[$2] ELSE '{}' END, now() FROM wallet_universe_current", wallet(1), wallet(2))
+		c.healthy.Store(true)
+		for range 5 {
+			c.search.pass(longestBackoff)
+			c.round(t)
+		}
+		same(t, "accounts of "+tt.master, list(t, db, "SELECT unnest(sub_accounts) FROM wallet_accounts WHERE wallet_id = $1", wallet(1)), tt.want...)
+	}
 }
 
 // Knowledge is renewed evenly, the longest unconfirmed first, and the unknown before.
@@ -339,11 +382,11 @@ func TestChildrenOfAParentAreAWholeList(t *testing.T) {
 		}}
 		c.searching = up
 		c.search.pass(tt.passed)
-		tracked, known, err := c.store.Tracked(t.Context(), c.cfg.Clock.Now())
+		tracked, _, err := c.store.Tracked(t.Context(), c.cfg.Clock.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		found, err := c.findAccounts(t.Context(), tracked[1], known)
+		found, err := c.findAccounts(t.Context(), tracked[1])
 		if (err == nil) != tt.asked {
 			t.Errorf("%s: %+v, %v", tt.name, found, err)
 		}
@@ -390,7 +433,8 @@ func TestTheSearchGoesFirstWhileNoRunCanBeGood(t *testing.T) {
 // A minute that reads a list confirms it, and what it tells of is kept.
 func TestAMinuteConfirmsTheListsThatItReads(t *testing.T) {
 	up := &upstream{state: worth(nil)}
-	up.subs = func(context.Context, string) ([]hyperliquid.SubAccount, error) { return entries(1, 1, 12), nil }
+	named := 11
+	up.subs = func(context.Context, string) ([]hyperliquid.SubAccount, error) { return entries(1, 1, named), nil }
 	c, db := newSearch(t, 1, up)
 	c.stand(t, db)
 	exec(t, db, "INSERT INTO wallet_accounts (wallet_id, sub_accounts, checked_at, listed) SELECT $1, array_agg(format('0x5b%s%s', lpad('1', 34, '0'), lpad(to_hex(k), 4, '0'))), $2, true FROM generate_series(1, 11) k", wallet(1), noon.Add(-2*time.Hour))
@@ -398,7 +442,32 @@ func TestAMinuteConfirmsTheListsThatItReads(t *testing.T) {
 	c.cycle(t.Context(), noon)
 	same(t, "runs", list(t, db, storedRuns), "12:00:00 success 1/1 {}")
 	c.round(t)
-	same(t, "confirmed", list(t, db, "SELECT concat_ws(' ', array_length(sub_accounts, 1), checked_at > $1) FROM wallet_accounts", noon.Add(-time.Minute)), "12 t")
+	known := func(want string) {
+		t.Helper()
+		same(t, "known", list(t, db, "SELECT concat_ws(' ', array_length(sub_accounts, 1), checked_at > $1) FROM wallet_accounts", noon.Add(-time.Minute)), want)
+	}
+	known("11 t")
+
+	// A new one is neither added nor passed over: it is asked about at once, and believed
+	// when it is named again a minute later.
+	named = 12
+	for _, want := range []string{"11 t", "12 t"} {
+		m, err := c.collect(t.Context(), noon)
+		if err != nil || m.Run.Failures[reasonAccountsChanged] != 1 {
+			t.Errorf("%v, %v", m.Run.Failures, err)
+		}
+		stands := c.cfg.Clock
+		c.cfg.Clock = clock.Clock{}                        // the search goes by the time that passes
+		c.search.credit, c.search.credited = 0, time.Now() // no renewals
+		c.round(t)
+		c.cfg.Clock = stands
+		known(want)
+		exec(t, db, "UPDATE wallet_accounts SET checked_at = $1", noon)
+		c.search.pass(secondAnswer)
+	}
+	if m, err := c.collect(t.Context(), noon); err != nil || len(m.Run.Failures) > 0 {
+		t.Errorf("%v, %v", m.Run.Failures, err)
+	}
 }
 
 // The announcement is made once, and what is left is said each minute.
@@ -455,6 +524,7 @@ func TestAWrongListMovesNothingForGood(t *testing.T) {
 					return right[master], nil
 				}
 				c, db := newSearch(t, 10, up)
+				c.healthy.Store(true)
 				round := func(n int) {
 					for range n {
 						c.round(t)

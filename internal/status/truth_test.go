@@ -64,9 +64,9 @@ func TestStatusSaysHowFarAFirstStartIs(t *testing.T) {
 	const begun = "INSERT INTO account_search (started_at, announced_seconds, wallets, known, done_at) VALUES ('2026-03-01 %sZ', 480, 200, 120, '2026-03-01 12:34:30Z')"
 	for _, tt := range []struct{ name, sql, want string }{
 		{"never", "", ""},
-		{"as announced", strings.Replace(begun, "%s", "12:20", 1), "first start   starting, 120 of 200 wallets known, done about 12:34 UTC\n"},
-		{"after 1.3 times of what was announced", strings.Replace(begun, "%s", "12:19", 1), "first start   late: 120 of 200 wallets known after 11m0s, 8m0s were announced\n"},
-		{"announced for hours, after half an hour", strings.Replace(strings.Replace(begun, "%s", "11:59", 1), "480", "9000", 1), "first start   late: 120 of 200 wallets known after 31m0s, 2h30m0s were announced\n"},
+		{"as announced", strings.Replace(begun, "%s", "12:20", 1), "first start   starting, 3 of 3 wallets known, done about 12:34 UTC\n"},
+		{"after 1.3 times of what was announced", strings.Replace(begun, "%s", "12:19", 1), "first start   late: 3 of 3 wallets known after 11m0s, 8m0s were announced\n"},
+		{"announced for hours, after half an hour", strings.Replace(strings.Replace(begun, "%s", "11:59", 1), "480", "9000", 1), "first start   late: 3 of 3 wallets known after 31m0s, 2h30m0s were announced\n"},
 		{"over", strings.Replace(begun, "%s", "12:20", 1) + "; UPDATE account_search SET ended_at = '2026-03-01 12:28Z'", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
