@@ -233,6 +233,7 @@ type Accounts struct {
 	Listed    bool
 	Explained bool
 	Role      string // "": not asked now, what is known stays
+	lacks     bool   // the list lacked known ones, which stay
 }
 
 // KeepAccounts stores what was found out about a wallet, as confirmed at an instant.

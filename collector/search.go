@@ -27,7 +27,7 @@ const (
 	secondAnswer   = time.Minute      // between two answers that are believed only when they agree
 	lackingFor     = 10 * time.Minute // the same, where a parent lacks a child that nobody else claims
 	lookForLacking = 2 * time.Minute  // between two questions meanwhile
-	disputeAgain   = 10 * time.Minute // how often a wallet is asked one of whose accounts is a row too, or another one claims
+	disputeAgain   = 10 * time.Minute // how often a wallet is asked one of whose accounts is a row too, or another one claims, or its list lacks
 	firstBackoff   = time.Minute      // after a failure, doubled with each further one
 	longestBackoff = time.Hour        // …
 	overdueAfter   = time.Hour        // after the interval of renewals; from then on all are renewed within
@@ -132,8 +132,8 @@ func (c *Collector) searchRound(ctx, round context.Context) error {
 
 // due lists the wallets to ask for, the most urgent first: those that cannot be read, or
 // whose accounts are disputed or have changed, by rank, and those outside of the universe
-// that claim some of them; then renewals, the longest unconfirmed first, evenly over the interval; then,
-// once a run was good, what an address is.
+// that claim some of them; then renewals, the longest unconfirmed first, evenly over the
+// interval; then, once a run was good, what an address is.
 // No failure is waited out for longer than longest, of real time.
 func (s *search) due(universe, claimants []Tracked, at time.Time, passed, every, longest time.Duration, healthy bool) []Tracked {
 	s.mu.Lock()
@@ -191,7 +191,7 @@ func (c *Collector) searchWallet(ctx context.Context, t Tracked) {
 		c.metrics.searches.WithLabelValues("asked_again").Inc()
 	default:
 		*w = searched{}
-		if t.disputed() {
+		if t.disputed() || found.lacks {
 			w.notUntil = time.Now().Add(c.cfg.Clock.Real(disputeAgain))
 		}
 		c.metrics.searches.WithLabelValues("found").Inc()
@@ -246,6 +246,7 @@ func (c *Collector) findAccounts(ctx context.Context, t Tracked) (*Accounts, err
 		return nil, nil
 	}
 	if !saysNone {
+		found.lacks = len(lacking) > len(gone)
 		return found, nil
 	}
 	t.SubAccounts = without(t.SubAccounts, found.Dropped)

@@ -194,6 +194,18 @@ func TestAccountsAreNotForgottenForNone(t *testing.T) {
 		c.round(t)
 	}
 	same(t, "after one that disowns it", list(t, db, "SELECT unnest(sub_accounts) FROM wallet_accounts"), sub(1, 1), sub(1, 3), sub(1, 4))
+
+	// A minute that finds the list wrong all the time asks for it every ten minutes only.
+	before := len(up.questions())
+	for range 31 {
+		c.search.readList(wallet(1), false)
+		c.search.credit, c.search.credited = 0, time.Now() // no renewals
+		c.round(t)
+		c.search.pass(time.Minute)
+	}
+	if asked := len(up.questions()) - before; asked < 3*2 || asked > 4*2 { // the list, and whose the account is that it lacks
+		t.Errorf("%d questions in half an hour", asked)
+	}
 }
 
 // None is a failure as long as one of the accounts says that it is the wallet's own, also
