@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -28,6 +29,7 @@ type Tracked struct {
 	Explained bool      // its own account is worth what the leaderboard says, or it has sub-accounts
 	Role      string    // what its address is, as the exchange says; "": not asked
 	Disputed  []string  // those of SubAccounts that are rows of the universe themselves, or claimed by another wallet too
+	Left      bool      // it has left the universe, and its accounts still count
 }
 
 // Owners are the wallets of the universe that an account is known to belong to, each row
@@ -44,7 +46,7 @@ func (o Owners) ofAnother(wallet, account string) bool {
 func (o Owners) claimants(outside []Tracked) (claimants []Tracked) {
 	for _, t := range outside {
 		for _, account := range t.SubAccounts {
-			if o.ofAnother(t.Wallet, account) {
+			if slices.ContainsFunc(o[account], func(owner string) bool { return owner != t.Wallet && owner != account }) {
 				t.Disputed = append(t.Disputed, account)
 			}
 		}
@@ -213,15 +215,17 @@ func (s *Store) outside(ctx context.Context, now time.Time) ([]Tracked, error) {
 	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
 	rows, err := s.pool.Query(ctx, `
-		SELECT wallet_id, sub_accounts FROM wallet_accounts
+		SELECT wallet_id, sub_accounts, checked_at, listed, explained, coalesce(role, '') FROM wallet_accounts
 		WHERE sub_accounts <> '{}' AND checked_at BETWEEN $1::timestamptz - interval '24 hours' AND $1::timestamptz + interval '24 hours'
 			AND wallet_id NOT IN (SELECT wallet_id FROM wallet_universe_current)`, now)
 	if err != nil {
 		return nil, postgres.Because(ctx, "read accounts", err)
 	}
 	outside, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t Tracked, err error) {
-		t.Value, t.Explained = -1, true // nobody asks what it is
-		return t, row.Scan(&t.Wallet, &t.SubAccounts)
+		t.Rank, t.Value, t.Left = math.MaxInt, -1, true
+		err = row.Scan(&t.Wallet, &t.SubAccounts, &t.Confirmed, &t.Listed, &t.Explained, &t.Role)
+		t.Confirmed = t.Confirmed.UTC()
+		return t, err
 	})
 	return outside, postgres.Because(ctx, "read accounts", err)
 }
@@ -233,7 +237,6 @@ type Accounts struct {
 	Listed    bool
 	Explained bool
 	Role      string // "": not asked now, what is known stays
-	lacks     bool   // the list lacked known ones, which stay
 }
 
 // KeepAccounts stores what was found out about a wallet, as confirmed at an instant.

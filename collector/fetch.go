@@ -63,10 +63,13 @@ var (
 )
 
 // errAccountsChanged asks for none: a list costs as much as ten states, and the search
-// asks whether it is true.
-var errAccountsChanged = &reasonError{reasonAccountsChanged}
+// asks whether it is true. errListedNone does, as that is how a failure looks.
+var (
+	errAccountsChanged = &reasonError{reasonAccountsChanged}
+	errListedNone      = &reasonError{reasonAccountsChanged}
+)
 
-var askAgain = []error{errStaleState, errOldState, errFutureState}
+var askAgain = []error{errStaleState, errOldState, errFutureState, errListedNone}
 
 // fetch is one cycle's asking: bounded in concurrency and in time.
 type fetch struct {
@@ -242,6 +245,9 @@ func (f *fetch) subAccounts(ctx context.Context, q *inquiry) (without []string, 
 		answers, err := f.upstream.SubAccounts(ctx, q.Wallet)
 		if err != nil {
 			return err
+		}
+		if len(answers) == 0 {
+			return errListedNone
 		}
 		q.sum = newAccountSum(q.Wallet)
 		without = nil

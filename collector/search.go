@@ -25,9 +25,9 @@ type Searching interface {
 const (
 	lookAgain      = time.Minute      // a round of the search
 	secondAnswer   = time.Minute      // between two answers that are believed only when they agree
-	lackingFor     = 10 * time.Minute // the same, where a parent lacks a child that nobody else claims
+	lackingFor     = 10 * time.Minute // … when a parent vault no longer names a child that nobody else claims
 	lookForLacking = 2 * time.Minute  // between two questions meanwhile
-	disputeAgain   = 10 * time.Minute // how often a wallet is asked one of whose accounts is a row too, or another one claims, or its list lacks
+	disputeAgain   = 10 * time.Minute // how often a wallet is asked whose accounts are disputed
 	firstBackoff   = time.Minute      // after a failure, doubled with each further one
 	longestBackoff = time.Hour        // …
 	overdueAfter   = time.Hour        // after the interval of renewals; from then on all are renewed within
@@ -69,6 +69,9 @@ func (c *Collector) Accounts(ctx context.Context) error {
 	c.search.mu.Lock()
 	c.search.wallets, c.search.credit, c.search.credited = map[string]*searched{}, 0, time.Now()
 	c.search.mu.Unlock()
+	if ended, err := c.store.searchEnded(ctx); err == nil {
+		c.healthy.Store(ended) // it may be another database than the last time
+	}
 	for ctx.Err() == nil {
 		round, cancel := c.cfg.Clock.WithTimeout(ctx, lookAgain, errRound)
 		if err := c.searchRound(ctx, round); err != nil && ctx.Err() == nil {
@@ -171,7 +174,13 @@ func (s *search) due(universe, claimants []Tracked, at time.Time, passed, every,
 func (c *Collector) searchWallet(ctx context.Context, t Tracked) {
 	found, err := c.findAccounts(ctx, t)
 	if err == nil && found != nil {
-		err = c.store.KeepAccounts(ctx, t.Wallet, *found, c.cfg.Clock.Now())
+		at := c.cfg.Clock.Now()
+		if t.Left {
+			at = t.Confirmed // what it claims counts for a day after it left, and no longer
+		}
+		if err = c.store.KeepAccounts(ctx, t.Wallet, *found, at); err == nil {
+			c.tellChange(t, found)
+		}
 	}
 	if ctx.Err() != nil {
 		return
@@ -188,13 +197,22 @@ func (c *Collector) searchWallet(ctx context.Context, t Tracked) {
 		c.metrics.searches.WithLabelValues("failed").Inc()
 		c.cfg.Logger.Warn("the accounts of a wallet could not be found", "rank", t.Rank, "failures", w.failures, "error", err)
 	case found == nil:
+		w.failures, w.failed = 0, time.Time{} // it was answered
 		c.metrics.searches.WithLabelValues("asked_again").Inc()
 	default:
 		*w = searched{}
-		if t.disputed() || found.lacks {
+		if t.disputed() {
 			w.notUntil = time.Now().Add(c.cfg.Clock.Real(disputeAgain))
 		}
 		c.metrics.searches.WithLabelValues("found").Inc()
+	}
+}
+
+// tellChange logs that other accounts are counted for a wallet that had been known.
+func (c *Collector) tellChange(t Tracked, found *Accounts) {
+	added := without(found.Sub, t.SubAccounts)
+	if !t.Confirmed.IsZero() && len(added)+len(found.Dropped) > 0 {
+		c.cfg.Logger.Warn("the accounts of a wallet have changed", "rank", t.Rank, "added", added, "given_up", found.Dropped)
 	}
 }
 
@@ -229,24 +247,20 @@ func (c *Collector) findAccounts(ctx context.Context, t Tracked) (*Accounts, err
 		found.Listed = found.Listed && account.HasState
 	}
 	saysNone := len(list) == 0 && (list == nil || len(t.SubAccounts) > 0) // or a failure
-	lacking := without(t.SubAccounts, found.Sub)
 	var gone []string
-	switch {
-	case !saysNone:
-		gone, err = c.disowned(ctx, t, lacking)
-	case len(t.Disputed) == len(lacking): // others are kept, as none is ever closed
-		if gone, err = c.disowned(ctx, t, lacking); len(gone) < len(lacking) {
-			gone = nil // one says that there are some
+	if lacking := without(t.SubAccounts, found.Sub); !saysNone || len(lacking) == len(t.Disputed) {
+		// Where it says none, accounts that nobody disputes are kept without a question.
+		if gone, err = c.disowned(ctx, t, lacking); err != nil {
+			return nil, err
 		}
-	}
-	if err != nil {
-		return nil, err
+		if saysNone && len(gone) > 0 {
+			gone = lacking
+		}
 	}
 	if !c.believed(t, found, gone, secondAnswer) {
 		return nil, nil
 	}
 	if !saysNone {
-		found.lacks = len(lacking) > len(gone)
 		return found, nil
 	}
 	t.SubAccounts = without(t.SubAccounts, found.Dropped)
@@ -257,24 +271,31 @@ func (c *Collector) findAccounts(ctx context.Context, t Tracked) (*Accounts, err
 	return none, err
 }
 
-// mostAsked is how many accounts of a wallet are asked whose they are.
-const mostAsked = 20
+// mostAsked is how many accounts of a wallet are asked at a time whose they are.
+const mostAsked = 5
+
+// errLacksItsOwn is a list that lacks an account which says that it is the wallet's.
+var errLacksItsOwn = errors.New("its list lacks an account that says that it is this wallet's")
 
 // disowned are those of some known accounts of a wallet that do not say that they are its
-// own. Sub-accounts are never closed: an answer that lacks one has failed, or an earlier
-// one was wrong, and nobody else can tell which.
+// own, a few at a time. Sub-accounts are never closed: an answer that lacks one has failed,
+// or an earlier one was wrong, and nobody else can tell which. One that says that it is the
+// wallet's own proves the failure. What cannot be asked is kept.
 func (c *Collector) disowned(ctx context.Context, t Tracked, accounts []string) (disowned []string, err error) {
-	if len(accounts) > mostAsked || !c.healthy.Load() { // as every question for a role
+	if !c.healthy.Load() && !t.disputed() { // as every question for a role, but where a dispute may be what keeps the first good run away
 		return nil, nil
 	}
-	for _, account := range accounts {
+	for _, account := range accounts[:min(mostAsked, len(accounts))] {
 		role, err := c.searching.UserRole(ctx, account)
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil, err
+		case err != nil:
+			continue
+		case role.Kind == hyperliquid.RoleSubAccount && role.Master == t.Wallet:
+			return nil, errLacksItsOwn
 		}
-		if role.Kind != hyperliquid.RoleSubAccount || role.Master != t.Wallet {
-			disowned = append(disowned, account)
-		}
+		disowned = append(disowned, account)
 	}
 	return disowned, nil
 }
@@ -296,6 +317,9 @@ func (c *Collector) believed(t Tracked, found *Accounts, gone []string, again ti
 	answer := fmt.Sprint(strange, gone)
 	if w.doubtful.answer != answer {
 		w.doubtful = doubtful{answer, time.Now()}
+		if !t.Confirmed.IsZero() {
+			c.cfg.Logger.Info("a wallet names other accounts than are known: it is asked again", "rank", t.Rank, "new", strange, "given_up", gone)
+		}
 	}
 	left := again - c.cfg.Clock.Elapsed(time.Since(w.doubtful.since))
 	if left <= 0 {
@@ -383,7 +407,10 @@ func (s *search) readList(wallet string, same bool) {
 		s.listed = map[string]bool{}
 	}
 	s.listed[wallet] = same
-	s.wallet(wallet).changed = !same
+	w := s.wallet(wallet)
+	if w.changed = !same; same {
+		w.doubtful = doubtful{} // what was said before is not said again
+	}
 }
 
 // confirmedEvery is how often the confirmation by the minutes is written down.
@@ -455,10 +482,18 @@ func (s *Store) KeepProgress(ctx context.Context, known, wallets int, now, done 
 	return postgres.Because(ctx, "keep the progress of the search", err)
 }
 
+// searchEnded tells that the first start of this database is over.
+func (s *Store) searchEnded(ctx context.Context) (ended bool, err error) {
+	ctx, cancel := postgres.Reading(ctx)
+	defer cancel()
+	err = s.pool.QueryRow(ctx, "SELECT EXISTS (SELECT FROM account_search WHERE ended_at IS NOT NULL)").Scan(&ended)
+	return ended, postgres.Because(ctx, "look for the first start", err)
+}
+
 // EndProgress notes that a run was good.
 func (s *Store) EndProgress(ctx context.Context, now time.Time) error {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	err := s.fence.Exec(ctx, s.pool, "UPDATE account_search SET ended_at = $1, known = (SELECT known FROM account_facts) WHERE ended_at IS NULL", now)
+	err := s.fence.Exec(ctx, s.pool, "UPDATE account_search SET ended_at = $1, known = f.known, wallets = f.wallets FROM account_facts f WHERE ended_at IS NULL", now)
 	return postgres.Because(ctx, "end the progress of the search", err)
 }

@@ -188,14 +188,16 @@ func TestAccountsAreNotForgottenForNone(t *testing.T) {
 		return hyperliquid.Role{Kind: hyperliquid.RoleSubAccount, Master: of[account]}, nil
 	}
 	c.healthy.Store(true)
-	for range 3 {
-		exec(t, db, "UPDATE wallet_accounts SET checked_at = checked_at - interval '25 hours'")
-		c.search.pass(longestBackoff)
-		c.round(t)
+	again := func() {
+		for range 3 {
+			exec(t, db, "UPDATE wallet_accounts SET checked_at = checked_at - interval '25 hours'")
+			c.search.pass(longestBackoff)
+			c.round(t)
+		}
 	}
-	same(t, "after one that disowns it", list(t, db, "SELECT unnest(sub_accounts) FROM wallet_accounts"), sub(1, 1), sub(1, 3), sub(1, 4))
-
-	// A minute that finds the list wrong all the time asks for it every ten minutes only.
+	again()
+	same(t, "one says that it is its own", list(t, db, knownAccounts), "1 4")
+	// A minute that finds the list wrong all the time does not make it be asked for each minute.
 	before := len(up.questions())
 	for range 31 {
 		c.search.readList(wallet(1), false)
@@ -203,9 +205,12 @@ func TestAccountsAreNotForgottenForNone(t *testing.T) {
 		c.round(t)
 		c.search.pass(time.Minute)
 	}
-	if asked := len(up.questions()) - before; asked < 3*2 || asked > 4*2 { // the list, and whose the account is that it lacks
+	if asked := len(up.questions()) - before; asked < 2*5 || asked > 2*9 { // the list, and whose the account is that it lacks
 		t.Errorf("%d questions in half an hour", asked)
 	}
+	of[sub(1, 1)] = wallet(8)
+	again()
+	same(t, "none does", list(t, db, "SELECT unnest(sub_accounts) FROM wallet_accounts"), sub(1, 3), sub(1, 4))
 }
 
 // None is a failure as long as one of the accounts says that it is the wallet's own, also
@@ -359,8 +364,8 @@ func TestWhoCountsARowIsAskedAgainSoon(t *testing.T) {
 	}
 }
 
-// The children of a parent are a whole list: a change of it is believed when it is told
-// twice, a minute apart, and what it lacks then is given up. None at all is a failure.
+// The children of a parent are a whole list: a new one is believed when it is named twice,
+// a minute apart, and one is given up when it is lacking for ten. None at all is a failure.
 func TestChildrenOfAParentAreAWholeList(t *testing.T) {
 	c, db := newSearch(t, 2, &upstream{})
 	exec(t, db, "INSERT INTO wallet_accounts (wallet_id, sub_accounts, checked_at, explained, role) VALUES ($1, '{}', now(), false, 'vault')", wallet(2))
@@ -385,7 +390,8 @@ func TestChildrenOfAParentAreAWholeList(t *testing.T) {
 		{"one gone, one new", parent(2, 3), time.Hour, true, parent(1, 2)},
 		{"as it was", parent(1, 2), time.Hour, true, parent(1, 2)},
 		{"one gone, one new", parent(2, 3), time.Hour, true, parent(1, 2)},
-		{"told again", parent(2, 3), time.Hour, true, parent(2, 3)},
+		{"told again, within ten minutes", parent(2, 3), lackingFor - time.Second, true, parent(1, 2)},
+		{"told again", parent(2, 3), time.Second, true, parent(2, 3)},
 		{"none", nil, time.Hour, false, parent(2, 3)},
 		{"none, again", nil, time.Hour, false, parent(2, 3)},
 	} {
@@ -408,6 +414,59 @@ func TestChildrenOfAParentAreAWholeList(t *testing.T) {
 			}
 		}
 		same(t, tt.name, list(t, db, "SELECT unnest(sub_accounts) FROM wallet_accounts WHERE wallet_id = $1 ORDER BY 1", wallet(2)), tt.want...)
+	}
+}
+
+// A wallet that has left the universe and claims another one's account is asked, as what it
+// is, and its claim is not kept alive by that.
+func TestAClaimFromOutsideIsAskedAbout(t *testing.T) {
+	left := time.Now().Add(-20 * time.Hour).Truncate(time.Second)
+	for _, tt := range []struct {
+		name, role string
+		named      bool     // it still names the account
+		asked      string   // what it is asked
+		want       []string // wallets that fail in the end
+	}{
+		{"it was wrong", "", false, "subs of ", nil},
+		{"it is right", "", true, "subs of ", []string{wallet(1)}},
+		{"a parent vault", "vault", true, "children of ", []string{wallet(1)}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			up := &upstream{state: worth(map[string]float64{wallet(1): 1e6})}
+			up.subs = func(_ context.Context, master string) ([]hyperliquid.SubAccount, error) {
+				if master == wallet(1) || tt.named {
+					return entries(1, 1, 1), nil
+				}
+				return nil, nil
+			}
+			up.vault = func(context.Context, string) (hyperliquid.Vault, error) {
+				return hyperliquid.Vault{Children: []string{sub(1, 1)}}, nil
+			}
+			c, db := newSearch(t, 3, up)
+			c.healthy.Store(true)
+			exec(t, db, `INSERT INTO wallet_accounts (wallet_id, sub_accounts, checked_at) SELECT wallet_id, CASE wallet_id WHEN $1 THEN ARRAY[$2] ELSE '{}' END, now() FROM wallet_universe_current`, wallet(1), sub(1, 1))
+			exec(t, db, "INSERT INTO wallet_accounts (wallet_id, sub_accounts, checked_at, role) VALUES ($1, ARRAY[$2], $3, nullif($4, ''))", wallet(9), sub(1, 1), left, tt.role)
+			for range 30 {
+				c.search.credit, c.search.credited = 0, time.Now() // no renewals
+				c.round(t)
+				c.search.pass(time.Minute)
+			}
+			if asked := len(slices.DeleteFunc(slices.Clone(up.questions()), func(q string) bool { return q != tt.asked+wallet(9) })); asked < 2 || asked > 4 {
+				t.Errorf("asked %d times in half an hour", asked)
+			}
+			same(t, "confirmed", list(t, db, "SELECT (checked_at = $1)::text FROM wallet_accounts WHERE wallet_id = $2", left, wallet(9)), "true")
+			wallets, _, err := c.store.Tracked(t.Context(), c.cfg.Clock.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var failing []string
+			for _, w := range wallets {
+				if w.Unreadable == reasonAccountsShared {
+					failing = append(failing, w.Wallet)
+				}
+			}
+			same(t, "shared", failing, tt.want...)
+		})
 	}
 }
 
@@ -521,8 +580,10 @@ func TestAWrongListMovesNothingForGood(t *testing.T) {
 		"many, in all of these ways":        {wallet(5): {own(1, 1)}, wallet(2): {own(2, 1), own(1, 2)}, wallet(7): {row(8)}, wallet(8): {row(7)}},
 		"another one's, of one that has it": {wallet(1): {own(1, 1), own(1, 2), own(2, 1)}},
 	} {
-		for _, times := range []int{1, 4} {
+		for _, times := range []int{1, 4, -4} { // below 0: before the first good run
 			t.Run(fmt.Sprintf("%s, %d times", name, times), func(t *testing.T) {
+				healthy := times > 0
+				times := max(times, -times)
 				lying := map[string]int{}
 				var asking sync.Mutex // for several at a time
 				up := &upstream{state: worth(nil)}
@@ -535,8 +596,16 @@ func TestAWrongListMovesNothingForGood(t *testing.T) {
 					}
 					return right[master], nil
 				}
+				up.role = func(_ context.Context, account string) (hyperliquid.Role, error) {
+					for master, list := range right {
+						if slices.ContainsFunc(list, func(a hyperliquid.SubAccount) bool { return a.Address == account }) {
+							return hyperliquid.Role{Kind: hyperliquid.RoleSubAccount, Master: master}, nil
+						}
+					}
+					return hyperliquid.Role{Kind: hyperliquid.RoleUser}, nil
+				}
 				c, db := newSearch(t, 10, up)
-				c.healthy.Store(true)
+				c.healthy.Store(healthy)
 				round := func(n int) {
 					for range n {
 						c.round(t)

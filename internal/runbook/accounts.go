@@ -15,7 +15,8 @@ import (
 var searchReasons = []string{"accounts_unknown", "accounts_old", "accounts_first"}
 
 const (
-	accountsShared = "accounts_shared"
+	accountsShared  = "accounts_shared"
+	accountsChanged = "accounts_changed"
 	// renewedWithin is how old the oldest list of accounts may be: each is asked for again
 	// about every six hours.
 	renewedWithin = 12 * time.Hour

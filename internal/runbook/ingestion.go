@@ -130,6 +130,8 @@ func (f *Facts) failing(bad Run) *Finding {
 		summary = f.searchSummary()
 	case reason == accountsShared:
 		summary = "too many wallets claim an account that another one claims: whose it is nobody can tell, so both fail"
+	case reason == accountsChanged:
+		summary = "too many wallets name other sub-accounts than are known: until they do so again, nobody can tell what these wallets hold"
 	case agedSummary(reason) != "":
 		summary = agedSummary(reason)
 	}
@@ -163,6 +165,9 @@ func (f *Facts) failing(bad Run) *Finding {
 		found.do("see how far it is, and whether something else uses the exchange from this address", "whalegate status")
 		found.do("see which wallets are missing", showAccounts)
 		found.do("wait: they are asked for within the rate limit", twoCleanMinutes)
+	case accountsChanged:
+		found.do("see what the lists name", "journalctl -u whalegate -n 200 | grep -i accounts")
+		found.do("wait: each is asked again, and another list is believed when it is given twice, a minute apart", twoCleanMinutes)
 	case accountsShared:
 		found.do("see which accounts are claimed twice; each wallet is asked again, and one whose list was wrong is right then", showShared)
 		found.do("wait: each is asked every ten minutes, and two right answers end it", twoCleanMinutes)

@@ -1,7 +1,7 @@
 -- search_facts is the search for accounts at a first start: while it lasts with the wallets
 -- as they are known now, afterwards as they were at its end. It is late after 1.3 times the
--- time that was announced, and at the latest after half an hour; what has ended in time
--- never was.
+-- time that was announced, and at the latest after half an hour; one that
+-- ended in time is never late.
 CREATE OR REPLACE VIEW search_facts AS
 SELECT s.started_at, s.announced_seconds,
     CASE WHEN s.ended_at IS NULL THEN a.wallets::integer ELSE s.wallets END AS wallets,
