@@ -106,26 +106,37 @@ func (c *Collector) firstMinute(ctx context.Context) time.Time {
 	now := c.cfg.Clock.Now()
 	minute := now.Truncate(interval)
 	left := minute.Add(interval - reserve).Sub(now)
-	follows := false
-	if counted, err := c.store.Counted(ctx, minute.Add(-maxUnled), minute); err == nil && len(counted) > 0 {
-		follows = true
-		for m := counted[0]; m.Before(minute); m = m.Add(interval) {
-			if !slices.Contains(counted, m) {
-				c.missed(m, "no cycle in this minute: the collector that led was gone, and none had taken over")
-			}
-		}
+	holes, follows := c.holes(ctx, minute)
+	for _, m := range holes {
+		c.missed(m, "no cycle in this minute: the collector that led was gone, and none had taken over")
 	}
+	done, err := c.store.Committed(ctx, minute)
 	switch {
+	case err == nil && done:
+		return minute
 	case follows && left <= 0:
 		c.missed(minute, "no cycle in this minute: the collector that led was gone, and this one took over too late for it")
 		return minute
 	case !follows && left < worthStarting:
 		return minute
 	}
-	if done, err := c.store.Committed(ctx, minute); err == nil && done {
-		return minute
-	}
 	return time.Time{}
+}
+
+// holes asks which minutes before one have no run, and whether it follows one that has. A
+// moment's trouble with the database must not make a hole that nobody sees.
+func (c *Collector) holes(ctx context.Context, minute time.Time) (holes []time.Time, follows bool) {
+	var err error
+	for range 5 {
+		if holes, follows, err = c.store.Holes(ctx, minute); err == nil {
+			return holes, follows
+		}
+		if c.cfg.Clock.Sleep(ctx, time.Second) != nil {
+			return nil, false
+		}
+	}
+	c.cfg.Logger.Error("minutes without a run before this one could not be looked for", "error", err)
+	return nil, false
 }
 
 // missed accounts for a minute that had no cycle.

@@ -77,20 +77,31 @@ func (s *Store) Newest(ctx context.Context) (time.Time, error) {
 	return newest.UTC(), postgres.Because(ctx, "look for the newest run", err)
 }
 
-// Counted lists the minutes from one to before another that have a run which counts,
-// failed or not, in their order.
-func (s *Store) Counted(ctx context.Context, from, before time.Time) ([]time.Time, error) {
+// Holes lists the minutes before one that have no run which counts, as far back as the
+// first that has one within the ten minutes before, and across a gap of at most ten minutes
+// before that. follows tells that there is such a one. Minutes that the database's clock
+// has not reached are none: a clock that is ahead has not missed them.
+func (s *Store) Holes(ctx context.Context, minute time.Time) (holes []time.Time, follows bool, err error) {
 	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
-	rows, err := s.pool.Query(ctx, "SELECT timestamp FROM ingest_runs WHERE timestamp >= $1 AND timestamp < $2 AND NOT superseded ORDER BY timestamp", from, before)
+	rows, err := s.pool.Query(ctx, `
+		WITH counted AS (SELECT timestamp AS at FROM ingest_runs WHERE NOT superseded AND timestamp < $1 AND timestamp >= $1::timestamptz - 2 * $2::interval),
+			first AS (SELECT min(at) AS at FROM counted WHERE at >= $1::timestamptz - $2::interval),
+			before AS (SELECT coalesce(max(c.at), first.at) AS at FROM first LEFT JOIN counted c ON c.at < first.at AND c.at >= first.at - $2::interval GROUP BY first.at)
+		SELECT m FROM before, generate_series(before.at, least($1::timestamptz, date_trunc('minute', whalegate_now() + interval '30 seconds')) - interval '1 minute', interval '1 minute') m
+		WHERE m = before.at OR m NOT IN (SELECT at FROM counted)
+		ORDER BY m`, minute, maxUnled)
 	if err != nil {
-		return nil, postgres.Because(ctx, "look for runs", err)
+		return nil, false, postgres.Because(ctx, "look for minutes without a run", err)
 	}
-	minutes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (at time.Time, err error) {
+	holes, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (at time.Time, err error) {
 		err = row.Scan(&at)
 		return at.UTC(), err
 	})
-	return minutes, postgres.Because(ctx, "look for runs", err)
+	if err != nil || len(holes) == 0 {
+		return nil, false, postgres.Because(ctx, "look for minutes without a run", err)
+	}
+	return holes[1:], true, nil // the first is the one that has a run
 }
 
 // Stored reads which minutes since an instant have a run, superseded ones included.

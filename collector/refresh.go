@@ -29,6 +29,7 @@ func (c *Collector) Universe(ctx context.Context) error {
 	for ctx.Err() == nil {
 		wait, err := c.untilRefresh(ctx)
 		switch {
+		case ctx.Err() != nil: // the shutdown came while it was asked
 		case err != nil:
 			c.cfg.Logger.Error("plan universe refresh", "error", err)
 			wait = retryWithoutUniverse

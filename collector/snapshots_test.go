@@ -142,6 +142,7 @@ func TestATakeOverDoesTheMinuteThatWasUnderWay(t *testing.T) {
 		{"the same, and late", -11, 54, true, 0},
 		{"the newest is of a clock that was ahead", 3, 5, false, 0},
 		{"it is stored", 0, 20, true, 0},
+		{"it is stored, and this one is too late", 0, 56, true, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			exec(t, db, "DELETE FROM ingest_runs")
@@ -171,7 +172,7 @@ func TestATakeOverDoesTheMinuteThatWasUnderWay(t *testing.T) {
 func TestATakeOverAccountsForEveryHole(t *testing.T) {
 	db, s := database(t, noon)
 	commit(t, s, judged(noon, hold(1)))
-	for _, n := range []int{-12, -8, -5, -4, -2} {
+	for _, n := range []int{-30, -12, -8, -5, -4, -2} {
 		exec(t, db, `INSERT INTO ingest_runs (timestamp, status, wallets_expected, wallet_success_count, wallet_fail_count, rows_expected, rows_written, coverage_pct, hype_non_null_pct, btc_non_null_pct, eth_non_null_pct, failures, duration_ms, finished_at, superseded)
 			SELECT $1, status, wallets_expected, wallet_success_count, wallet_fail_count, rows_expected, rows_written, coverage_pct, hype_non_null_pct, btc_non_null_pct, eth_non_null_pct, failures, duration_ms, $1, $2 FROM ingest_runs WHERE timestamp = $3`, minute(n), n == -4, noon)
 	}
@@ -182,8 +183,15 @@ func TestATakeOverAccountsForEveryHole(t *testing.T) {
 	for _, run := range c.unsaved {
 		missed = append(missed, run.Timestamp)
 	}
-	if want := []time.Time{minute(-7), minute(-6), minute(-4), minute(-3), minute(-1)}; !slices.Equal(missed, want) {
+	if want := []time.Time{minute(-11), minute(-10), minute(-9), minute(-7), minute(-6), minute(-4), minute(-3), minute(-1)}; !slices.Equal(missed, want) {
 		t.Errorf("stored as failed: %v, want %v", missed, want)
+	}
+
+	// A clock that is ahead has missed nothing of what has not been.
+	c = collecting(t, db, &upstream{}, func(cfg *Config) { cfg.Clock = frozen(t, minute(5).Add(5*time.Second)) })
+	c.firstMinute(t.Context())
+	if last := c.unsaved[len(c.unsaved)-1].Timestamp; !last.Equal(minute(-1)) {
+		t.Errorf("minutes up to %s are stored as failed, and it is noon", last)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/whalegate/whalegate/internal/postgres"
@@ -19,6 +20,9 @@ const (
 	tellFirst = 3 * time.Second // longer than a job of the leader is waited for
 	tellAgain = 10 * time.Second
 )
+
+// queryCanceled is how the server ends what an interrupt has cancelled.
+const queryCanceled = "57014"
 
 // telling runs what a person asked the database for, and says meanwhile on stderr that it
 // is not done and what it waits for: who believes in a halt that only waits for a lock
@@ -38,7 +42,9 @@ func telling[T any](ctx context.Context, db *pgxpool.Pool, program, notYet strin
 	for {
 		select {
 		case r := <-done:
-			if r.err != nil && errors.Is(ctx.Err(), context.Canceled) {
+			var answer *pgconn.PgError
+			refused := errors.As(r.err, &answer) && answer.Code != queryCanceled
+			if r.err != nil && !refused && errors.Is(ctx.Err(), context.Canceled) {
 				r.err = fmt.Errorf("%s, as far as is known: interrupted before the database had confirmed it; whalegate status says what is in force", notYet)
 			}
 			return r.value, r.err

@@ -221,16 +221,16 @@ func (c *Candidate) look(ctx context.Context, watching **session, w *watch) (*se
 	c.watchFor(ctx, *watching)
 	_, w.boot = c.boot()
 	w.clock = c.cfg.Clock.Now()
-	vacant := w.look(time.Now(), found, c.cfg.Pace)
-	if w.looks == 1 && !vacant && !found.Standby {
-		c.cfg.Logger.Info("waiting for the lead", "epoch", found.Epoch)
-	}
-	switch {
-	case found.Standby: // it shows no session of the leader's, whether that lives or not
+	if found.Standby { // it shows no session of the leader's, whether that lives or not
 		w.unanswered()
 		c.complain("wait for the lead", errStandby)
 		return nil, nil
-	case !vacant:
+	}
+	vacant := w.look(time.Now(), found, c.cfg.Pace)
+	if w.looks == 1 && !vacant {
+		c.cfg.Logger.Info("waiting for the lead", "epoch", found.Epoch)
+	}
+	if !vacant {
 		c.said = ""
 		return nil, nil
 	}

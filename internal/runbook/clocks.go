@@ -157,7 +157,7 @@ func (f *Facts) clockWas() *Finding {
 
 // serviceClockWas is the finding for minutes that failed because the collector's clock
 // was not the database's, the last of them at, and that is over. Such a run is stored at
-// the database's minute: where it stands between others, that clock goes on as they do.
+// the database's minute: where it stands between others, that clock fits them.
 func (f *Facts) serviceClockWas(at Run) *Finding {
 	failed, first := 0, at
 	for _, r := range f.Stored.Runs {
@@ -165,7 +165,7 @@ func (f *Facts) serviceClockWas(at Run) *Finding {
 			failed, first = failed+1, r
 		}
 	}
-	found := database.found(P3, "minutes failed because the collector's clock was wrong, and that is over: it was not the database's, whose minutes go on as the runs before and after do")
+	found := database.found(P3, "minutes failed because the collector's clock was wrong, and that is over: the database's fits the runs before and after")
 	found.figure("failed", "%d minutes within the last hour, from %s to %s", failed, stamp(first.Timestamp), stamp(at.Timestamp))
 	found.rows("run", []string{at.text()})
 	found.clocks(f)
