@@ -237,6 +237,7 @@ type Accounts struct {
 	Listed    bool
 	Explained bool
 	Role      string // "": not asked now, what is known stays
+	unsettled bool   // the answer lacked known ones of which nobody knows yet whose they are
 }
 
 // KeepAccounts stores what was found out about a wallet, as confirmed at an instant.

@@ -103,10 +103,8 @@ func (c *Collector) saveUnsaved(ctx context.Context) {
 // a predecessor left are not given up in silence: those that are over are stored as
 // failed, and the present one is asked for as far as the budget goes, or stored as failed.
 func (c *Collector) firstMinute(ctx context.Context) time.Time {
-	now := c.cfg.Clock.Now()
-	minute := now.Truncate(interval)
-	left := minute.Add(interval - reserve).Sub(now)
-	holes, follows := c.holes(ctx, minute)
+	minute, holes, follows := c.holes(ctx)
+	left := minute.Add(interval - reserve).Sub(c.cfg.Clock.Now())
 	for _, m := range holes {
 		c.missed(m, "no cycle in this minute: the collector that led was gone, and none had taken over")
 	}
@@ -123,20 +121,22 @@ func (c *Collector) firstMinute(ctx context.Context) time.Time {
 	return time.Time{}
 }
 
-// holes asks which minutes before one have no run, and whether it follows one that has. A
-// moment's trouble with the database must not make a hole that nobody sees.
-func (c *Collector) holes(ctx context.Context, minute time.Time) (holes []time.Time, follows bool) {
+// holes is the present minute, with those before it that have no run, and whether it
+// follows one that has. A moment's trouble with the database must not make a hole that
+// nobody sees.
+func (c *Collector) holes(ctx context.Context) (minute time.Time, holes []time.Time, follows bool) {
 	var err error
 	for range 5 {
+		minute = c.cfg.Clock.Now().Truncate(interval)
 		if holes, follows, err = c.store.Holes(ctx, minute); err == nil {
-			return holes, follows
+			return minute, holes, follows
 		}
 		if c.cfg.Clock.Sleep(ctx, time.Second) != nil {
-			return nil, false
+			return minute, nil, false
 		}
 	}
 	c.cfg.Logger.Error("minutes without a run before this one could not be looked for", "error", err)
-	return nil, false
+	return minute, nil, false
 }
 
 // missed accounts for a minute that had no cycle.

@@ -175,8 +175,8 @@ func (c *Collector) searchWallet(ctx context.Context, t Tracked) {
 	found, err := c.findAccounts(ctx, t)
 	if err == nil && found != nil {
 		at := c.cfg.Clock.Now()
-		if t.Left {
-			at = t.Confirmed // what it claims counts for a day after it left, and no longer
+		if t.Left || found.unsettled {
+			at = t.Confirmed // what one that left claims counts for a day and no longer, and a list that lacks something confirms nothing
 		}
 		if err = c.store.KeepAccounts(ctx, t.Wallet, *found, at); err == nil {
 			c.tellChange(t, found)
@@ -201,7 +201,7 @@ func (c *Collector) searchWallet(ctx context.Context, t Tracked) {
 		c.metrics.searches.WithLabelValues("asked_again").Inc()
 	default:
 		*w = searched{}
-		if t.disputed() {
+		if t.disputed() || found.unsettled && len(found.Dropped) == 0 {
 			w.notUntil = time.Now().Add(c.cfg.Clock.Real(disputeAgain))
 		}
 		c.metrics.searches.WithLabelValues("found").Inc()
@@ -212,7 +212,7 @@ func (c *Collector) searchWallet(ctx context.Context, t Tracked) {
 func (c *Collector) tellChange(t Tracked, found *Accounts) {
 	added := without(found.Sub, t.SubAccounts)
 	if !t.Confirmed.IsZero() && len(added)+len(found.Dropped) > 0 {
-		c.cfg.Logger.Warn("the accounts of a wallet have changed", "rank", t.Rank, "added", added, "given_up", found.Dropped)
+		c.cfg.Logger.Warn("the accounts of a wallet have changed", "rank", t.Rank, "added", len(added), "given_up", len(found.Dropped), "of_these", some(added, found.Dropped))
 	}
 }
 
@@ -253,20 +253,22 @@ func (c *Collector) findAccounts(ctx context.Context, t Tracked) (*Accounts, err
 		if gone, err = c.disowned(ctx, t, lacking); err != nil {
 			return nil, err
 		}
-		if saysNone && len(gone) > 0 {
-			gone = lacking
-		}
+		found.unsettled = len(gone) < len(lacking)
 	}
 	if !c.believed(t, found, gone, secondAnswer) {
 		return nil, nil
 	}
-	if !saysNone {
+	switch {
+	case !saysNone:
+		return found, nil
+	case found.unsettled && len(gone) > 0: // what they are that are left is asked next
+		found.Listed, found.Explained = t.Listed, t.Explained
 		return found, nil
 	}
-	t.SubAccounts = without(t.SubAccounts, found.Dropped)
+	t.SubAccounts = without(t.SubAccounts, gone)
 	none, err := c.believeNone(ctx, t)
 	if none != nil {
-		none.Dropped = found.Dropped
+		none.Dropped = gone
 	}
 	return none, err
 }
@@ -318,7 +320,7 @@ func (c *Collector) believed(t Tracked, found *Accounts, gone []string, again ti
 	if w.doubtful.answer != answer {
 		w.doubtful = doubtful{answer, time.Now()}
 		if !t.Confirmed.IsZero() {
-			c.cfg.Logger.Info("a wallet names other accounts than are known: it is asked again", "rank", t.Rank, "new", strange, "given_up", gone)
+			c.cfg.Logger.Info("a wallet names other accounts than are known: it is asked again", "rank", t.Rank, "new", len(strange), "lacking", len(gone), "of_these", some(strange, gone))
 		}
 	}
 	left := again - c.cfg.Clock.Elapsed(time.Since(w.doubtful.since))
@@ -332,6 +334,14 @@ func (c *Collector) believed(t Tracked, found *Accounts, gone []string, again ti
 // without are the accounts that are not among others.
 func without(accounts, others []string) []string {
 	return slices.DeleteFunc(slices.Clone(accounts), func(account string) bool { return slices.Contains(others, account) })
+}
+
+// some are a few accounts of each list: a log line must not grow with what is answered.
+func some(lists ...[]string) (few []string) {
+	for _, accounts := range lists {
+		few = append(few, accounts[:min(3, len(accounts))]...)
+	}
+	return few
 }
 
 // errNoneAnyMore is an answer that says none for a wallet that has some: none is ever

@@ -219,9 +219,12 @@ func TestNoneDoesNotPartARowFromItsMaster(t *testing.T) {
 	for _, tt := range []struct {
 		master string // as the account says
 		want   []string
-	}{{wallet(1), []string{wallet(2)}}, {"", nil}, {wallet(3), nil}} {
+	}{{wallet(1), []string{wallet(2)}}, {"", nil}, {wallet(3), nil}, {"?", []string{wallet(2)}}} {
 		up := &upstream{state: worth(map[string]float64{wallet(1): 1e6})}
 		up.role = func(context.Context, string) (hyperliquid.Role, error) {
+			if tt.master == "?" {
+				return hyperliquid.Role{}, failing(hyperliquid.Schema) // what cannot be asked is kept
+			}
 			if tt.master == "" {
 				return hyperliquid.Role{Kind: hyperliquid.RoleUser}, nil
 			}

@@ -142,7 +142,6 @@ func (f *Facts) failing(bad Run) *Finding {
 		found.lag(f)
 	case reason == searchReasons[0] || reason == accountsShared:
 		found.accountFigures(f)
-		found.do("read what the lists were answered with", "journalctl -u whalegate -n 200 | grep -i accounts")
 	}
 	found.checks(f, "S")
 	if over {
@@ -164,6 +163,7 @@ func (f *Facts) failing(bad Run) *Finding {
 	case searchReasons[0]:
 		found.do("see how far it is, and whether something else uses the exchange from this address", "whalegate status")
 		found.do("see which wallets are missing", showAccounts)
+		found.do("read what their lists were answered with", "journalctl -u whalegate -n 200 | grep -i accounts")
 		found.do("wait: they are asked for within the rate limit", twoCleanMinutes)
 	case accountsChanged:
 		found.do("see what the lists name", "journalctl -u whalegate -n 200 | grep -i accounts")
