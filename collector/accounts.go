@@ -32,18 +32,18 @@ type Tracked struct {
 	Left      bool      // it has left the universe, and its accounts still count
 }
 
-// Owners are the wallets of the universe that an account is known to belong to, each row
+// owners are the wallets of the universe that an account is known to belong to, each row
 // to itself. More than one cannot be right.
-type Owners map[string][]string
+type owners map[string][]string
 
 // ofAnother tells that an account is known to belong to another wallet.
-func (o Owners) ofAnother(wallet, account string) bool {
+func (o owners) ofAnother(wallet, account string) bool {
 	return slices.ContainsFunc(o[account], func(owner string) bool { return owner != wallet })
 }
 
 // claimants are those of outside that claim an account of a wallet of the universe, with
 // the accounts in question.
-func (o Owners) claimants(outside []Tracked) (claimants []Tracked) {
+func (o owners) claimants(outside []Tracked) (claimants []Tracked) {
 	for _, t := range outside {
 		for _, account := range t.SubAccounts {
 			if slices.ContainsFunc(o[account], func(owner string) bool { return owner != t.Wallet && owner != account }) {
@@ -91,8 +91,8 @@ func (t Tracked) weight() int {
 // left the universe: outside is what those claim. Nor are more than a fifth of the rows
 // believed to be accounts of others: wrong lists must not make a few wallets of the
 // universe.
-func resolve(universe, outside []Tracked, now time.Time) ([]Tracked, Owners) {
-	index, known := make(map[string]int, len(universe)), Owners{}
+func resolve(universe, outside []Tracked, now time.Time) ([]Tracked, owners) {
+	index, known := make(map[string]int, len(universe)), owners{}
 	for i := range universe {
 		index[universe[i].Wallet] = i
 		known[universe[i].Wallet] = []string{universe[i].Wallet}
@@ -177,8 +177,8 @@ func (t Tracked) unfound() bool {
 }
 
 // Tracked reads the universe with the accounts of each wallet, sorted by wallet as the
-// snapshots' primary key is, and whose each known account is.
-func (s *Store) Tracked(ctx context.Context, now time.Time) ([]Tracked, Owners, error) {
+// snapshots' primary key is, and the wallets outside of it that claim one of them.
+func (s *Store) Tracked(ctx context.Context, now time.Time) (wallets, claimants []Tracked, err error) {
 	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
 	rows, err := s.pool.Query(ctx, `
@@ -207,7 +207,7 @@ func (s *Store) Tracked(ctx context.Context, now time.Time) ([]Tracked, Owners, 
 		return nil, nil, err
 	}
 	wallets, known := resolve(universe, outside, now)
-	return wallets, known, nil
+	return wallets, known.claimants(outside), nil
 }
 
 // outside reads the wallets that have left the universe, and whose accounts still count.

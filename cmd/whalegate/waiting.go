@@ -21,9 +21,6 @@ const (
 	tellAgain = 10 * time.Second
 )
 
-// queryCanceled is how the server ends what an interrupt has cancelled.
-const queryCanceled = "57014"
-
 // telling runs what a person asked the database for, and says meanwhile on stderr that it
 // is not done and what it waits for: who believes in a halt that only waits for a lock
 // looks at an open gate.
@@ -43,7 +40,7 @@ func telling[T any](ctx context.Context, db *pgxpool.Pool, program, notYet strin
 		select {
 		case r := <-done:
 			var answer *pgconn.PgError
-			refused := errors.As(r.err, &answer) && answer.Code != queryCanceled
+			refused := errors.As(r.err, &answer) && answer.Code != postgres.QueryCanceled
 			if r.err != nil && !refused && errors.Is(ctx.Err(), context.Canceled) {
 				r.err = fmt.Errorf("%s, as far as is known: interrupted before the database had confirmed it; whalegate status says what is in force", notYet)
 			}

@@ -65,14 +65,17 @@ func (w Who) Text() string {
 	return text
 }
 
+// rower is what a single row is read by: a pool or a connection.
+type rower interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
 // errStandby is why a collector whose address leads to a standby neither leads nor can
 // take over.
 var errStandby = errors.New("this server is a standby and takes no write: a collector needs the primary (--database-url; with several hosts, target_session_attrs=read-write), or this one's promotion")
 
 // CheckPrimary fails where nobody can lead, because the server is a standby.
-func CheckPrimary(ctx context.Context, db interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}) error {
+func CheckPrimary(ctx context.Context, db rower) error {
 	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
 	var standby bool
@@ -84,9 +87,7 @@ func CheckPrimary(ctx context.Context, db interface {
 }
 
 // MayLead tells whether the login may take the lead; the error names it if not.
-func MayLead(ctx context.Context, db interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}) error {
+func MayLead(ctx context.Context, db rower) error {
 	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
 	var login string

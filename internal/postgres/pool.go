@@ -20,6 +20,10 @@ var ErrUnreachable = errors.New("database unreachable")
 // room: its server said so, or whoever watches the disk did before.
 var ErrDiskFull = errors.New("disk_full")
 
+// QueryCanceled is the SQLSTATE of a statement that was cancelled, by a time-out or an
+// interrupt.
+const QueryCanceled = "57014"
+
 // connectTimeout bounds one attempt to connect: a host that swallows packets
 // must not hold a cycle.
 const connectTimeout = 5 * time.Second

@@ -123,7 +123,7 @@ func (d *Database) read(ctx context.Context, conn *pgx.Conn, name string, ask fu
 	switch {
 	case errors.As(err, &answer) && answer.Code == insufficientPrivilege:
 		d.trouble(Denied, err)
-	case errors.As(err, &answer) && (answer.Code[:2] == "57" && answer.Code != queryCanceled):
+	case errors.As(err, &answer) && (answer.Code[:2] == "57" && answer.Code != postgres.QueryCanceled):
 		d.trouble(Unreachable, err) // it is being stopped
 	case errors.As(err, &answer):
 		// One part only: the rest may be told. The schema is looked at by itself.
@@ -133,8 +133,6 @@ func (d *Database) read(ctx context.Context, conn *pgx.Conn, name string, ask fu
 		d.trouble(Unreachable, err)
 	}
 }
-
-const queryCanceled = "57014"
 
 // trouble keeps the worst that was met.
 func (d *Database) trouble(t Trouble, err error) {
