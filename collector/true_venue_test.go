@@ -396,7 +396,22 @@ func (v *venue) Meta(context.Context) (hyperliquid.Meta, error) {
 	return hyperliquid.Meta{Coins: coins}, nil
 }
 
-func (v *venue) UserRole(context.Context, string) (hyperliquid.Role, error) {
+// UserRole is right wherever it is answered: what a list lacks is held against it.
+func (v *venue) UserRole(_ context.Context, id string) (hyperliquid.Role, error) {
+	v.asking.Lock()
+	defer v.asking.Unlock()
+	a, ok := v.accounts[id]
+	if !ok {
+		return hyperliquid.Role{Kind: hyperliquid.RoleMissing}, nil
+	}
+	var err error
+	v.each(a.owner, v.count("role "+id), func(*mishap) { err = failing(hyperliquid.ServerError) }, "failing", "outage")
+	switch {
+	case err != nil:
+		return hyperliquid.Role{}, err
+	case id != a.owner:
+		return hyperliquid.Role{Kind: hyperliquid.RoleSubAccount, Master: a.owner}, nil
+	}
 	return hyperliquid.Role{Kind: hyperliquid.RoleUser}, nil
 }
 

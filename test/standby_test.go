@@ -3,8 +3,10 @@ package test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
 	"github.com/whalegate/whalegate/internal/postgres/server"
@@ -118,5 +121,56 @@ func TestABoardOnAStandbyDoesNotShowThePast(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 			}
 		})
+	}
+}
+
+// A collector whose address leads to a standby is not ready and says why, once; when that
+// server is promoted, it leads without a restart.
+func TestACollectorAtAStandbyIsNotReady(t *testing.T) {
+	t.Parallel()
+	r := newTroupe(t, 1)
+	r.join()
+	r.awaitLeader()
+	standby := startStandby(t, r.pg, newWire(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(r.pg.Port()))))
+	spare := launch(t, []string{
+		"DATABASE_URL=" + standby.URL(writer, dbName), "WHALEGATE_TEST_CLOCK=" + r.text, "WHALEGATE_API_URL=" + r.exchange, "WHALEGATE_STATS_URL=" + r.exchange,
+		"WHALEGATE_API_WEIGHT=1000000", fmt.Sprintf("WHALEGATE_UNIVERSE_SIZE=%d", wallets), "WHALEGATE_LISTEN_ADDRESS=127.0.0.1:0",
+	}, "run")
+	address := spare.logged(t, "service started")["address"].(string)
+	ready := func() (int, string) {
+		answer, err := http.Get(address + "/-/ready")
+		must(t, err)
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		must(t, err)
+		return answer.StatusCode, string(body)
+	}
+	const why = "this server is a standby and takes no write"
+	await(t, "the spare to say that it cannot lead", func() error {
+		if code, body := ready(); code != http.StatusServiceUnavailable || !strings.Contains(body, why) {
+			return fmt.Errorf("%d %s", code, body)
+		}
+		if !strings.Contains(spare.log(), why) {
+			return errors.New("its log does not tell")
+		}
+		return nil
+	})
+	db, err := postgres.Open(t.Context(), standby.URL(server.Superuser, dbName), "test")
+	must(t, err)
+	t.Cleanup(db.Close)
+	_, err = db.Exec(t.Context(), "SELECT pg_promote()")
+	must(t, err)
+	await(t, "the spare to lead", func() error {
+		who, err := lead.Read(t.Context(), db)
+		if err == nil && (who.Process == nil || *who.Process != spare.cmd.Process.Pid) {
+			err = errors.New(who.Text())
+		}
+		return err
+	})
+	if code, body := ready(); code != http.StatusOK {
+		t.Errorf("it leads, and /-/ready answers %d %s", code, body)
+	}
+	if n := strings.Count(spare.log(), why); n != 1 {
+		t.Errorf("it said %d times that it is at a standby", n)
 	}
 }

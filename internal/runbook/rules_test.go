@@ -250,6 +250,14 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.Stored.Runs[1] = Run{Timestamp: minute(1), Status: "failed", Failures: map[string]int{}, Check: "skipped", Error: "no cycle in this minute: the one before ran over, or the process was held up"}
 			f.state(health.Stale, "recovering")
 		}, "ingestion", P1, "signal-lock", 2},
+		{"1: minutes went without a cycle, ten minutes ago", func(f *Facts) {
+			for _, i := range []int{10, 11} {
+				f.Stored.Runs[i] = Run{Timestamp: minute(i), Status: "failed", Failures: map[string]int{}, Check: "skipped", Error: "no cycle in this minute"}
+			}
+		}, "ingestion", P3, "", 1},
+		{"1: minutes went without a cycle, twenty minutes ago", func(f *Facts) {
+			f.Stored.Runs[20] = Run{Timestamp: minute(20), Status: "failed", Failures: map[string]int{}, Check: "skipped", Error: "no cycle in this minute"}
+		}, "", "", "", 0},
 		{"1: paused a moment ago", func(f *Facts) { f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"} }, "ingestion", P3, "", 1},
 		{"1: it does not answer, and the runs cannot be read", func(f *Facts) {
 			f.Database.Trouble, f.Database.Unreadable[partRuns] = Denied, "permission denied for table ingest_runs"
@@ -492,6 +500,10 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		}, "ingestion", P2, "", 1},
 		{"9: one waits, and another one leads", func(f *Facts) { f.waiting() }, "", "", "", 0},
 		{"9: one waits that was started just now", func(f *Facts) { f.waiting(); f.Service.Up = time.Minute }, "", "", "", 0},
+		{"7: one waits that cannot lead", func(f *Facts) {
+			f.waiting()
+			f.Service.Ready, f.Service.NotReady = false, "wait for the lead: this server is a standby and takes no write"
+		}, "database", P3, "", 1},
 		{"9: one waits that had minutes to write when it lost the lead", func(f *Facts) {
 			f.waiting()
 			f.Service.Metrics[`whalegate_runs_unsaved{reason="database"}`] = 3
