@@ -196,7 +196,7 @@ func (c *Collector) searchWallet(ctx context.Context, t Tracked) {
 		c.metrics.searches.WithLabelValues("asked_again").Inc()
 	default:
 		*w = searched{}
-		if t.disputed() || found.unsettled && len(found.Dropped) == 0 {
+		if (t.disputed() || found.unsettled) && len(found.Dropped) == 0 { // otherwise what is left is asked next
 			w.notUntil = time.Now().Add(c.cfg.Clock.Real(disputeAgain))
 		}
 		c.metrics.searches.WithLabelValues("found").Inc()

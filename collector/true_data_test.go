@@ -66,6 +66,7 @@ func (d *doubter) start() {
 	up := d.plan(d.v)
 	d.c = collecting(d.t, d.db, up, func(cfg *Config) { cfg.Concurrency, cfg.Clock = 1, d.real() })
 	d.c.search.wallets, d.c.search.credited = map[string]*searched{}, time.Now()
+	clear(d.v.lists) // nobody remembers them
 }
 
 // real is a clock that show sets.

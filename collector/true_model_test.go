@@ -240,7 +240,7 @@ func (b *believer) wrong(rows rowsOf, failed bool) (wrong map[string][asset.Coun
 		var is [asset.Count]bool
 		for _, a := range asset.All {
 			size := rows[id][a]
-			is[a] = size != nil && !b.could(id, told, a, *size) && !b.could(id, keysOf(b.v.told[id]), a, *size) && !b.could(id, b.own(id, told), a, *size)
+			is[a] = size != nil && !slices.ContainsFunc(b.known(id), func(accounts map[string]bool) bool { return b.could(id, accounts, a, *size) })
 			if bent := b.v.hit[id]; is[a] && !bends(bent) {
 				objection = fmt.Sprintf("%s holds %s of %s, which it did not within what S9 allows, and nothing but %v bent its answers", id, size.Text(a), a, slices.Sorted(maps.Keys(bent)))
 			}
@@ -261,6 +261,29 @@ func (b *believer) isOwn(id string, r row) bool {
 		}
 	}
 	return true
+}
+
+// known are the accounts that a wallet's position may be the sum of: all that was told of
+// when the minute began, or since; those that really are its own; and as many of its own
+// as lists that lack some of the last ones have left, but for what was agreed on.
+func (b *believer) known(id string) (known []map[string]bool) {
+	told, agreed := b.before[id], map[string]bool{}
+	for account := range told {
+		if b.v.agreed[id+account] {
+			agreed[account] = true
+		}
+	}
+	known = []map[string]bool{told, keysOf(b.v.told[id]), b.own(id, told)}
+	first := map[string]bool{}
+	for _, account := range append([]string{""}, b.v.holderOf(id).subs...) { // "": none of them
+		if told[account] {
+			first[account] = true
+		}
+		both := maps.Clone(first)
+		maps.Copy(both, agreed)
+		known = append(known, both, b.own(id, both))
+	}
+	return known
 }
 
 // own are those of the accounts that really are the wallet's.

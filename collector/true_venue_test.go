@@ -35,11 +35,18 @@ type venue struct {
 	factors  [asset.Count]map[float64]bool   // of this minute's rescaled sizes
 	times    map[string]time.Time            // by account: of the newest state that this minute was given
 	told     map[string]map[string]time.Time // by wallet: the accounts that a list named, and when first
-	again    map[string]bool                 // by wallet and account: it was named again, at least a minute later
+	lists    map[string]answered             // by wallet: the newest list that the search was given
+	agreed   map[string]bool                 // by wallet and account: two lists in a row named it and were the same, at least a minute apart
 	nulls    map[string][]time.Time          // by wallet: when it said that there are none
 	metaBad  string                          // the coin that the newest answer does not have as it should; "": all are right
 	metaAt   time.Time                       // of the newest answer; zero: none
 	metaAsks []time.Time
+}
+
+// answered is a list, and since when no other one was given.
+type answered struct {
+	list  string
+	since time.Time
 }
 
 // holder is a wallet of the universe.
@@ -122,7 +129,7 @@ func (v *venue) chance(of ...any) float64 {
 func newVenue(seed uint64, n int, start time.Time) *venue {
 	v := &venue{
 		seed: seed, now: start, until: start.Add(-time.Hour), accounts: map[string]*account{}, asked: map[string]int{},
-		told: map[string]map[string]time.Time{}, again: map[string]bool{}, nulls: map[string][]time.Time{},
+		told: map[string]map[string]time.Time{}, lists: map[string]answered{}, agreed: map[string]bool{}, nulls: map[string][]time.Time{},
 	}
 	rare := asset.All[int(3*v.chance("rare"))]
 	for i := 1; i <= n; i++ {
@@ -307,9 +314,9 @@ func (v *venue) state(id string, n int) hyperliquid.State {
 }
 
 // said tells that a list named an account in a way that may be believed: as one of the
-// wallet's own, or again and again.
+// wallet's own, or twice.
 func (v *venue) said(id, account string) bool {
-	return v.again[id+account] || slices.Contains(v.holderOf(id).subs, account)
+	return v.agreed[id+account] || slices.Contains(v.holderOf(id).subs, account)
 }
 
 func (v *venue) holderOf(id string) *holder {
@@ -339,7 +346,20 @@ func (v *venue) SubAccounts(_ context.Context, id string) ([]hyperliquid.SubAcco
 	if foreign != "" {
 		subs = append(slices.Clone(subs), foreign)
 	}
-	if null || len(subs) == 0 {
+	if null {
+		subs = nil
+	}
+	switch list := fmt.Sprint(subs); {
+	case v.lists[id].list != list && v.inMinute:
+		delete(v.lists, id) // that may be what is known
+	case v.lists[id].list != list:
+		v.lists[id] = answered{list, v.now}
+	case !v.inMinute && v.now.Sub(v.lists[id].since) >= time.Minute:
+		for _, s := range subs {
+			v.agreed[id+s] = true
+		}
+	}
+	if len(subs) == 0 {
 		v.nulls[id] = append(v.nulls[id], v.now)
 		return nil, nil
 	}
@@ -348,7 +368,6 @@ func (v *venue) SubAccounts(_ context.Context, id string) ([]hyperliquid.SubAcco
 	}
 	bare := !w.listed
 	v.each(id, n, func(*mishap) { bare = true }, "bare list")
-	at := v.now
 	list := make([]hyperliquid.SubAccount, 0, len(subs))
 	for i, s := range subs {
 		entry := hyperliquid.SubAccount{Address: s, HasState: !bare || i > 0 && w.listed}
@@ -356,10 +375,8 @@ func (v *venue) SubAccounts(_ context.Context, id string) ([]hyperliquid.SubAcco
 			entry.State = v.state(s, n)
 		}
 		list = append(list, entry)
-		if first, known := v.told[id][s]; known {
-			v.again[id+s] = v.again[id+s] || at.Sub(first) >= time.Minute
-		} else {
-			v.told[id][s] = at
+		if _, known := v.told[id][s]; !known {
+			v.told[id][s] = v.now
 		}
 	}
 	return list, nil

@@ -101,6 +101,7 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		{"1: the accounts are unknown once more", func(f *Facts) { f.storm(3, 150, "accounts_unknown") }, "ingestion", P1, "signal-lock", 2},
 		{"1: accounts that were not confirmed for a day", func(f *Facts) { f.storm(3, 150, "accounts_old") }, "ingestion", P1, "signal-lock", 2},
 		{"1: accounts that two claim", func(f *Facts) { f.storm(3, 150, "accounts_shared") }, "ingestion", P1, "signal-lock", 2},
+		{"1: lists that name other accounts", func(f *Facts) { f.storm(3, 150, "accounts_changed") }, "ingestion", P1, "signal-lock", 2},
 		{"1: one list that is never readable", func(f *Facts) { f.Stored.Accounts.Known, f.Stored.Accounts.NeverFound = 199, 1 }, "ingestion", P4, "", 0},
 		{"1: one list that was not readable for a day", func(f *Facts) { f.Stored.Accounts.Known, f.Stored.Accounts.Unconfirmed = 199, 1 }, "ingestion", P4, "", 0},
 		{"1: one list that is not renewed", func(f *Facts) { f.Stored.Accounts.OldestSeconds = new(13 * time.Hour.Seconds()) }, "ingestion", P4, "", 0},
