@@ -70,7 +70,8 @@ func (c *Collector) rest(ctx context.Context, until time.Time) error {
 
 // cycle asks for every wallet and commits what came.
 func (c *Collector) cycle(ctx context.Context, minute time.Time) {
-	started := c.cfg.Clock.Now()
+	begun := time.Now()
+	took := func() time.Duration { return c.cfg.Clock.Elapsed(time.Since(begun)) } // whoever sets the clock meanwhile
 	m, err := c.collect(ctx, minute)
 	if ctx.Err() != nil {
 		return // cut short by the shutdown: nothing is written of a cycle that was not finished
@@ -80,13 +81,13 @@ func (c *Collector) cycle(ctx context.Context, minute time.Time) {
 	}
 	var stored Stored
 	if err == nil {
-		m.Run.Duration = c.cfg.Clock.Now().Sub(started)
+		m.Run.Duration = took()
 		// Those of a clock that was ahead are of no minute that has been.
 		c.unsaved = slices.DeleteFunc(c.unsaved, func(r Run) bool { return r.failedRunCheck == "S1" && r.Timestamp.After(minute) })
 		m.Unsaved, m.Before, m.PutRight, m.WentBack = c.unsaved, c.recent, c.putRight(minute), c.wentBack(minute)
 		stored, err = c.store.Commit(ctx, m)
 	}
-	c.metrics.cycleDuration.Observe(c.cfg.Clock.Now().Sub(started).Seconds())
+	c.metrics.cycleDuration.Observe(took().Seconds())
 	if err != nil && ctx.Err() != nil {
 		return // the shutdown came during the commit: all of it or nothing is there
 	}

@@ -28,14 +28,14 @@ func (c *Collector) firstMinute(ctx context.Context) time.Time {
 	minute, holes, follows := c.holes(ctx)
 	left := minute.Add(interval - reserve).Sub(c.cfg.Clock.Now())
 	for _, m := range holes {
-		c.missed(m, "no cycle in this minute: the collector that led was gone, and none had taken over")
+		c.missed(m, "no run of this minute was there when the lead was taken: nobody led in it, a clock showed another time, or the database has lost it")
 	}
 	done, err := c.store.Committed(ctx, minute)
 	switch {
 	case err == nil && done:
 		return minute
 	case follows && left <= 0:
-		c.missed(minute, "no cycle in this minute: the collector that led was gone, and this one took over too late for it")
+		c.missed(minute, "no cycle in this minute: the lead was taken too late for it")
 		return minute
 	case !follows && left < worthStarting:
 		return minute

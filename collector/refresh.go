@@ -72,7 +72,7 @@ func (c *Collector) untilRefresh(ctx context.Context) (time.Duration, error) {
 // refused or failed refresh is a stored run with its error, not an error of
 // this function: that one means that the database failed.
 func (c *Collector) Refresh(ctx context.Context) (UniverseRun, error) {
-	started := c.cfg.Clock.Now()
+	begun, started := time.Now(), c.cfg.Clock.Now()
 	run := UniverseRun{AsOf: started, Source: Source, Requested: c.cfg.UniverseSize, Status: Success}
 	last, _, err := c.store.LastUniverseRun(ctx)
 	if err != nil {
@@ -137,7 +137,7 @@ func (c *Collector) Refresh(ctx context.Context) (UniverseRun, error) {
 		text := failure.Error()
 		run.Error = &text
 	}
-	run.DurationMS = int(c.cfg.Clock.Now().Sub(started).Milliseconds())
+	run.DurationMS = int(c.cfg.Clock.Elapsed(time.Since(begun)).Milliseconds())
 	if err := c.store.KeepUniverseRun(ctx, run, members); err != nil {
 		return run, err
 	}

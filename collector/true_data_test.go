@@ -91,7 +91,7 @@ func (d *doubter) minute() (violation string) {
 	d.show(at.Add(5 * time.Second))
 	d.v.turn(at.Add(5 * time.Second))
 	d.b.start()
-	d.b.members = map[string]bool{}
+	d.b.members, d.b.failing = map[string]bool{}, list(d.t, d.db, "SELECT asset FROM baselines WHERE ended_ts IS NULL")
 	for _, id := range list(d.t, d.db, "SELECT wallet_id FROM wallet_universe_current") {
 		d.b.members[id] = true
 	}

@@ -36,6 +36,7 @@ type believer struct {
 	before  map[string]map[string]bool // the accounts that were told when the minute began
 	healthy time.Time                  // the newest minute that counts
 	members map[string]bool            // the universe
+	failing []string                   // assets of which S11 failed before
 }
 
 // rescaling is by what an asset was rescaled, and when that was noticed; zero: it was not.
@@ -127,11 +128,12 @@ func (b *believer) take(at time.Time, rows rowsOf) {
 	b.counted = slices.DeleteFunc(b.counted, func(c countedMinute) bool { return at.Sub(c.at) > levelsCount })
 }
 
-// remember keeps what a failure of S11 was held against, where it can be seen here too.
+// remember keeps what a failure of S11 that begins was held against, where it can be seen
+// here too.
 func (b *believer) remember(at time.Time, rows rowsOf, wrong map[string][asset.Count]bool) {
 	for _, a := range asset.All {
 		for _, before := range b.levels(at, a) {
-			if b.open[a] == nil && b.mass(before, rows, a, wrong) != "" {
+			if b.open[a] == nil && !slices.Contains(b.failing, a.String()) && b.mass(before, rows, a, wrong) != "" {
 				b.open[a] = before
 				for f := range b.v.factors[a] {
 					if n, read := b.byFactor(before, rows, a, f); 2*n > read {

@@ -355,8 +355,8 @@ func (v *venue) SubAccounts(_ context.Context, id string) ([]hyperliquid.SubAcco
 	case v.lists[id].list != list:
 		v.lists[id] = answered{list, v.now}
 	case !v.inMinute && v.now.Sub(v.lists[id].since) >= time.Minute:
-		for _, s := range subs {
-			v.agreed[id+s] = true
+		for account := range v.accounts { // a stranger's is given up again
+			v.agreed[id+account] = slices.Contains(subs, account) || v.agreed[id+account] && slices.Contains(w.subs, account)
 		}
 	}
 	if len(subs) == 0 {

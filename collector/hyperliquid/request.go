@@ -121,8 +121,8 @@ func newRequest(method string, at *url.URL, user *url.Userinfo) *http.Request {
 func (c *Client) exchange(ctx context.Context, endpoint string, timeout time.Duration, req *http.Request, use func(*http.Response) error) error {
 	limited, cancel := c.clock.WithTimeout(ctx, timeout, errSlow)
 	defer cancel()
-	started := c.clock.Now()
-	defer func() { c.metrics.took(endpoint, c.clock.Now().Sub(started)) }()
+	started := time.Now()
+	defer func() { c.metrics.took(endpoint, c.clock.Elapsed(time.Since(started))) }()
 
 	res, err := c.transport.RoundTrip(req.WithContext(limited))
 	if err != nil {

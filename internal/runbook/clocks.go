@@ -122,37 +122,61 @@ func (f *Facts) clockIn(from, to time.Time) (which []string) {
 	return which
 }
 
-// clockWas is the finding for minutes that are missing because a clock was wrong, and
-// is right again. Minutes whose runs are kept as superseded are not missing.
+// clockWas is the finding for a clock that was wrong within the time that is looked at,
+// and is right again, whatever has become of its minutes since: they are missing, stored
+// as failed by whoever leads now, or taken again.
 func (f *Facts) clockWas() *Finding {
 	c, at := f.broke()
-	if c != ofClock || at.Timestamp.IsZero() || !f.over() {
+	if len(f.Stored.Runs) == 0 || c != nothing && !f.over() {
 		return nil
 	}
-	if at.Check == "S1" {
+	if c == ofClock && at.Check == "S1" {
 		return f.serviceClockWas(at)
 	}
-	from, to := f.gapAfter(at)
-	missing := 0
-	for m := from; m.After(at.Timestamp) && !m.After(to); m = m.Add(time.Minute) {
-		if !slices.ContainsFunc(f.Stored.Clocks.Superseded, m.Equal) {
-			missing++
-		}
+	from, to := f.at().Add(-lookBack), f.at()
+	if c == ofClock && !at.Timestamp.IsZero() {
+		from, to = f.gapAfter(at)
 	}
-	if missing == 0 {
+	known := f.clockIn(from, to)
+	if len(known) == 0 {
 		return nil
 	}
-	found := database.found(P3, "minutes are missing because a clock was wrong, and that is over: %s", strings.Join(f.clockIn(from, to), "; "))
+	found := database.found(P3, "a clock was wrong, and that is over: %s", strings.Join(known, "; "))
 	if f.jumped() {
-		found.Summary = fmt.Sprintf("minutes are missing because a clock went ahead at once: it is right now, or it is wrong now: %s", strings.Join(f.clockIn(from, to), "; "))
+		found.Summary = fmt.Sprintf("a clock went ahead at once: it is right now, or it is wrong now: %s", strings.Join(known, "; "))
 		found.do("compare it with one that is surely right", rightTime)
 	}
-	found.figure("missing", "%d minutes, from %s to %s", missing, stamp(from), stamp(to))
+	if missing := f.without(min(f.at().Sub(from)+2*time.Minute, lookBack)); len(missing) > 0 {
+		found.figure("missing", "%d minutes, from %s to %s", len(missing), stamp(missing[0]), stamp(missing[len(missing)-1]))
+	}
 	found.clocks(f)
 	found.clockChecks(f)
-	found.do("compare the clocks of every machine: is the one that was wrong kept right now?", showClocks)
+	found.do("find out why it moved, and whether it is kept right now: compare the clocks of every machine", showClocks)
 	found.do("nothing has to be started again; see what was refused, and who settled it", showRefusals)
 	return found
+}
+
+// without lists the minutes within d, up to the newest run, that no run counts for: they
+// are missing, or nobody asked in them. Those whose runs are kept as superseded are not.
+func (f *Facts) without(d time.Duration) (minutes []time.Time) {
+	runs := slices.Backward(f.Stored.Runs)
+	var last time.Time
+	for _, r := range runs {
+		if f.at().Sub(r.Timestamp) > d {
+			last = r.Timestamp
+			continue
+		}
+		for m := last.Add(time.Minute); !last.IsZero() && m.Before(r.Timestamp); m = m.Add(time.Minute) {
+			if !slices.ContainsFunc(f.Stored.Clocks.Superseded, m.Equal) {
+				minutes = append(minutes, m)
+			}
+		}
+		if r.Check == "skipped" {
+			minutes = append(minutes, r.Timestamp)
+		}
+		last = r.Timestamp
+	}
+	return minutes
 }
 
 // serviceClockWas is the finding for minutes that failed because the collector's clock

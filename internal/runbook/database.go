@@ -111,6 +111,10 @@ func (f *Facts) ailing() *Finding {
 		if f.Service.waits() && f.led() { // another one does the work, and this one could not take over
 			found.Severity = P3
 		}
+		if strings.Contains(f.Service.NotReady, "is a standby") {
+			found.do("its address (DATABASE_URL) leads to a standby: give it the primary's, or both with target_session_attrs=read-write, and restart it", "sudo systemctl restart whalegate")
+			found.do("or promote that server, if its primary is gone for good: it leads then without a restart", "")
+		}
 		if strings.Contains(f.Service.NotReady, "SQLSTATE 53300") {
 			found.do("no connection is left to it: see whether its role has a limit", connectionLimits)
 			found.do("take that away, as an administrator", liftLimit)

@@ -339,11 +339,25 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.settled(20)
 			f.state(health.Stale, "recovering")
 		}, "database", P1, "signal-lock", 2},
-		{"7: the clock is right again, and all is well", func(f *Facts) { f.settled(10) }, "", "", "", 0},
+		{"7: the clock is right again, and all is well", func(f *Facts) { f.settled(10) }, "database", P3, "", 1},
+		{"7: it was right again a quarter of an hour ago", func(f *Facts) {
+			f.Stored.Clocks.Settled = &Refusal{First: minute(20), Last: minute(17), Newest: minute(17), At: minute(20), Times: 3, SettledAt: new(minute(16)), SettledBy: "a later minute", Runs: 3}
+		}, "", "", "", 0},
+		{"7: the same, and whoever leads now has stored its minutes as failed", func(f *Facts) {
+			f.settled(0)
+			for _, i := range []int{3, 4} {
+				f.Stored.Runs[i] = Run{Timestamp: minute(i), Status: "failed", Failures: map[string]int{}, Check: "skipped", Error: "no cycle in this minute"}
+			}
+		}, "database", P3, "", 1},
+		{"7: the same, and the first minute after it failed", func(f *Facts) {
+			f.settled(0)
+			f.Stored.Clocks.Settled.SettledAt = new(minute(4))
+			f.Stored.Runs[3] = bad(3, 150, "accounts_old")
+		}, "database", P3, "", 1},
 		{"7: the same, and the newest boundary was superseded with its runs", func(f *Facts) {
 			f.settled(6)
 			f.Stored.Cycles = f.Stored.Cycles[1:]
-		}, "signal-lock", P3, "", 1},
+		}, "database", P3, "signal-lock", 1},
 		{"7: the database's clock was wrong for six minutes, and the collector's was not", func(f *Facts) {
 			f.missed(2, 7)
 			f.Stored.Checks = []Check{{ID: "S1", Severity: "critical", Times: 6, Last: minute(2).Add(5 * time.Second)}}
