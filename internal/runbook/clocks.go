@@ -204,7 +204,10 @@ const showRefusals = `psql "$DATABASE_URL" -c "SELECT * FROM clock_refusals ORDE
 // jumped tells that the collector's clock went ahead at once within the time that is
 // looked at: nothing but another clock tells whether it is right since, or wrong.
 func (f *Facts) jumped() bool {
-	return slices.ContainsFunc(f.Stored.Checks, func(c Check) bool { return c.ID == qa.ClockJump && f.at().Sub(c.Last) <= lookBack })
+	return slices.ContainsFunc(f.Stored.Checks, func(c Check) bool {
+		age := f.at().Sub(c.Last)
+		return c.ID == qa.ClockJump && -time.Minute <= age && age <= lookBack // one dated later was wrong, and that is over
+	})
 }
 
 // clockChecks adds the failed checks that are about clocks.

@@ -86,6 +86,7 @@ func TestAClockThatWasWrongIsNamed(t *testing.T) {
 		{"refused", check("clock_back"), nil, "that is over: the database's and the collector's went back together"},
 		{"refused, and settled", nil, settled(6), "that is over: the database's and the collector's went back together"},
 		{"ahead at once", check("clock_jump"), nil, "it is right now, or it is wrong now: the collector's went ahead at once"},
+		{"ahead at once, and back", []Check{{ID: "clock_jump", Times: 1, Last: noon.Add(time.Hour)}}, settled(0), "that is over: one was ahead"},
 		{"set aside", check("superseded"), nil, "that is over: one was ahead"},
 		{"S1, and set aside", check("S1"), settled(0), "agree with the runs before and after; one was ahead"},
 	} {
