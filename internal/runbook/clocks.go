@@ -25,6 +25,7 @@ type Clocks struct {
 	Newest     *time.Time    // minute of the newest run that counts
 	Ahead      time.Duration // by how much the last of them, or its end, is later than the database's present; negative: earlier
 	Superseded []time.Time   // minutes of the last hour whose run does not count
+	Dark       *time.Time    // when the state was last STALE for a clock; nil: not within an hour
 }
 
 // Refusal is a row of clock_refusals: minutes that the clock had shown before.
@@ -58,10 +59,10 @@ func readClocks(ctx context.Context, conn *pgx.Conn, s *Stored) error {
 	}
 	var ahead *float64
 	err := conn.QueryRow(ctx, `
-		SELECT newest, extract(epoch FROM greatest(newest, ended) - whalegate_now())::double precision,
+		SELECT (SELECT max(ts) FROM health_transitions WHERE reasons && $1 AND ts BETWEEN whalegate_now() - interval '1 hour' AND whalegate_now()), newest, extract(epoch FROM greatest(newest, ended) - whalegate_now())::double precision,
 			coalesce((SELECT array_agg(timestamp ORDER BY timestamp) FROM ingest_runs WHERE superseded AND timestamp > whalegate_now() - interval '70 minutes' AND timestamp <= whalegate_now()), '{}')
-		FROM (SELECT max(timestamp) AS newest, max(finished_at) AS ended FROM ingest_runs WHERE NOT superseded) r`).
-		Scan(&s.Clocks.Newest, &ahead, &s.Clocks.Superseded)
+		FROM (SELECT max(timestamp) AS newest, max(finished_at) AS ended FROM ingest_runs WHERE NOT superseded) r`, []string{health.ReasonClockSkew, health.ReasonClockBack}).
+		Scan(&s.Clocks.Dark, &s.Clocks.Newest, &ahead, &s.Clocks.Superseded)
 	if ahead != nil {
 		s.Clocks.Ahead = *seconds(ahead)
 	}
@@ -138,8 +139,11 @@ func (f *Facts) clockWas() *Finding {
 		from, to = f.gapAfter(at)
 	}
 	known := f.clockIn(from, to)
+	if dark := f.Stored.Clocks.Dark; len(known) == 0 && dark != nil && f.at().Sub(*dark) <= lookBack {
+		known = append(known, "the state was STALE for one at "+stamp(*dark))
+	}
 	if len(known) == 0 {
-		return nil
+		return f.spareClock()
 	}
 	found := database.found(P3, "a clock was wrong, and that is over: %s", strings.Join(known, "; "))
 	if f.jumped() {
@@ -153,6 +157,20 @@ func (f *Facts) clockWas() *Finding {
 	found.clockChecks(f)
 	found.do("find out why it moved, and whether it is kept right now: compare the clocks of every machine", showClocks)
 	found.do("nothing has to be started again; see what was refused, and who settled it", showRefusals)
+	return found
+}
+
+// spareClock is the finding for a collector that waits, and whose clock is wrong: nothing
+// of it shows until it leads.
+func (f *Facts) spareClock() *Finding {
+	ahead := f.Service.ClockAhead
+	if !f.Service.waits() || ahead == nil || (*ahead-f.Database.ClockAhead).Abs() <= maxSkew {
+		return nil
+	}
+	found := database.found(P3, "a clock is wrong: %s; that collector waits, and no minute of it would count if it led", f.apart())
+	found.clocks(f)
+	found.do("put it right before it has to lead", showClocks)
+	found.do("to see which that is, compare them with one that is surely right", rightTime)
 	return found
 }
 

@@ -120,6 +120,8 @@ func (f *Facts) working() time.Duration {
 		led = f.Stored.Led
 	}
 	switch {
+	case f.Service.URL == "": // it was not asked
+		return led
 	case !f.Service.answers():
 		return 0
 	case f.Service.waits() || f.Service.Up <= 0:

@@ -343,6 +343,18 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		{"7: it was right again a quarter of an hour ago", func(f *Facts) {
 			f.Stored.Clocks.Settled = &Refusal{First: minute(20), Last: minute(17), Newest: minute(17), At: minute(20), Times: 3, SettledAt: new(minute(16)), SettledBy: "a later minute", Runs: 3}
 		}, "", "", "", 0},
+		{"7: one was wrong for less than a minute", func(f *Facts) { f.Stored.Clocks.Dark = new(minute(3)) }, "database", P3, "", 1},
+		{"7: one was wrong twenty minutes ago", func(f *Facts) { f.Stored.Clocks.Dark = new(minute(20)) }, "", "", "", 0},
+		{"7: the clock of one that waits is wrong", func(f *Facts) { f.waiting(); f.Service.ClockAhead = new(time.Hour) }, "database", P3, "", 1},
+		{"9: somebody took the lead a minute ago, and the service was not asked", func(f *Facts) {
+			f.taken("db2", time.Minute)
+			f.Service = Service{}
+		}, "crash", P3, "", 1},
+		{"1: minutes are missing since it leads, and the service was not asked", func(f *Facts) {
+			f.missed(2, 7)
+			f.taken("db2", 12*time.Minute)
+			f.Service = Service{}
+		}, "ingestion", P3, "", 1},
 		{"7: the same, and whoever leads now has stored its minutes as failed", func(f *Facts) {
 			f.settled(0)
 			for _, i := range []int{3, 4} {
