@@ -161,6 +161,11 @@ func (o *openFailure) over(wallets []Tracked, now plausible.Level, a asset.Asset
 			return fmt.Sprintf("%d of the %d wallets that held %s are still nearer to %.6g times what they held than to that", away.Affected, away.Holders, a, o.factor), false
 		}
 	}
+	if away, back := plausible.Back(before, now, a); !back && away.Kind == plausible.MassOpen {
+		return fmt.Sprintf("%d of the %d wallets that hold %s held nothing before: the sizes are not back", away.Affected, away.Holders, a), false
+	} else if !back {
+		return fmt.Sprintf("%d of the %d wallets that held %s are gone, on the other side, or off by more than a factor of two: the sizes are not back", away.Affected, away.Holders, a), false
+	}
 	if n := o.remaining(before, a); n < plausible.MinHolders {
 		return fmt.Sprintf("%d of the wallets that tell are left, %d are needed", n, plausible.MinHolders), false
 	}

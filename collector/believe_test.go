@@ -134,6 +134,45 @@ func TestS11StaysOpenUntilTheSizesAreBack(t *testing.T) {
 	}
 }
 
+// Another wrong answer that shows nothing of S11 ends no failure: the sizes have to be back.
+func TestS11IsNotEndedByAnotherLie(t *testing.T) {
+	flat := func(w *truth) { w.change(30, asset.BTC, zero) }
+	twice := func(w *truth) { w.change(30, asset.BTC, func(n int) int { return 2 * n }) }
+	for name, lie := range map[string]struct {
+		first func(w *truth)
+		kind  string
+		then  func(i, n int) int // of the wallet i that really holds n
+	}{
+		"crumbs, after all were flat":            {flat, "mass_close", func(i, n int) int { return n*(12+i%20)/1000 + 1 }},
+		"half of them flat, after all were":      {flat, "mass_close", func(i, n int) int { return n * (i % 2) }},
+		"crumbs, after twice the sizes":          {twice, "rescaled", func(i, n int) int { return n*(12+i%20)/1000 + 1 }},
+		"the next one's, after twice the sizes":  {twice, "rescaled", func(i, n int) int { return 1 + n*(1+i%7)*(1+i%5)/4 }},
+		"a third of each, after twice the sizes": {twice, "rescaled", func(i, n int) int { return n * (30 + i) / 100 }},
+		"the other side, each by its own, later": {flat, "mass_close", func(i, n int) int { return -n * (60 + i) / 100 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := tellTruth(t, 30)
+			for range 3 {
+				w.want(w.minute(), "success")
+			}
+			old := maps.Clone(w.sizes)
+			lie.first(w)
+			w.want(w.minute(), "failed S11 "+lie.kind+":BTC")
+			for i := 1; i <= 30; i++ {
+				held := old[wallet(i)]
+				held[asset.BTC] = lie.then(i, held[asset.BTC])
+				w.sizes[wallet(i)] = held
+			}
+			for range 3 {
+				w.want(w.minute(), "failed S11 "+lie.kind+":BTC")
+			}
+			w.sizes = old
+			w.want(w.minute(), "success")
+		})
+	}
+}
+
 // Each kind, in one minute and gradually within ten; and what markets do is no failure.
 func TestS11InAMinuteAndGradually(t *testing.T) {
 	t.Run("rescaled", func(t *testing.T) {

@@ -169,7 +169,7 @@ func (f *fetch) run(ctx context.Context, wallets []Tracked, concurrency int) ([]
 				case err == nil && !ended(ctx):
 					readings = append(readings, q.sum.reading)
 				default:
-					failures[q.reason(ctx, err)]++
+					failures[f.why(ctx, q, err)]++
 				}
 				underWay--
 				back.Broadcast()
@@ -187,6 +187,15 @@ func (f *fetch) run(ctx context.Context, wallets []Tracked, concurrency int) ([]
 func ended(ctx context.Context) bool {
 	deadline, limited := ctx.Deadline()
 	return ctx.Err() != nil || limited && time.Now().After(deadline)
+}
+
+// why is the reason of a wallet. One for which a Retry-After left no time failed for that.
+func (f *fetch) why(ctx context.Context, q *inquiry, err error) string {
+	reason := q.reason(ctx, err)
+	if reason == reasonAbandoned && f.clock.Now().UnixNano() < f.resume.Load() {
+		return string(hyperliquid.RateLimited)
+	}
+	return reason
 }
 
 // reason is why the wallet failed; without err, the answer came after the budget. Where

@@ -408,7 +408,7 @@ func TestARetryAfterBeyondTheBudgetEndsWithIt(t *testing.T) {
 		defer cancel()
 		started := time.Now()
 		got, failed := f.run(ctx, tracked(50), 4)
-		if took := time.Since(started); took != 55*time.Second || len(got) != 0 || !maps.Equal(failed, map[string]int{"abandoned": 50}) {
+		if took := time.Since(started); took != 55*time.Second || len(got) != 0 || !maps.Equal(failed, map[string]int{"rate_limited": 50}) {
 			t.Errorf("after %s: %d read, failures %v", took, len(got), failed)
 		}
 	})

@@ -107,6 +107,48 @@ func NotBack(then, now Level, a asset.Asset, factor float64) Change {
 	return Change{Rescaled, a, count(held, away), len(held), factor}
 }
 
+const (
+	// maxAwayPct is up to how many holders may be away from what they held before a failure
+	// that is open, and the sizes are back: half as many as open one.
+	maxAwayPct = 25.0
+	// tradedBy is by which factor a wallet may have traded meanwhile, and is back.
+	tradedBy = 2.0
+)
+
+// Back tells whether the sizes are what they were before a failure, but for what wallets
+// trade meanwhile: of those that held the asset at most a quarter are gone, on the other
+// side, or off by more than a factor of two, and of those that hold it at most a quarter
+// held nothing. That nothing looks like S11 any more is not enough: another wrong answer
+// looks like nothing, too. away is the greater of the two.
+func Back(then, now Level, a asset.Asset) (away Change, back bool) {
+	var held, holding []pair
+	for _, p := range pairs(then, now, a) {
+		if p.then != 0 {
+			held = append(held, p)
+		}
+		if p.now != 0 {
+			holding = append(holding, p)
+		}
+	}
+	off := func(p pair) bool {
+		ratio := float64(p.now) / float64(p.then)
+		return ratio < 1/tradedBy || ratio > tradedBy
+	}
+	away = Change{MassClose, a, count(held, off), len(held), 0}
+	if fresh := (Change{MassOpen, a, count(holding, opened), len(holding), 0}); fresh.pct() > away.pct() {
+		away = fresh
+	}
+	return away, away.pct() <= maxAwayPct
+}
+
+// pct is the share of the holders to which it happened.
+func (c Change) pct() float64 {
+	if c.Holders == 0 {
+		return 0
+	}
+	return 100 * float64(c.Affected) / float64(c.Holders)
+}
+
 // Most tells that it happened to more than half.
 func (c Change) Most() bool { return 2*c.Affected > c.Holders }
 

@@ -151,6 +151,36 @@ func TestS11RescaledSizesAreNotBackByTrading(t *testing.T) {
 	})
 }
 
+// That nothing looks like S11 any more is not enough: the sizes have to be back, but for
+// what wallets trade meanwhile.
+func TestS11SizesAreBackWhenMostAreWhatTheyWere(t *testing.T) {
+	by := func(factor float64) func(int) asset.Size {
+		return func(i int) asset.Size { return asset.Size(float64(steady(i)) * factor) }
+	}
+	none := first(40, 40, func(int) asset.Size { return 0 })
+	for _, tt := range []struct {
+		name      string
+		then, now Level
+		back      bool
+	}{
+		{"as they were", first(40, 0, nil), first(40, 0, nil), true},
+		{"a quarter gone", first(40, 0, nil), first(40, 10, by(0)), true},
+		{"more than a quarter gone", first(40, 0, nil), first(40, 11, by(0)), false},
+		{"all traded, by up to two", first(40, 0, nil), first(40, 40, by(1.9)), true},
+		{"more than a quarter traded by more", first(40, 0, nil), first(40, 11, by(2.1)), false},
+		{"… or less than a half is left", first(40, 0, nil), first(40, 11, by(0.4)), false},
+		{"on the other side", first(40, 0, nil), first(40, 11, by(-1)), false},
+		{"another wallet's", first(40, 0, nil), first(40, 40, func(i int) asset.Size { return steady((i + 20) % 40 * 4) }), false},
+		{"what cannot be read does not count", first(40, 0, nil), first(40, 30, func(int) asset.Size { return null }), true},
+		{"nobody held it, and nobody does", none, none, true},
+		{"nobody held it, and somebody does", none, first(40, 39, by(0)), false},
+	} {
+		if away, back := Back(tt.then, tt.now, asset.BTC); back != tt.back {
+			t.Errorf("%s: %+v", tt.name, away)
+		}
+	}
+}
+
 // A common factor is found whatever else goes on, by a search that knows no intervals.
 func TestS11TheCommonFactorIsTheMostCommonOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
