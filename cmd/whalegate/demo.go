@@ -18,6 +18,7 @@ import (
 
 	"github.com/whalegate/whalegate/alerting/receiver"
 	"github.com/whalegate/whalegate/collector/simulator"
+	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/postgres/disk"
 	"github.com/whalegate/whalegate/internal/postgres/server"
 )
@@ -200,7 +201,7 @@ func prepareDatabase(ctx context.Context, pg *server.Server, state demoState) er
 		return fmt.Errorf("connect to %s: %w", database, err)
 	}
 	defer conn.Close(ctx)
-	if _, _, err := migrate(ctx, conn); err != nil {
+	if _, _, err := postgres.Migrate(ctx, conn, ""); err != nil {
 		return err
 	}
 	for role, password := range map[string]string{writerRole: state.WriterPassword, boardRole: state.BoardPassword, opsRole: state.OpsPassword} {

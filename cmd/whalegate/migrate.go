@@ -7,8 +7,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
@@ -32,14 +30,17 @@ func (c *migrateCmd) Run(ctx context.Context) error {
 	}
 	defer conn.Release()
 	if !c.Status {
-		applied, missing, err := migrate(ctx, conn.Conn())
-		if err != nil {
-			return err
-		}
+		testClock := ""
 		if c.Clock != "" {
-			if err := c.moveClock(ctx, conn.Conn()); err != nil {
+			clock, err := c.clock()
+			if err != nil {
 				return err
 			}
+			testClock = clock.SQL()
+		}
+		applied, missing, err := postgres.Migrate(ctx, conn.Conn(), testClock)
+		if err != nil {
+			return err
 		}
 		if !c.JSON {
 			fmt.Printf("%d migrations applied\n", len(applied))
@@ -66,29 +67,11 @@ func (c *migrateCmd) Run(ctx context.Context) error {
 		if !m.Applied.IsZero() {
 			state = "applied " + m.Applied.Format(time.RFC3339)
 		}
-		fmt.Printf("%04d  %-12s  %s\n", m.Version, m.Name, state)
+		number := fmt.Sprintf("%04d", m.Version)
+		if m.Version == 0 {
+			number = "" // functions, views and rights: not one of the numbered steps
+		}
+		fmt.Printf("%4s  %-12s  %s\n", number, m.Name, state)
 	}
 	return nil
-}
-
-// moveClock makes the database's clock the accelerated one of a test. Beats stay on
-// real time.
-func (c *migrateCmd) moveClock(ctx context.Context, conn *pgx.Conn) error {
-	clock, err := c.clock()
-	if err != nil {
-		return err
-	}
-	if _, err := conn.Exec(ctx, "CREATE OR REPLACE FUNCTION whalegate_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS "+postgres.Quote(clock.SQL())); err != nil {
-		return fmt.Errorf("move the database's clock: %w", postgres.Cause(err))
-	}
-	return nil
-}
-
-// migrate brings schema and roles up to date.
-func migrate(ctx context.Context, conn *pgx.Conn) (applied []postgres.Migration, missing []string, err error) {
-	if applied, err = postgres.Migrate(ctx, conn); err != nil {
-		return applied, nil, err
-	}
-	missing, err = postgres.Provision(ctx, conn)
-	return applied, missing, err
 }

@@ -137,10 +137,7 @@ func operatorsDatabase(t *testing.T) (s *server.Server, busy uint32) {
 	admin := open(server.Superuser, "postgres")
 	do(admin, "CREATE ROLE keeper LOGIN CREATEROLE", "CREATE DATABASE hyperliquid OWNER keeper")
 	keeper := open("keeper", "hyperliquid")
-	if _, err := postgres.Migrate(t.Context(), keeper); err != nil {
-		t.Fatal(err)
-	}
-	if missing, err := postgres.Provision(t.Context(), keeper); err != nil || len(missing) > 0 {
+	if _, missing, err := postgres.Migrate(t.Context(), keeper, ""); err != nil || len(missing) > 0 {
 		t.Fatal(missing, err)
 	}
 	do(keeper, operatorRows)

@@ -32,7 +32,7 @@ func TestMigrateIsIdempotentAndSafeTogether(t *testing.T) {
 				return
 			}
 			defer conn.Close(context.Background())
-			applied, err := postgres.Migrate(context.Background(), conn)
+			applied, _, err := postgres.Migrate(context.Background(), conn, "")
 			if err != nil || len(applied) > 0 {
 				t.Errorf("a current schema: applied %d, %v", len(applied), err)
 			}
@@ -43,10 +43,12 @@ func TestMigrateIsIdempotentAndSafeTogether(t *testing.T) {
 
 func TestCheckSchemaNamesWhatIsWrong(t *testing.T) {
 	for _, tt := range []struct{ name, sql, want string }{
-		{"an old schema", "DELETE FROM schema_migrations WHERE version = 4", "migration 4 (health) is pending: run whalegate migrate"},
-		{"no schema", "DROP TABLE schema_migrations", "migration 1 (ingestion) is pending"},
+		{"an old schema", "DELETE FROM schema_migrations", "migration 1 (tables) is pending: run whalegate migrate"},
+		{"no schema", "DROP TABLE schema_migrations", "migration 1 (tables) is pending"},
+		{"of before the first release", "UPDATE schema_migrations SET name = 'ingestion', checksum = 'x'", "nothing upgrades it: make a new one"},
+		{"functions of another version", "UPDATE schema_definitions SET checksum = 'x'", "functions and views are those of another version of this program: run whalegate migrate"},
 		{"a schema from the future", "INSERT INTO schema_migrations VALUES (99, 'later', '')", "use the newer program"},
-		{"another text", "UPDATE schema_migrations SET checksum = 'x' WHERE version = 2", "migration 2 (partitions) was applied with another text"},
+		{"another text", "UPDATE schema_migrations SET checksum = 'x' WHERE version = 1", "migration 1 (tables) was applied with another text"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			pool := pgtest.New(t)
@@ -156,7 +158,7 @@ func TestReadersAreHeldShort(t *testing.T) {
 
 // A role can change its own settings, so a viewer with a hand-made query can
 // close the board for everybody; migrating again opens it.
-func TestProvisionRenewsWhatAViewerBent(t *testing.T) {
+func TestMigrateRenewsWhatAViewerBent(t *testing.T) {
 	pool := pgtest.New(t)
 	if _, err := pgtest.As(t, pool, "whalegate_ops").Exec(t.Context(), "SET transaction_read_only = off; ALTER ROLE CURRENT_USER IN DATABASE "+pool.Config().ConnConfig.Database+" SET lock_timeout = '1ms'; ALTER ROLE CURRENT_USER SET statement_timeout = 0"); err != nil {
 		t.Fatal(err)
@@ -166,7 +168,7 @@ func TestProvisionRenewsWhatAViewerBent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Release()
-	if _, err := postgres.Provision(t.Context(), conn.Conn()); err != nil {
+	if _, _, err := postgres.Migrate(t.Context(), conn.Conn(), ""); err != nil {
 		t.Fatal(err)
 	}
 	for setting, want := range map[string]string{"statement_timeout": "5s", "lock_timeout": "0", "default_transaction_read_only": "on"} {
@@ -177,58 +179,49 @@ func TestProvisionRenewsWhatAViewerBent(t *testing.T) {
 	}
 }
 
-func TestProvisionWithoutTheRightPrintsTheStatements(t *testing.T) {
-	pool := pgtest.New(t)
-	if _, err := pool.Exec(t.Context(), "CREATE ROLE plain_owner LOGIN"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _, _ = pool.Exec(context.Background(), "DROP ROLE plain_owner") })
+func TestMigrateWithoutTheRightPrintsTheStatements(t *testing.T) {
 	saved := postgres.Roles
 	t.Cleanup(func() { postgres.Roles = saved })
 	postgres.Roles = append([]postgres.Role{postgres.NewRole("whalegate_absent", "nothing works")}, saved...)
-	conn, err := pgtest.As(t, pool, "plain_owner").Acquire(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Release()
-	missing, err := postgres.Provision(t.Context(), conn.Conn())
+	_, missing, err := postgres.Migrate(t.Context(), owned(t, "plain_owner")("plain_owner"), "")
 	if err != nil || len(missing) != 1 || !strings.HasPrefix(missing[0], "CREATE ROLE whalegate_absent NOLOGIN; -- without it, nothing works") {
-		t.Errorf("Provision = %q, %v", missing, err)
+		t.Errorf("Migrate = %q, %v", missing, err)
 	}
 }
 
-// An owner without a superuser's rights can migrate too: before a superuser
-// ever did, and after.
-func TestAnOrdinaryOwnerCanMigrate(t *testing.T) {
+// owned makes an empty database of a new role's, and returns how to connect to it.
+func owned(t *testing.T, owner string) func(user string) *pgx.Conn {
+	t.Helper()
 	pool := pgtest.New(t)
 	name := pool.Config().ConnConfig.Database + "_owned"
-	for _, sql := range []string{"CREATE ROLE ordinary_owner LOGIN", "CREATE DATABASE " + name + " OWNER ordinary_owner"} {
-		if _, err := pool.Exec(t.Context(), sql); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Cleanup(func() {
-		for _, sql := range []string{"DROP DATABASE " + name + " WITH (FORCE)", "DROP ROLE ordinary_owner"} {
-			if _, err := pool.Exec(context.Background(), sql); err != nil {
-				t.Error(err)
+	do := func(ctx context.Context, statements ...string) {
+		for _, sql := range statements {
+			if _, err := pool.Exec(ctx, sql); err != nil {
+				t.Fatal(err)
 			}
 		}
-	})
-	for _, user := range []string{"ordinary_owner", "postgres", "ordinary_owner"} {
+	}
+	do(t.Context(), "CREATE ROLE "+owner+" LOGIN", "CREATE DATABASE "+name+" OWNER "+owner)
+	t.Cleanup(func() { do(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)", "DROP ROLE "+owner) })
+	return func(user string) *pgx.Conn {
 		config := pool.Config().ConnConfig.Copy()
 		config.User, config.Database = user, name
 		conn, err := pgx.ConnectConfig(t.Context(), config)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := postgres.Migrate(t.Context(), conn); err != nil {
-			t.Errorf("migrate as %s: %v", user, err)
-		}
-		if missing, err := postgres.Provision(t.Context(), conn); err != nil || len(missing) > 0 {
-			t.Errorf("provision as %s: %q, %v", user, missing, err)
-		}
-		if err := conn.Close(t.Context()); err != nil {
-			t.Error(err)
+		t.Cleanup(func() { _ = conn.Close(context.Background()) })
+		return conn
+	}
+}
+
+// An owner without a superuser's rights can migrate too: before a superuser
+// ever did, and after.
+func TestAnOrdinaryOwnerCanMigrate(t *testing.T) {
+	connect := owned(t, "ordinary_owner")
+	for _, user := range []string{"ordinary_owner", "postgres", "ordinary_owner"} {
+		if _, missing, err := postgres.Migrate(t.Context(), connect(user), ""); err != nil || len(missing) > 0 {
+			t.Errorf("migrate as %s: %q, %v", user, missing, err)
 		}
 	}
 }

@@ -2,19 +2,12 @@ package postgres
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
-
-//go:embed grants.sql
-var grants string
-
-//go:embed mask.sql
-var mask string
 
 // Role is one of the database roles, each the least that a process needs.
 type Role struct {
@@ -44,11 +37,10 @@ var duplicateCodes = map[string]bool{"42710": true, "23505": true, "XX000": true
 
 const insufficientPrivilege = "42501"
 
-// Provision makes the roles that are missing, puts the board's mask back, and grants
-// each role what it needs.
-// When the user may not make roles, it returns the statements that an
-// administrator has to run first, and grants nothing.
-func Provision(ctx context.Context, conn *pgx.Conn) (missing []string, err error) {
+// makeRoles makes the roles that are missing, and gives those that are there their
+// settings again. Where the user may not make roles, it returns the statements that an
+// administrator has to run.
+func makeRoles(ctx context.Context, conn *pgx.Conn) (missing []string, err error) {
 	for _, role := range Roles {
 		exists, err := roleExists(ctx, conn, role.Name)
 		if err != nil {
@@ -72,16 +64,7 @@ func Provision(ctx context.Context, conn *pgx.Conn) (missing []string, err error
 			}
 		}
 	}
-	if len(missing) > 0 {
-		return missing, nil
-	}
-	if _, err := conn.Exec(ctx, mask); err != nil {
-		return nil, fmt.Errorf("put the mask back: %w", atLine(Cause(err), mask))
-	}
-	if _, err := conn.Exec(ctx, grants); err != nil {
-		return nil, fmt.Errorf("grant rights: %w", atLine(Cause(err), grants))
-	}
-	return nil, nil
+	return missing, nil
 }
 
 func (r Role) statements() []string { return append([]string{r.create}, r.settings()...) }

@@ -199,6 +199,10 @@ func (f *Facts) checkSchema(ctx context.Context, conn *pgx.Conn) {
 	pending := 0
 	for _, m := range migrations {
 		switch {
+		case m.Version == 0: // the definitions, after every step
+			if m.Applied.IsZero() && pending == 0 {
+				f.Database.trouble(SchemaPending, errors.New("its functions and views are those of another version of this program"))
+			}
 		case m.Applied.IsZero() && pending == 0:
 			pending = m.Version
 		case !m.Applied.IsZero() && pending > 0:
@@ -207,7 +211,7 @@ func (f *Facts) checkSchema(ctx context.Context, conn *pgx.Conn) {
 		}
 	}
 	if pending > 0 {
-		f.Database.trouble(SchemaPending, fmt.Errorf("migration %d (%s) is pending, of %d", pending, migrations[pending-1].Name, len(migrations)))
+		f.Database.trouble(SchemaPending, fmt.Errorf("migration %d (%s) is pending, of %d", pending, migrations[pending-1].Name, len(migrations)-1))
 	}
 }
 

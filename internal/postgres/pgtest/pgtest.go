@@ -110,10 +110,7 @@ func Prepare(ctx context.Context, s *server.Server, database string) error {
 		return err
 	}
 	defer conn.Close(ctx)
-	if _, err := postgres.Migrate(ctx, conn); err != nil {
-		return err
-	}
-	if _, err := postgres.Provision(ctx, conn); err != nil {
+	if _, _, err := postgres.Migrate(ctx, conn, ""); err != nil {
 		return err
 	}
 	for _, role := range postgres.Roles {

@@ -1,5 +1,29 @@
--- ingest_health_at as in 0006, with four rules about clocks that lie, and one about
--- collectors that died:
+-- Health: the one definition of whether the data may be acted on.
+
+-- null_share_reasons names the assets whose share of readable sizes is below a
+-- percentage.
+CREATE OR REPLACE FUNCTION null_share_reasons(run ingest_runs, below numeric) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    AS $$
+SELECT coalesce(array_agg('null_szi:' || asset), '{}')
+FROM (VALUES ('HYPE', run.hype_non_null_pct), ('BTC', run.btc_non_null_pct), ('ETH', run.eth_non_null_pct)) AS share (asset, pct)
+WHERE share.pct < below
+$$;
+
+-- ingest_health_at judges the data. Without an argument it judges now, by the
+-- clock of the database; with one it judges that instant, from the runs and
+-- halts as they stood then (alert_state has no history, and a system alert adds
+-- nothing that the runs do not say: it fires by their age and clears by the
+-- recovery below).
+--
+-- Recovery is derived, not remembered. It holds at an instant when the two
+-- newest runs are consecutive clean minutes, neither ended too late, the newest is at
+-- most two minutes old, and nothing else makes the state STALE. The state is held down
+-- (recovering) when the last instant at which something made it STALE is later than the
+-- last one at which recovery held. So a restart forgets nothing. A halt in force holds
+-- also when the clock went back behind its beginning.
+--
+-- Clocks lie, and collectors die:
 --
 -- - A stored run that finished more than five seconds after the clock that judges
 --   makes the state STALE (clock_skew). It is never hidden.
@@ -183,22 +207,52 @@ BEGIN
 END
 $$;
 
--- Nothing about alerts is in the planner's statistics, which viewers can read.
-ALTER TABLE alerts ALTER COLUMN superseded SET STATISTICS 0;
+CREATE OR REPLACE VIEW ingest_health AS
+SELECT health_state, snapshot_status, last_success_snapshot_ts, snapshot_age_seconds, coverage_pct, clean_runs, reasons
+FROM ingest_health_at();
 
--- An alert of a superseded boundary is not shown beside the one that has its time.
-CREATE OR REPLACE VIEW board.alerts WITH (security_barrier) AS
-SELECT a.timestamp, a.asset, a.alert_type, a.severity, a.message, a.resolved_at
-FROM public.decision_surface() d
-CROSS JOIN public.alerts a
-WHERE NOT a.suppressed AND NOT a.superseded AND a.timestamp <= d.judged_at;
+-- board_health is health as the board asks it. It never raises: when the state
+-- cannot be told it is STALE, and the reason is health_unknown.
+CREATE OR REPLACE FUNCTION board_health()
+    RETURNS TABLE (
+        health_state             text,
+        snapshot_status          text,
+        last_success_snapshot_ts timestamptz,
+        snapshot_age_seconds     double precision,
+        coverage_pct             numeric,
+        clean_runs               integer,
+        reasons                  text[])
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1 SET search_path = public, pg_temp
+    AS $$
+BEGIN
+    RETURN QUERY SELECT * FROM ingest_health_at();
+    IF NOT FOUND THEN
+        RAISE no_data_found;
+    END IF;
+EXCEPTION WHEN OTHERS THEN
+    RETURN QUERY SELECT 'STALE', NULL::text, NULL::timestamptz, NULL::double precision, NULL::numeric, 0, '{health_unknown}'::text[];
+END
+$$;
 
-CREATE OR REPLACE VIEW board.recent_alerts WITH (security_barrier) AS
-SELECT a.timestamp, a.asset, a.alert_type, a.severity, a.message
-FROM public.decision_surface() d
-CROSS JOIN LATERAL (
-    SELECT *
-    FROM public.alerts a
-    WHERE NOT a.suppressed AND NOT a.superseded AND a.timestamp > d.judged_at - interval '24 hours' AND a.timestamp <= d.judged_at
-    ORDER BY a.timestamp DESC, a.id DESC LIMIT 5
-) a;
+-- reason_words gives a reason of health in words. Where there is little room, what
+-- follows the colon may be left out.
+CREATE OR REPLACE FUNCTION reason_words(reason text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+SELECT CASE reason
+    WHEN 'no_runs' THEN 'nothing has run yet'
+    WHEN 'snapshot_age' THEN 'the newest good snapshot is too old'
+    WHEN 'clock_skew' THEN 'a clock is wrong: a stored run is later than the database''s clock'
+    WHEN 'clock_back' THEN 'the clock went back: minutes it has shown before are refused'
+    WHEN 'run_failed' THEN 'the newest run failed'
+    WHEN 'coverage' THEN 'too few wallets could be read'
+    WHEN 'no_collector' THEN 'no collector leads'
+    WHEN 'replica_lag' THEN 'this standby lags: its primary''s beat is old, or their clocks differ'
+    WHEN 'system_stale' THEN 'the system alert is active'
+    WHEN 'halted' THEN 'a halt is in force'
+    WHEN 'recovering' THEN 'waiting for two clean minutes in a row'
+    WHEN 'database' THEN 'the database cannot be asked'
+    WHEN 'health_unknown' THEN 'health cannot be judged'
+    ELSE coalesce('too many sizes of ' || substring(reason FROM '^null_szi:(.+)$') || ' cannot be read', replace(reason, '_', ' '))
+END
+$$;

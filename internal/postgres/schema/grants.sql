@@ -1,4 +1,4 @@
--- What each role may do, run after every migration. Nothing is granted to
+-- What each role may do, put back with every migration. Nothing is granted to
 -- PUBLIC: functions, because PostgreSQL would; tables never are.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
@@ -34,10 +34,10 @@ END
 $$;
 
 -- The service. Snapshots are deleted and written again minute by minute; days
--- of them come and go through the functions of 0002_partitions.sql.
+-- of them come and go through the functions of partitions.sql.
 GRANT USAGE ON SCHEMA public TO whalegate_writer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO whalegate_writer;
-REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM whalegate_writer;
+REVOKE INSERT, UPDATE, DELETE ON schema_migrations, schema_definitions, schema_objects FROM whalegate_writer;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO whalegate_writer;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO whalegate_writer;
 GRANT USAGE ON SCHEMA board TO whalegate_writer; -- the runbooks look at what the board shows
@@ -45,7 +45,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA board TO whalegate_writer;
 
 -- The dead man's switch reads health and speaks.
 GRANT USAGE ON SCHEMA public TO whalegate_watchdog;
-GRANT SELECT ON schema_migrations, account_search, ingest_health, alerts, alert_state, alert_deliveries TO whalegate_watchdog;
+GRANT SELECT ON schema_migrations, schema_definitions, account_search, ingest_health, alerts, alert_state, alert_deliveries TO whalegate_watchdog;
 GRANT INSERT, UPDATE ON alerts, alert_state, alert_deliveries TO whalegate_watchdog;
 GRANT EXECUTE ON FUNCTION whalegate_now(), ingest_health_at(timestamptz), vouched() TO whalegate_watchdog;
 

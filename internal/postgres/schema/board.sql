@@ -2,47 +2,6 @@
 -- else, and whoever can send a query through Grafana has that role: so what must
 -- not be shown is not returned.
 
--- The planner's statistics hold values, and EXPLAIN tells its estimates to every
--- role: so none are kept of what is masked. No query of ours needs them. What an
--- earlier ANALYZE left is dropped with the type of the column, which stays.
-DO $$
-DECLARE
-    c record;
-BEGIN
-    FOR c IN
-        SELECT attrelid::regclass AS relation, attname, format_type(atttypid, atttypmod) AS type
-        FROM pg_attribute
-        WHERE attrelid IN ('signals'::regclass, 'signal_contributors'::regclass, 'signal_positioning'::regclass, 'alerts'::regclass)
-            AND attnum > 0 AND NOT attisdropped AND attname NOT IN ('timestamp', 'asset', 'id')
-    LOOP
-        EXECUTE format('ALTER TABLE %1$s ALTER COLUMN %2$I TYPE %3$s, ALTER COLUMN %2$I SET STATISTICS 0', c.relation, c.attname, c.type);
-    END LOOP;
-END
-$$;
-
--- board_health is health as the board asks it. It never raises: when the state
--- cannot be told it is STALE, and the reason is health_unknown.
-CREATE FUNCTION board_health()
-    RETURNS TABLE (
-        health_state             text,
-        snapshot_status          text,
-        last_success_snapshot_ts timestamptz,
-        snapshot_age_seconds     double precision,
-        coverage_pct             numeric,
-        clean_runs               integer,
-        reasons                  text[])
-    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1 SET search_path = public, pg_temp
-    AS $$
-BEGIN
-    RETURN QUERY SELECT * FROM ingest_health_at();
-    IF NOT FOUND THEN
-        RAISE no_data_found;
-    END IF;
-EXCEPTION WHEN OTHERS THEN
-    RETURN QUERY SELECT 'STALE', NULL::text, NULL::timestamptz, NULL::double precision, NULL::numeric, 0, '{health_unknown}'::text[];
-END
-$$;
-
 -- decision_surface is the mask of every view that could move a trade: one row,
 -- with the instant by the clock of the database, while such a view may be read;
 -- no row while it may not.
@@ -52,7 +11,7 @@ $$;
 -- it closed. A transaction that holds an older snapshot (REPEATABLE READ, SERIALIZABLE) cannot
 -- see that, and a pooled session would hand its past to the next viewer: it finds
 -- the surface closed from the beginning.
-CREATE FUNCTION decision_surface()
+CREATE OR REPLACE FUNCTION decision_surface()
     RETURNS TABLE (health_state text, judged_at timestamptz)
     LANGUAGE sql VOLATILE SECURITY DEFINER ROWS 1 SET search_path = public, pg_temp
     AS $$
@@ -66,7 +25,7 @@ SELECT health_state, snapshot_status, last_success_snapshot_ts, snapshot_age_sec
 FROM board_health();
 
 -- The header, always there: no signal value, only when there was one.
-CREATE VIEW board.header WITH (security_barrier) AS
+CREATE OR REPLACE VIEW board.header WITH (security_barrier) AS
 SELECT
     h.health_state,
     h.reasons,
@@ -78,20 +37,22 @@ SELECT
     CASE
         WHEN h.health_state <> 'STALE' THEN NULL
         WHEN 'halted' = ANY (h.reasons) THEN '8-halt'
-        WHEN h.reasons && '{health_unknown,clock_skew}' THEN '7-database'
+        WHEN h.reasons && '{health_unknown,clock_skew,clock_back,replica_lag}' THEN '7-database'
+        WHEN (SELECT r.failed_check FROM public.ingest_runs r WHERE NOT r.superseded ORDER BY r.timestamp DESC LIMIT 1) IN ('S10', 'S11') THEN '4-dirty-spike'
         WHEN h.snapshot_status = 'failed' OR NOT h.reasons && '{no_runs,snapshot_age}' THEN '1-ingestion'
         ELSE '9-crash' -- nobody has even tried
     END AS runbook
 FROM board_health() h;
 
 -- The header as it is read: label and value, in order.
-CREATE VIEW board.header_lines WITH (security_barrier) AS
+CREATE OR REPLACE VIEW board.header_lines WITH (security_barrier) AS
 WITH header AS MATERIALIZED (
     SELECT
         health_state,
         runbook,
+        reasons,
         -- null_szi:HYPE, null_szi:BTC is told as null_szi:HYPE,BTC
-        regexp_replace(coalesce(array_to_string(reasons, ', '), ''), '(?<=null_szi:[A-Z]+), null_szi:', ',', 'g') AS why,
+        regexp_replace(coalesce(array_to_string(reasons, ', '), ''), '(?<=null_szi:[A-Z]+), null_szi:', ',', 'g') AS codes,
         to_char(last_success_snapshot_ts AT TIME ZONE 'UTC', 'HH24:MI') AS last_snapshot,
         to_char(last_success_snapshot_ts AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') AS last_good_snapshot,
         to_char(last_signal_ts AT TIME ZONE 'UTC', 'HH24:MI') AS last_signal,
@@ -106,21 +67,36 @@ WITH header AS MATERIALIZED (
 SELECT line.place, line.label, line.value
 FROM header h
 CROSS JOIN LATERAL (
+    -- As many reasons in words as a tile has room for beside all codes: first the
+    -- one that the runbook is about.
+    SELECT coalesce((
+        SELECT part.words || ' (' || h.codes || ')'
+        FROM (
+            SELECT listed.place, string_agg(split_part(public.reason_words(listed.reason), ':', 1), ', ') OVER (ORDER BY listed.place) AS words
+            FROM (
+                SELECT r.reason, row_number() OVER (ORDER BY r.reason <> 'halted', r.reason <> ALL ('{health_unknown,clock_skew,clock_back,replica_lag}'), r.n) AS place
+                FROM unnest(h.reasons) WITH ORDINALITY r (reason, n)
+            ) listed
+        ) part
+        WHERE length(part.words) + length(h.codes) <= 66
+        ORDER BY part.place DESC LIMIT 1), h.codes) AS words
+) why
+CROSS JOIN LATERAL (
     VALUES
         (1, 'State', CASE h.health_state WHEN 'STALE' THEN 'SYSTEM HALT' ELSE h.health_state END, '{HEALTHY,DEGRADED,STALE}'::text[]),
-        (2, 'Why', h.why, '{DEGRADED}'),
+        (2, 'Why', why.words, '{DEGRADED}'),
         (3, 'Last snapshot (UTC)', coalesce(h.last_snapshot, 'none'), '{HEALTHY,DEGRADED}'),
         (4, 'Last signal (UTC)', coalesce(h.last_signal, 'none'), '{HEALTHY,DEGRADED}'),
         (5, 'Coverage', coalesce(h.coverage, 'none'), '{HEALTHY,DEGRADED}'),
         (6, 'Last good snapshot (UTC)', coalesce(h.last_good_snapshot, 'none'), '{STALE}'),
         (7, 'Gap', coalesce(h.gap, 'unknown'), '{STALE}'),
-        (8, 'Reasons', h.why, '{STALE}'),
+        (8, 'Reasons', why.words, '{STALE}'),
         (9, 'Runbook', h.runbook, '{STALE}')
 ) AS line (place, label, value, states)
 WHERE h.health_state = ANY (line.states);
 
 -- An active system alert. It says that nothing may be shown, so it always may be.
-CREATE VIEW board.system_alert WITH (security_barrier) AS
+CREATE OR REPLACE VIEW board.system_alert WITH (security_barrier) AS
 SELECT a.timestamp, a.asset, a.alert_type, a.severity, a.message
 FROM public.alert_state s
 JOIN public.alerts a ON a.id = s.active_alert_id AND a.alert_type = 'system_stale'
@@ -129,35 +105,35 @@ WHERE s.alert_type = 'system_stale' AND s.is_active;
 -- From here on every view is masked by decision_surface().
 
 -- The signals, as computed.
-CREATE VIEW board.signals WITH (security_barrier) AS
+CREATE OR REPLACE VIEW board.signals WITH (security_barrier) AS
 SELECT s.timestamp, s.asset, s.alignment_score, s.alignment_trend, s.dispersion_index, s.exit_cluster_score, s.allowed_playbook, s.risk_mode,
     s.add_exposure, s.tighten_stops, s.wallet_count, s.missing_count, s.dirty_count, s.is_degraded, s.degraded_reason
 FROM public.decision_surface() d
 CROSS JOIN public.signals s
 WHERE s.timestamp <= d.judged_at;
 
-CREATE VIEW board.contributors WITH (security_barrier) AS
+CREATE OR REPLACE VIEW board.contributors WITH (security_barrier) AS
 SELECT c.timestamp, c.asset, c.pct_add_long, c.pct_add_short, c.pct_reducers, c.pct_flat, c.count_add_long, c.count_add_short, c.count_reducers, c.count_flat, c.total_wallets
 FROM public.decision_surface() d
 CROSS JOIN public.signal_contributors c
 WHERE c.timestamp <= d.judged_at;
 
-CREATE VIEW board.positioning WITH (security_barrier) AS
+CREATE OR REPLACE VIEW board.positioning WITH (security_barrier) AS
 SELECT p.timestamp, p.asset, p.net_szi, p.long_count, p.short_count, p.flat_count, p.top10_share_pct
 FROM public.decision_surface() d
 CROSS JOIN public.signal_positioning p
 WHERE p.timestamp <= d.judged_at;
 
--- The alerts that were sent.
-CREATE VIEW board.alerts WITH (security_barrier) AS
+-- An alert of a superseded boundary is not shown beside the one that has its time.
+CREATE OR REPLACE VIEW board.alerts WITH (security_barrier) AS
 SELECT a.timestamp, a.asset, a.alert_type, a.severity, a.message, a.resolved_at
 FROM public.decision_surface() d
 CROSS JOIN public.alerts a
-WHERE NOT a.suppressed AND a.timestamp <= d.judged_at;
+WHERE NOT a.suppressed AND NOT a.superseded AND a.timestamp <= d.judged_at;
 
 -- What is allowed now, one row an asset. Without a signal younger than ten
 -- minutes the gate is closed.
-CREATE VIEW board.gate WITH (security_barrier) AS
+CREATE OR REPLACE VIEW board.gate WITH (security_barrier) AS
 SELECT
     a.place,
     a.asset,
@@ -187,11 +163,11 @@ LEFT JOIN LATERAL (
 
 -- The gate as it is read: the playbook, and eight lines under it. There are
 -- always eight, so that nothing on the board changes its place.
-CREATE VIEW board.playbook WITH (security_barrier) AS
+CREATE OR REPLACE VIEW board.playbook WITH (security_barrier) AS
 SELECT place, asset, is_degraded, allowed_playbook || CASE WHEN is_degraded THEN ' (degraded)' ELSE '' END AS playbook
 FROM board.gate;
 
-CREATE VIEW board.gate_lines WITH (security_barrier) AS
+CREATE OR REPLACE VIEW board.gate_lines WITH (security_barrier) AS
 SELECT g.asset, g.is_degraded, line.place, line.label, coalesce(line.value, '–') AS value
 FROM board.gate g
 CROSS JOIN LATERAL (
@@ -207,12 +183,12 @@ CROSS JOIN LATERAL (
 ) AS line (place, label, value);
 
 -- The five newest alerts of a day.
-CREATE VIEW board.recent_alerts WITH (security_barrier) AS
+CREATE OR REPLACE VIEW board.recent_alerts WITH (security_barrier) AS
 SELECT a.timestamp, a.asset, a.alert_type, a.severity, a.message
 FROM public.decision_surface() d
 CROSS JOIN LATERAL (
     SELECT *
     FROM public.alerts a
-    WHERE NOT a.suppressed AND a.timestamp > d.judged_at - interval '24 hours' AND a.timestamp <= d.judged_at
+    WHERE NOT a.suppressed AND NOT a.superseded AND a.timestamp > d.judged_at - interval '24 hours' AND a.timestamp <= d.judged_at
     ORDER BY a.timestamp DESC, a.id DESC LIMIT 5
 ) a;

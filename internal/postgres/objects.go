@@ -1,0 +1,88 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// objects are the functions and the views of the schema, each with its name and a digest
+// of what it does and of whose rights it does it with.
+const objects = `
+	SELECT p.oid::regprocedure::text AS object, p.proname::text AS name, md5(concat_ws('|', p.prosrc, p.prosecdef, p.provolatile, p.proconfig, pg_get_function_result(p.oid), l.lanname)) AS digest, p.xmin AS written
+	FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+	WHERE p.pronamespace = 'public'::regnamespace
+	UNION ALL
+	SELECT format('%I.%I', n.nspname, c.relname), format('%I.%I', n.nspname, c.relname), md5(concat_ws('|', pg_get_viewdef(c.oid), c.reloptions)), NULL
+	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+	WHERE c.relkind = 'v' AND n.nspname IN ('public', 'board', 'ops')`
+
+// Tampered lists the functions and views that are not as the newest migration left them:
+// changed, missing, or with another function of the same name, which is called in its
+// place where its arguments fit better. In a database that was never migrated there are
+// none.
+func Tampered(ctx context.Context, db querier) ([]string, error) {
+	var marked bool
+	err := db.QueryRow(ctx, "SELECT to_regclass('public.schema_objects') IS NOT NULL").Scan(&marked)
+	if err != nil || !marked {
+		return nil, Because(ctx, "look for schema_objects", err)
+	}
+	rows, err := db.Query(ctx, `
+		SELECT coalesce(s.object, n.object) || CASE WHEN n.object IS NULL THEN ' is missing' WHEN s.object IS NULL THEN ' was added beside ours' ELSE ' was changed' END
+		FROM schema_objects s FULL JOIN (`+objects+`) n USING (object)
+		WHERE s.digest IS DISTINCT FROM n.digest AND (s.object IS NOT NULL OR n.name IN (SELECT name FROM schema_objects))
+		ORDER BY 1`)
+	if err != nil {
+		return nil, fmt.Errorf("compare functions and views: %w", Cause(err))
+	}
+	tampered, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return tampered, Because(ctx, "compare functions and views", err)
+}
+
+// declared finds what a file of the schema declares.
+var declared = regexp.MustCompile(`(?m)^CREATE (?:OR REPLACE )?(FUNCTION|VIEW) ([a-z_.]+)`)
+
+// names are those of the functions, and the views with their schemas, that stand in the
+// definitions.
+func names() (names []string) {
+	for _, file := range definitionFiles {
+		for _, match := range declared.FindAllStringSubmatch(schemaFile(file+".sql"), -1) {
+			name := match[2]
+			if match[1] == "VIEW" && !strings.Contains(name, ".") {
+				name = "public." + name
+			}
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// dropDefinitions drops the views, and the functions that no table asks, because some are
+// to have another shape. What somebody else has built on them stops it.
+func dropDefinitions(ctx context.Context, tx pgx.Tx) error {
+	const drop = `
+		DO $$
+		DECLARE
+			what text;
+		BEGIN
+			SELECT string_agg(object, ', ') INTO what FROM schema_objects
+			WHERE object NOT LIKE '%)' AND to_regclass(object) IS NOT NULL;
+			IF what IS NOT NULL THEN
+				EXECUTE 'DROP VIEW ' || what;
+			END IF;
+			SELECT string_agg(object, ', ') INTO what FROM schema_objects
+			WHERE object LIKE '%)' AND to_regprocedure(object) IS NOT NULL
+				AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.refobjid = to_regprocedure(object)::oid AND d.classid = 'pg_attrdef'::regclass);
+			IF what IS NOT NULL THEN
+				EXECUTE 'DROP FUNCTION ' || what;
+			END IF;
+		END
+		$$`
+	if _, err := tx.Exec(ctx, drop); err != nil {
+		return fmt.Errorf("drop functions and views that are to have another shape: %w", Cause(err))
+	}
+	return nil
+}
