@@ -48,15 +48,20 @@ command -v apt-get >/dev/null || give_up "missing, and this is no Debian: instal
 echo "installing from the distribution's packages: ${wanted[*]}" >&2
 # The package of PostgreSQL would make and start a cluster of its own, which
 # nobody here uses.
-conf=/etc/postgresql-common/createcluster.d
-"${as_root[@]}" mkdir -p "$conf"
-echo 'create_main_cluster = false' | "${as_root[@]}" tee "$conf/no-main-cluster.conf" >/dev/null
+# nobody here uses. What keeps it from that is gone afterwards: whoever wants a
+# cluster makes one with pg_createcluster, or by installing a further version.
+left=()
+trap '[ ${#left[@]} -eq 0 ] || "${as_root[@]}" rm -f "${left[@]}"' EXIT
+conf=/etc/postgresql-common/createcluster.d/whalegate-no-main-cluster.conf
+"${as_root[@]}" mkdir -p "${conf%/*}"
+left+=("$conf")
+echo 'create_main_cluster = false' | "${as_root[@]}" tee "$conf" >/dev/null
 # Nor is any other service started, now or at the next boot.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
+  left+=("$policy")
   printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
   "${as_root[@]}" chmod 0755 "$policy"
-  trap '"${as_root[@]}" rm -f "$policy"' EXIT
 fi
 "${as_root[@]}" apt-get update -qq || give_up "the lists of packages could not be read"
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${wanted[@]}" >&2 || give_up "not installed: ${wanted[*]}"
