@@ -88,10 +88,10 @@ func TestTheJobPrunesOnceADayAndTellsWhat(t *testing.T) {
 	}
 	j := job()
 	first := float64(noon.Unix())
-	told := map[string]float64{"pruned_rows_total": 12, "pruned_snapshot_days_total": 1, "prune_failures_total": 0, "prune_last_success_timestamp_seconds": first}
+	told := map[string]float64{"pruned_rows_total": 12, "pruned_snapshot_partitions_total": 1, "prune_failures_total": 0, "prune_last_success_timestamp_seconds": first}
 	check("a first start, with a prune of long ago", j, time.Hour, 1, told)
 	check("again", j, time.Hour, 1, told)
-	quiet := map[string]float64{"pruned_rows_total": 0, "pruned_snapshot_days_total": 0, "prune_failures_total": 0, "prune_last_success_timestamp_seconds": first}
+	quiet := map[string]float64{"pruned_rows_total": 0, "pruned_snapshot_partitions_total": 0, "prune_failures_total": 0, "prune_last_success_timestamp_seconds": first}
 	now(noon.Add(12*time.Hour + 10*time.Minute))
 	j = job()
 	check("another start, before the time of day", j, 2*time.Minute+40*time.Second, 1, quiet)
