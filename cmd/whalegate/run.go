@@ -9,7 +9,7 @@ import (
 
 // httpFlags say where a process answers.
 type httpFlags struct {
-	Listen    string `name:"listen-address" env:"WHALEGATE_LISTEN_ADDRESS" default:"127.0.0.1:9464" help:"Address of /metrics, /-/healthy, /-/ready and /api/v1/status."`
+	Listen    string `name:"listen-address" env:"WHALEGATE_LISTEN_ADDRESS" default:"127.0.0.1:9464" help:"Address of /metrics, /-/healthy, /-/ready, /api/v1/status and the documentation (/)."`
 	WebConfig string `name:"web.config.file" env:"WHALEGATE_WEB_CONFIG_FILE" type:"path" help:"TLS and basic auth, in the format of Prometheus exporters."`
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/whalegate/whalegate/internal/clock"
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/lead"
+	"github.com/whalegate/whalegate/internal/pages"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/postgres/disk"
 	"github.com/whalegate/whalegate/internal/qa"
@@ -125,8 +126,13 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 	}
 	registry.MustRegister(health.NewCollector(pool), postgres.NewCollector(pool), engine.NewAgeCollector(pool), outbox.NewCollector(pool, receivers), disk.NewCollector(guard, pool), status.NewCollector(pool))
 	s.retention = retention.New(retention.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, OlderThan: kept})
+	documentation, err := pages.Handler()
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
 	s.server, err = web.Listen(web.Config{
-		Address: http.Listen, ConfigFile: http.WebConfig, Gatherer: registry, Logger: logger,
+		Address: http.Listen, ConfigFile: http.WebConfig, Gatherer: registry, Pages: documentation, Logger: logger,
 		Ready: func(ctx context.Context) error {
 			if err := postgres.CheckSchema(ctx, pool); err != nil {
 				return err

@@ -22,6 +22,7 @@ type Finding struct {
 	Actions  []Action   `json:"actions"` // in order
 	DoNot    []string   `json:"do_not"`
 	Page     string     `json:"page"`
+	Link     string     `json:"link,omitempty"` // where the service that was asked shows the page; "": it does not answer
 }
 
 // Evidence is a figure, or rows, that the finding stands on.
@@ -114,6 +115,9 @@ func Diagnose(f Facts) Report {
 	}
 	for i := range report.Findings {
 		report.Findings[i].Trading = report.Trading
+		if f.Service.answers() {
+			report.Findings[i].Link = f.Service.URL + strings.TrimSuffix(strings.TrimPrefix(report.Findings[i].Page, "docs"), ".md")
+		}
 		report.Matching = append(report.Matching, report.Findings[i].Slug)
 	}
 	report.Exit = report.exit()

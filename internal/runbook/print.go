@@ -1,6 +1,7 @@
 package runbook
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -72,5 +73,5 @@ func (f Finding) write(t *strings.Builder) {
 			fmt.Fprintf(t, "    - %s\n", d)
 		}
 	}
-	fmt.Fprintf(t, "  page: %s (whalegate runbook show %d)\n", f.Page, f.Runbook)
+	fmt.Fprintf(t, "  page: %s (whalegate runbook show %d)\n", cmp.Or(f.Link, f.Page), f.Runbook)
 }

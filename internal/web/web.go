@@ -26,6 +26,7 @@ type Config struct {
 	Gatherer   prometheus.Gatherer
 	Ready      func(context.Context) error // nil when the process can do its work
 	Status     func(context.Context) (status.Report, error)
+	Pages      http.Handler // everything that has no path of its own here; nil: nothing
 	Logger     *slog.Logger
 }
 
@@ -51,6 +52,9 @@ func Listen(cfg Config) (*Server, error) {
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
 	mux.HandleFunc("GET /-/ready", s.ready)
 	mux.HandleFunc("GET /api/v1/status", s.status)
+	if cfg.Pages != nil {
+		mux.Handle("GET /", cfg.Pages)
+	}
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug)}
 	return s, nil
 }
