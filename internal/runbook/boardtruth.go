@@ -74,7 +74,7 @@ func rank(s health.State) int { return slices.Index(health.States, s) }
 func judgeBoardTruth(f *Facts) *Finding {
 	rows := f.lies()
 	if len(rows) == 0 {
-		return nil
+		return f.tampered()
 	}
 	found := boardTruth.found(P1, "something shows what it must not: trust no board")
 	found.rows("what is shown", rows)
@@ -104,6 +104,31 @@ func judgeBoardTruth(f *Facts) *Finding {
 	return found
 }
 
+// tampered is the finding for functions and views that somebody has changed: whatever asks
+// them, the state and the mask among them, may say anything.
+func (f *Facts) tampered() *Finding {
+	if f.Stored == nil || len(f.Stored.Tampered) == 0 {
+		return nil
+	}
+	severity := P2
+	if slices.ContainsFunc(f.Stored.Tampered, func(what string) bool { return !strings.HasPrefix(what, "ops.") && !strings.HasPrefix(what, "ops_") }) {
+		severity = P1 // what decides, or what is shown to whoever trades
+	}
+	found := boardTruth.found(severity, "functions or views of the database are not as this version made them: what they say cannot be trusted")
+	found.rows("not as they were made", f.Stored.Tampered)
+	found.do("stop using every board until they are put back, and tell whoever trades", "")
+	found.do("put them back, as the owner of the database", "whalegate migrate")
+	for _, what := range f.Stored.Tampered {
+		if function, added := strings.CutSuffix(what, " was added beside ours"); added {
+			found.do("one of the same name stands beside ours, and is called in its place: drop it, as its owner", `psql "$DATABASE_URL" -c "DROP FUNCTION public.`+function+`"`)
+		}
+	}
+	found.do("find out who did it: only the owner, and a superuser, can", showOwners)
+	return found
+}
+
+const showOwners = `psql "$DATABASE_URL" -c "SELECT rolname, rolsuper, rolcanlogin FROM pg_roles WHERE rolsuper OR pg_has_role(oid, (SELECT datdba FROM pg_database WHERE datname = current_database()), 'MEMBER')"`
+
 const boardRole = "whalegate_board"
 
 // lockOut holds also when a halt does not: who cannot log in reads nothing.
@@ -112,6 +137,16 @@ func lockOut(role string) string {
 }
 
 func boardTruthRecovery(f *Facts) []Criterion {
+	criteria := f.boardCriteria()
+	const defined = "functions and views are as this version made them"
+	if why := f.dark(partDefined); why != "" {
+		return append(criteria, unsure(defined, why))
+	}
+	return append(criteria, holds(defined, len(f.Stored.Tampered) == 0, "%d are not", len(f.Stored.Tampered)))
+}
+
+// boardCriteria are those of what is shown.
+func (f *Facts) boardCriteria() []Criterion {
 	const views, agree, metrics = "the board's views return nothing while STALE", "board, metrics and database agree", "no metric holds a signal value, and no role of Grafana may read one"
 	lies := f.lies()
 	var shown, disagree, open int

@@ -130,6 +130,7 @@ type Stored struct {
 	Search   *status.Search // of the first start; nil: none yet
 	Coins    []status.Coin  // by asset
 	Open     []OpenFailure  // failures of S11 that last
+	Tampered []string       // functions and views that are not as the newest migration left them
 }
 
 // Run is a row of ingest_runs.

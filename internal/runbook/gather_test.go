@@ -424,6 +424,8 @@ func TestWhatIsStoredIsFound(t *testing.T) {
 			"INSERT INTO alert_deliveries (alert_id, receiver, kind, state, last_error, created_at, expires_at) SELECT id, 'r', 'firing', 'failed', 'no', now() - interval '25 hours', now() - interval '1 hour' FROM alerts", "alert-spam"},
 		{"no boundary since", "DELETE FROM signal_cycles WHERE timestamp > now() - interval '12 minutes'", "signal-lock"},
 		{"a hole in the mask", "CREATE VIEW board.extra AS SELECT * FROM public.signals; GRANT SELECT ON board.extra TO whalegate_board; INSERT INTO halts (halted_at, halted_by, reason) VALUES (now(), 'ann', 'odd')", "board-truth"},
+		{"a function that was changed", "ALTER FUNCTION decision_surface() SECURITY INVOKER", "board-truth"},
+		{"a function beside ours", "CREATE FUNCTION null_share_reasons(ingest_runs, integer) RETURNS text[] LANGUAGE sql AS $$SELECT '{}'::text[]$$", "board-truth"},
 		{"a right too many", "GRANT SELECT (allowed_playbook) ON signals TO whalegate_ops", "board-truth"},
 		{"a run that was stored later than now", "UPDATE ingest_runs SET finished_at = now() + interval '1 hour' WHERE timestamp = (SELECT max(timestamp) FROM ingest_runs)", "database"},
 		{"minutes that are refused", "SELECT refuse_minute(pg_temp.minute() - interval '5 minutes')", "database"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/whalegate/whalegate/internal/clock"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/postgres"
 )
 
 // The parts of what is stored, read one by one, so that one that cannot be read
@@ -31,6 +32,7 @@ const (
 	partAccounts = "accounts"
 	partCoins    = "coins"
 	partOpen     = "open failures"
+	partDefined  = "functions and views"
 )
 
 type part struct {
@@ -67,6 +69,7 @@ var parts = partList{
 	{partChecks, readChecks},
 	{partLost, readLost},
 	{partStorage, readStorage},
+	{partDefined, readDefined},
 	{partBoard, readBoard},
 }
 
@@ -77,6 +80,11 @@ func list[T any](ctx context.Context, conn *pgx.Conn, sql string, args ...any) (
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[T])
+}
+
+func readDefined(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
+	s.Tampered, err = postgres.Tampered(ctx, conn)
+	return err
 }
 
 func readHalt(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {

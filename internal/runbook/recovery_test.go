@@ -59,6 +59,7 @@ func TestEachRecoveryCriterionIsHeldByItsFigure(t *testing.T) {
 			f.Stored.Board.HeaderState = "HEALTHY"
 		}, []int{1}},
 		{boardTruth, "metrics that do not come", func(f *Facts) { f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"} }, []int{1}},
+		{boardTruth, "a view was changed", func(f *Facts) { f.Stored.Tampered = []string{"board.gate was changed"} }, []int{3}},
 		{boardTruth, "a role may read signals", func(f *Facts) { f.Stored.Board.Open = []string{"whalegate_ops may read signals"} }, []int{2}},
 		{database, "gone", func(f *Facts) { f.unreached(Unreachable, "refused") }, []int{0, 1, 2, 3, 4, 5, 6}},
 		{database, "an old schema", func(f *Facts) { f.Database.Trouble = SchemaPending }, []int{0, 1, 2, 3, 4, 5, 6}},

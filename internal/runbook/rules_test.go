@@ -236,6 +236,8 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.Service.Metrics = map[string]float64{`whalegate_health_state{state="HEALTHY"}`: 1}
 		}, "board-truth", P1, "ingestion", 2},
 		{"6: the mask can be walked around", func(f *Facts) { f.Stored.Board.Open = []string{"whalegate_board may read signals"} }, "board-truth", P1, "", 2},
+		{"6: a function of the mask was changed", func(f *Facts) { f.Stored.Tampered = []string{"decision_surface() was changed"} }, "board-truth", P1, "", 2},
+		{"6: a view of the incident board was changed", func(f *Facts) { f.Stored.Tampered = []string{"ops.crash was changed"} }, "board-truth", P2, "", 1},
 		{"6: a metric holds a value", func(f *Facts) { f.Service.Named = append(f.Service.Named, "whalegate_playbook") }, "board-truth", P1, "", 2},
 		{"6: the state changed while it was looked at", func(f *Facts) {
 			f.Stored.Health.State = health.Stale
