@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/whalegate/whalegate/alerting/receiver"
+	"github.com/whalegate/whalegate/internal/postgres"
 )
 
 // metrics of a sender, by receiver: counts and durations, never a message.
@@ -71,7 +72,9 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector. Receivers of which rows are left, and
 // which are in the file no more, are shown too.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	depths, err := Depths(context.Background(), c.db)
+	ctx, cancel := postgres.Looking(context.Background())
+	defer cancel()
+	depths, err := Depths(ctx, c.db)
 	if err != nil {
 		return
 	}

@@ -154,7 +154,9 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector. A database that cannot be asked is
 // STALE, not an error of the scrape.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
-	h, _ := Read(context.Background(), c.DB) // the answer says "database" itself
+	ctx, cancel := postgres.Looking(context.Background())
+	defer cancel()
+	h, _ := Read(ctx, c.DB) // the answer says "database" itself
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}

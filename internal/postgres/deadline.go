@@ -8,14 +8,22 @@ import (
 )
 
 const (
+	lookTimeout  = 2500 * time.Millisecond
 	readTimeout  = 5 * time.Second
 	writeTimeout = 10 * time.Second
 )
 
 var (
+	errLookTimeout  = fmt.Errorf("the database did not answer within %s", lookTimeout)
 	errReadTimeout  = fmt.Errorf("the database did not answer within %s", readTimeout)
 	errWriteTimeout = fmt.Errorf("the database did not take the write within %s", writeTimeout)
 )
+
+// Looking bounds all that is asked for somebody who looks, and waits: a scrape, whether
+// the process is ready, a diagnosis. What is not answered by then is not known.
+func Looking(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, lookTimeout, errLookTimeout)
+}
 
 // Reading bounds one read of the database.
 func Reading(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -60,6 +60,9 @@ func (f *Facts) steady() (state health.State, ok bool) {
 
 // metricState is the state by the service's metrics, "" when they do not tell.
 func (f *Facts) metricState() health.State {
+	if f.Service.apart {
+		return ""
+	}
 	for _, s := range health.States {
 		if f.Service.Metrics[fmt.Sprintf(`whalegate_health_state{state=%q}`, s)] == 1 {
 			return s

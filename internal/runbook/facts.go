@@ -30,6 +30,8 @@ type Database struct {
 	WriteTried bool              // false: this role may not
 	InRecovery bool              // it is a standby
 	ReadOnly   string            // where it was set that transactions are read-only, as pg_settings names it; "": they are not
+
+	started time.Time // when the asking began
 }
 
 // Trouble is why the database could not be asked as it should.
@@ -69,6 +71,8 @@ type Service struct {
 	Up       time.Duration      // since its start; 0: not known
 
 	ClockAhead *time.Duration // of its clock over this machine's, beyond what the question explains; nil: not known
+
+	apart bool // it was asked before the database said what the state is, or answered after it said so again: the two may differ
 }
 
 // ServiceTrouble is why the service does not answer.

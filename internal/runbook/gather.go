@@ -23,36 +23,75 @@ type Source struct {
 	Clock       clock.Clock
 }
 
-// Nothing that is asked may hold the diagnosis, or be held by what is broken.
+// An operator waits for the answer: everything together takes less than five seconds,
+// whatever hangs. Nothing that is asked may hold the diagnosis, or be held by what is
+// broken; what is not asked in time is named as not known.
 const (
-	connectTimeout   = 5 * time.Second
-	statementTimeout = "5s"
-	lockWait         = "1s"
+	connectTimeout   = 2 * time.Second
+	statementTimeout = "1500ms"
+	answersWithin    = 2 * time.Second // longer than the server lets a statement run
+	lockWait         = "250ms"
 	lockTimeout      = "SQLSTATE 55P03" // as the server says it, in whatever language
-	answersWithin    = 7 * time.Second  // longer than the server lets a statement run
+	// startsWithin is until when a question may begin.
+	startsWithin = 2500 * time.Millisecond
+	// patience is how long the service waits to be asked for the first answer about health,
+	// which its own is held against.
+	patience = time.Second
 )
 
-// Gather asks the database and the service. It has no error: what could not be
-// found out is a fact as well.
+var errTooLate = fmt.Errorf("not asked: everything before it took longer than %s", startsWithin)
+
+// Gather asks the database and the service side by side. It has no error: what could not
+// be found out is a fact as well.
 func Gather(ctx context.Context, from Source) Facts {
-	f := Facts{Database: Database{Address: postgres.Redact(from.DatabaseURL), Unreadable: map[string]string{}}}
+	f := Facts{Database: Database{Address: postgres.Redact(from.DatabaseURL), Unreadable: map[string]string{}, started: time.Now()}}
+	judged, asked := make(chan struct{}), make(chan Service, 1)
+	go func() {
+		early := false
+		select {
+		case <-judged:
+		case <-time.After(patience):
+			early = true
+		}
+		s := askService(ctx, from)
+		s.apart = early
+		asked <- s
+	}()
+	// told waits for the service while there is time for another question to the database.
+	var told bool
+	f.askDatabase(ctx, from, func() { close(judged) }, func() {
+		select {
+		case f.Service = <-asked:
+			told = true
+		case <-time.After(startsWithin - time.Since(f.Database.started)):
+		}
+	})
+	if !told {
+		f.Service = <-asked
+		f.Service.apart = true
+	}
+	f.Now = from.Clock.Now()
+	return f
+}
+
+// askDatabase asks the database for everything. It calls judged once it has said what the
+// state is, or cannot, and told before it asks for that again.
+func (f *Facts) askDatabase(ctx context.Context, from Source, judged, told func()) {
 	conn, err := connect(ctx, from.DatabaseURL)
 	if err != nil {
+		judged()
 		f.Database.Trouble, f.Database.Error = refusal(err), err.Error()
-		f.Service = askService(ctx, from)
-		f.Now = from.Clock.Now()
-		return f
+		return
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	f.Stored = &Stored{}
 	f.Database.read(ctx, conn, partSettings, func(ctx context.Context) error { return f.Database.guard(ctx, conn) })
 	f.Database.read(ctx, conn, partHealth, func(ctx context.Context) error { return f.askHealth(ctx, conn, from.Clock) })
-	asked := make(chan Service, 1)
-	go func() { asked <- askService(ctx, from) }()
+	judged()
 	f.checkSchema(ctx, conn)
 	f.readParts(ctx, conn, from.Clock)
 	f.tryWrite(ctx, conn)
-	f.Service = <-asked
+	told()
 	f.askAgain(ctx, conn, from.Clock)
 	if f.changed() {
 		// What was read before the change does not explain the state after it.
@@ -62,12 +101,10 @@ func Gather(ctx context.Context, from Source) Facts {
 		f.Stored.Beats = min(beats, f.Stored.Beats)
 		f.askAgain(ctx, conn, from.Clock)
 	}
-	f.Now = from.Clock.Now()
 	f.Database.settle()
 	if f.Database.Trouble == Hangs || f.Database.Trouble == Unreachable {
 		f.Stored = nil // what was read before belongs to another time
 	}
-	return f
 }
 
 // readParts reads everything that is stored but health.
@@ -110,8 +147,15 @@ func (f *Facts) changed() bool {
 	return first != nil && again != nil && (first.State != again.State || !slices.Equal(first.Reasons, again.Reasons))
 }
 
+// late tells that nothing more is to be begun.
+func (d *Database) late() bool { return time.Since(d.started) > startsWithin }
+
 // read runs one question; what keeps it from an answer is kept by its name.
 func (d *Database) read(ctx context.Context, conn *pgx.Conn, name string, ask func(context.Context) error) {
+	if d.late() {
+		d.Unreadable[name] = errTooLate.Error()
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, answersWithin)
 	defer cancel()
 	err := ask(ctx)
@@ -178,6 +222,9 @@ func outside(at, before, after time.Time) time.Duration {
 
 // checkSchema tells a schema that is older, newer or half applied.
 func (f *Facts) checkSchema(ctx context.Context, conn *pgx.Conn) {
+	if f.Database.late() {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, answersWithin)
 	defer cancel()
 	migrations, err := postgres.SchemaStatus(ctx, conn)
@@ -232,7 +279,7 @@ func (d *Database) guard(ctx context.Context, conn *pgx.Conn) error {
 // by itself, and takes the row back. A role that may not is no evidence of anything, nor
 // is a standby, which takes none.
 func (f *Facts) tryWrite(ctx context.Context, conn *pgx.Conn) {
-	if conn.IsClosed() || f.follows() || f.Database.Trouble != "" && f.Database.Trouble != Denied {
+	if conn.IsClosed() || f.Database.late() || f.follows() || f.Database.Trouble != "" && f.Database.Trouble != Denied {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, answersWithin)

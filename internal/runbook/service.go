@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -22,10 +23,9 @@ import (
 )
 
 const (
-	// aliveWithin is how long a process may take to say that it lives.
-	aliveWithin = 3 * time.Second
-	// toldWithin is longer than the service itself waits for its database.
-	toldWithin = 8 * time.Second
+	// toldWithin is longer than the service itself waits for its database when somebody
+	// looks; all is asked at once.
+	toldWithin = 3 * time.Second
 	maxBody    = 4 << 20
 )
 
@@ -44,62 +44,82 @@ func askService(ctx context.Context, from Source) Service {
 		s.Trouble, s.Error = Answered, "service URL: not of the form http://127.0.0.1:9464, nor empty for none"
 		return s
 	}
-	code, _, err := get(ctx, base+"/-/healthy", aliveWithin)
-	switch {
-	case err != nil && timedOut(err):
-		s.Trouble, s.Error = Hanging, "connected, and no answer within "+aliveWithin.String()
+	before := from.Clock.Now()
+	answers := map[string]*answer{"/-/healthy": nil, "/-/ready": nil, "/api/v1/status": nil, "/metrics": nil}
+	var mu sync.Mutex
+	var asking sync.WaitGroup
+	for path := range answers {
+		asking.Go(func() {
+			a := get(ctx, base+path)
+			mu.Lock()
+			defer mu.Unlock()
+			answers[path] = &a
+		})
+	}
+	asking.Wait()
+	switch a := answers["/-/healthy"]; {
+	case a.err != nil && timedOut(a.err):
+		s.Trouble, s.Error = Hanging, "connected, and no answer within "+toldWithin.String()
 		return s
-	case err != nil:
-		s.Trouble, s.Error = Refused, said(err)
+	case a.err != nil:
+		s.Trouble, s.Error = Refused, said(a.err)
 		return s
-	case code != http.StatusOK:
-		s.Trouble, s.Error = Answered, fmt.Sprintf("/-/healthy answers %d", code)
+	case a.code != http.StatusOK:
+		s.Trouble, s.Error = Answered, fmt.Sprintf("/-/healthy answers %d", a.code)
 		return s
 	}
-	code, body, err := get(ctx, base+"/-/ready", toldWithin)
-	if s.Ready = err == nil && code == http.StatusOK; !s.Ready {
-		s.NotReady = strings.TrimSpace(string(body))
-		if err != nil {
-			s.NotReady = said(err)
+	a := answers["/-/ready"]
+	if s.Ready = a.err == nil && a.code == http.StatusOK; !s.Ready {
+		s.NotReady = strings.TrimSpace(string(a.body))
+		if a.err != nil {
+			s.NotReady = said(a.err)
 		}
 	}
-	before := from.Clock.Now()
-	if _, body, err = get(ctx, base+"/api/v1/status", toldWithin); err == nil {
+	a = answers["/api/v1/status"]
+	if a.err == nil {
 		var report status.Report
-		if err = json.Unmarshal(body, &report); err == nil {
+		if a.err = json.Unmarshal(a.body, &report); a.err == nil {
 			s.Status = &report
 			if !report.At.IsZero() {
 				s.ClockAhead = new(outside(report.At, before, from.Clock.Now()))
 			}
 		}
 	}
-	if err != nil {
-		s.Error = "/api/v1/status: " + said(err)
+	if a.err != nil {
+		s.Error = "/api/v1/status: " + said(a.err)
 	}
-	if _, body, err = get(ctx, base+"/metrics", toldWithin); err == nil {
-		err = s.metrics(string(body), from.Clock)
+	a = answers["/metrics"]
+	if a.err == nil {
+		a.err = s.metrics(string(a.body), from.Clock)
 	}
-	if err != nil {
-		s.Error = "/metrics: " + said(err)
+	if a.err != nil {
+		s.Error = "/metrics: " + said(a.err)
 	}
 	return s
 }
 
-func get(ctx context.Context, address string, within time.Duration) (code int, body []byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, within)
+// answer is what came of one question.
+type answer struct {
+	code int
+	body []byte
+	err  error
+}
+
+func get(ctx context.Context, address string) answer {
+	ctx, cancel := context.WithTimeout(ctx, toldWithin)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return 0, nil, err
+		return answer{err: err}
 	}
 	request.Header.Set("Accept", "text/plain")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return 0, nil, err
+		return answer{err: err}
 	}
 	defer response.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(response.Body, maxBody))
-	return response.StatusCode, body, err
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
+	return answer{response.StatusCode, body, err}
 }
 
 // timedOut tells a process that took the connection and does not answer from one

@@ -98,7 +98,9 @@ func (c *AgeCollector) Describe(ch chan<- *prometheus.Desc) { ch <- c.age }
 
 // Collect implements prometheus.Collector.
 func (c *AgeCollector) Collect(ch chan<- prometheus.Metric) {
-	ages, _ := c.ages(context.Background()) // what cannot be asked is infinitely old
+	ctx, cancel := postgres.Looking(context.Background())
+	defer cancel()
+	ages, _ := c.ages(ctx) // what cannot be asked is infinitely old
 	for _, a := range asset.All {
 		age, ok := ages[a.String()]
 		if !ok {

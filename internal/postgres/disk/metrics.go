@@ -42,7 +42,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(c.all, prometheus.GaugeValue, float64(u.Size))
 		}
 	}
-	ctx, cancel := postgres.Reading(context.Background())
+	ctx, cancel := postgres.Looking(context.Background())
 	defer cancel()
 	var size int64
 	if err := c.pool.QueryRow(ctx, "SELECT pg_database_size(current_database())").Scan(&size); err == nil {

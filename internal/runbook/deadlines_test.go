@@ -1,0 +1,52 @@
+package runbook
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+)
+
+// However much hangs, the last answer is in before five seconds are over.
+func TestTheDeadlinesAddUpToLessThanFiveSeconds(t *testing.T) {
+	statement, err := time.ParseDuration(statementTimeout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, until := range map[string]time.Duration{
+		"a database that lets nobody in":                               connectTimeout,
+		"a service that hangs, beside a database that does":            patience + toldWithin,
+		"a question to the database that was begun at the last moment": startsWithin + answersWithin,
+		"a statement that the server ends itself":                      startsWithin + statement,
+	} {
+		if until >= 5*time.Second {
+			t.Errorf("%s: %s", what, until)
+		}
+	}
+	if statement >= answersWithin {
+		t.Error("a session is ended before the server has ended its statement")
+	}
+}
+
+// silent takes connections, and says nothing.
+func silent(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	return listener.Addr().String()
+}
+
+// Where both hang, both are named.
+func TestTheServiceIsAskedBesideADatabaseThatHangs(t *testing.T) {
+	t.Parallel()
+	f := Gather(context.Background(), Source{DatabaseURL: "postgres://a@" + silent(t) + "/b?sslmode=disable", ServiceURL: "http://" + silent(t)})
+	if f.Database.Trouble != Unreachable || f.Service.Trouble != Hanging || f.Stored != nil {
+		t.Errorf("%+v, %+v", f.Database, f.Service)
+	}
+	if r := Diagnose(f); r.Matching[0] != "database" || r.Matching[1] != "ingestion" {
+		t.Error(r.Matching)
+	}
+}
