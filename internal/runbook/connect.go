@@ -3,6 +3,7 @@ package runbook
 import (
 	"context"
 	"errors"
+	"net"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,12 +16,19 @@ func connect(ctx context.Context, databaseURL string) (*pgx.Conn, error) {
 		return nil, errBadURL
 	}
 	config.ConnectTimeout = connectTimeout
-	for name, value := range map[string]string{
-		"application_name": "whalegate runbook", "timezone": "UTC", "statement_timeout": statementTimeout, "lock_timeout": lockWait,
-	} {
-		config.RuntimeParams[name] = value
+	config.RuntimeParams["application_name"], config.RuntimeParams["timezone"] = "whalegate runbook", "UTC"
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, err
 	}
-	return pgx.ConnectConfig(ctx, config)
+	// Not as parameters of the connection: a pooler (PgBouncer) refuses those that it does
+	// not know.
+	ctx, cancel := context.WithTimeout(ctx, answersWithin)
+	defer cancel()
+	if err := conn.PgConn().Exec(ctx, "SET statement_timeout = '"+statementTimeout+"'; SET lock_timeout = '"+lockWait+"'").Close(); err != nil {
+		return nil, errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
+	}
+	return conn, nil
 }
 
 var errBadURL = errors.New("not a PostgreSQL URL or connection string such as postgres://user@host:5432/hyperliquid")
@@ -31,7 +39,12 @@ func refusal(err error) Trouble {
 		return BadURL
 	}
 	var answer *pgconn.PgError
-	if !errors.As(err, &answer) {
+	var name *net.DNSError
+	switch {
+	case errors.As(err, &answer):
+	case errors.As(err, &name):
+		return NameUnknown
+	default:
 		return Unreachable
 	}
 	switch answer.Code {

@@ -81,7 +81,7 @@ func (f *Facts) replacement() *Finding {
 	found.whoLeads(f)
 	found.lastRun(f)
 	found.do("see whether it was paused (state T), or waits for a disk (D)", showProcess)
-	found.do("let a paused one go on, by its pid, which is not the pid of the one that leads: it notices that it does not lead any more, and waits", "kill -CONT <pid>")
+	found.do("let a paused one go on, on its machine: it notices that it does not lead any more, and waits", "sudo pkill -CONT -x whalegate")
 	found.do("if it still hangs after two minutes, keep the end of its log and restart it", "sudo systemctl restart whalegate")
 	found.do("wait until it has recovered", "whalegate runbook verify crash --watch")
 	return found

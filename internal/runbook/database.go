@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/qa"
 )
 
@@ -33,7 +33,7 @@ var remedies = map[Trouble]struct {
 		{"see whether the disk is full", "df -h"},
 	}},
 	Hangs: {"it takes connections and does not answer", []Action{
-		{"see whether it is paused (state T), or waits for a disk (D); let a paused one go on with kill -CONT", showPostgres},
+		{"see whether it is paused (state T), or waits for a disk (D); let a paused one go on with pkill -CONT -x postgres", showPostgres},
 		{"see whether the disk is full, or the machine out of memory", "df -h; free -h"},
 		{"see who is at work, and who waits for whom", showSessions},
 	}},
@@ -41,8 +41,12 @@ var remedies = map[Trouble]struct {
 		{"see who holds them, as a superuser: a few connections are kept for those", `psql "$DATABASE_URL" -c "SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC"`},
 		{"or a role has a limit of its own", connectionLimits},
 	}},
-	LoginRefused:  {"it does not let this login in: the password or the role is wrong", []Action{{"check the user and the password of DATABASE_URL, and pg_hba.conf on the server", `psql "$DATABASE_URL" -c "SELECT 1"`}}},
-	NoDatabase:    {"the server has no database of this name", []Action{{"check the name in DATABASE_URL; if it was there before, put a backup back; a new, empty one is made by", "createdb hyperliquid && whalegate migrate"}}},
+	LoginRefused: {"it does not let this login in: the password or the role is wrong", []Action{{"check the user and the password of DATABASE_URL, and pg_hba.conf on the server", `psql "$DATABASE_URL" -c "SELECT 1"`}}},
+	NoDatabase:   {"the server has no database of this name", []Action{{"check the name in DATABASE_URL; if it was there before, put a backup back; a new, empty one is made by", "createdb hyperliquid && whalegate migrate"}}},
+	NameUnknown: {"the name of its machine does not resolve to an address", []Action{
+		{"check the machine's name in DATABASE_URL", ""},
+		{"see whether names resolve here at all", "getent hosts api.hyperliquid.xyz || cat /etc/resolv.conf"},
+	}},
 	BadURL:        {"DATABASE_URL is not an address", []Action{{"write it as postgres://user@host:5432/hyperliquid", "export DATABASE_URL=postgres://user@host:5432/hyperliquid"}}},
 	Denied:        {"this role may not read everything that is looked at", []Action{{"ask as an operator: a login that is a member of the database's owner, see docs/runbooks/README.md", "whalegate runbook diagnose"}}},
 	SchemaPending: {"its schema is older than this program", []Action{{"migrate, as the owner", "whalegate migrate"}}},
@@ -189,32 +193,45 @@ func (f *Facts) locked() *Finding {
 		found.whoLeads(f)
 	}
 	found.do("see who waits for whom", showSessions)
-	end := `psql "$DATABASE_URL" -c "SELECT pg_terminate_backend(<pid>)"`
-	if pid := f.inTheWay(); pid != 0 {
-		end = strings.Replace(end, "<pid>", strconv.Itoa(pid), 1)
-	}
-	found.do("end the session in the way, by its pid, if it is nobody's work in progress", end)
+	found.endOf(f)
 	return found
 }
 
+// endOf adds how to end what is in the way, as far as it is seen.
+func (f *Finding) endOf(facts *Facts) {
+	pid, may := facts.inTheWay()
+	end := fmt.Sprintf(`psql "$DATABASE_URL" -c "SELECT pg_terminate_backend(%d)"`, pid)
+	switch prepared := facts.Stored.Prepared; {
+	case pid != 0 && may:
+		f.do("end the session in the way, if it is nobody's work in progress", end)
+	case pid != 0:
+		f.do("the session in the way is of a login that yours may not end: as a superuser, or its own login, if it is nobody's work in progress", end)
+	case len(prepared) > 0:
+		f.figure("prepared transaction", "%s, of %s, since %s: it has no session, and keeps its locks", oneLine(prepared[0].Name), prepared[0].Owner, stamp(prepared[0].Since))
+		f.do("end the prepared transaction, as its owner or a superuser, unless whoever coordinates it is about to", fmt.Sprintf(`psql "$DATABASE_URL" -c "ROLLBACK PREPARED %s"`, postgres.Quote(prepared[0].Name)))
+	default:
+		f.do("who is in the way is not seen from here: look again in a moment, as an operator", "whalegate runbook diagnose")
+	}
+}
+
 // inTheWay is the session that others wait for and that waits for nobody, or that
-// holds a table for itself; 0 when none is seen.
-func (f *Facts) inTheWay() (pid int) {
-	waiting := map[int]bool{}
+// holds a table for itself, and whether this login may end it; 0 when none is seen.
+func (f *Facts) inTheWay() (pid int, may bool) {
+	waiting, mayEnd := map[int]bool{}, map[int]bool{}
 	for _, s := range f.Stored.Sessions {
-		waiting[s.PID] = len(s.BlockedBy) > 0
+		waiting[s.PID], mayEnd[s.PID] = len(s.BlockedBy) > 0, s.MayEnd
 	}
 	for _, s := range f.Stored.Sessions {
 		for _, blocker := range s.BlockedBy {
 			if !waiting[blocker] && blocker != 0 { // 0: a prepared transaction
-				return blocker
+				return blocker, mayEnd[blocker]
 			}
 		}
 		if len(s.Locks) > 0 && !waiting[s.PID] {
 			pid = s.PID
 		}
 	}
-	return pid
+	return pid, mayEnd[pid]
 }
 
 // full is the finding for a disk without room: the server says so to a write of
@@ -311,7 +328,7 @@ func (f *Facts) troubled(s Severity) *Finding {
 	}
 	if d.Trouble == Unreachable && strings.Contains(d.Error, "timeout") {
 		found.do("it takes connections, or its machine does, and says nothing: see whether it is paused (state T), or waits for a disk (D)", showPostgres)
-		found.do("let a paused one go on, by its pid", "kill -CONT <pid>")
+		found.do("let a paused one go on", "sudo pkill -CONT -x postgres")
 	}
 	found.Actions = append(found.Actions, remedy.actions...)
 	if !d.Trouble.asksWrongly() {

@@ -40,6 +40,7 @@ type Trouble string
 // What can be wrong with the database, or with how it is asked.
 const (
 	Unreachable   Trouble = "unreachable"        // refused, no such host, no answer, starting or stopping
+	NameUnknown   Trouble = "name_unknown"       // its name does not resolve to an address
 	BadURL        Trouble = "bad_url"            // not an address at all
 	LoginRefused  Trouble = "login_refused"      // wrong password, no such role, not let in
 	NoDatabase    Trouble = "no_such_database"   // the server is there, the database is not
@@ -121,6 +122,7 @@ type Stored struct {
 	Alerts   Alerts
 	Board    Board
 	Sessions []Session
+	Prepared []Prepared // transactions that were prepared, and never ended
 	Storage  Storage
 	Checks   []Check       // failed checks of the last hour
 	Leader   *lead.Who     // nil: it could not be read
@@ -257,9 +259,18 @@ type Session struct {
 	Program   string
 	State     string
 	For       time.Duration // of the statement, or of an idle transaction
-	BlockedBy []int
-	Locks     []string // tables that it alone may use at present
+	BlockedBy []int         // 0: a prepared transaction
+	MayEnd    bool          // this login may end it
+	Locks     []string      // tables that it alone may use at present
 	Query     string
+}
+
+// Prepared is a transaction that waits for its end without a session, and keeps its locks
+// until then.
+type Prepared struct {
+	Name  string // by which it is ended
+	Owner string
+	Since time.Time // by the database's clock
 }
 
 // Storage is the room that there is.

@@ -89,7 +89,7 @@ func (f *Facts) hangs(stopped bool) *Finding {
 	found.lastRun(f)
 	found.whoLeads(f)
 	found.do("see whether it was paused (state T), or waits for a disk (D)", showProcess)
-	found.do("let a paused one go on, by its pid", "kill -CONT <pid>")
+	found.do("let a paused one go on", "sudo pkill -CONT -x whalegate")
 	found.do("if it still hangs after two minutes, keep the end of its log and restart it", "sudo systemctl restart whalegate")
 	return found
 }

@@ -18,7 +18,9 @@ import (
 func readSessions(ctx context.Context, conn *pgx.Conn, s *Stored) error {
 	rows, err := conn.Query(ctx, `
 		SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(a.state, ''), coalesce(extract(epoch FROM age.since), 0)::double precision,
-			pg_blocking_pids(a.pid), coalesce(alone.tables, '{}'), left(a.query, 200)
+			pg_blocking_pids(a.pid), coalesce(alone.tables, '{}'), left(a.query, 200),
+			coalesce((SELECT me.rolsuper OR NOT his.rolsuper AND (pg_has_role(his.oid, 'MEMBER') OR pg_has_role('pg_signal_backend', 'MEMBER'))
+				FROM pg_roles me, pg_roles his WHERE me.rolname = current_user AND his.oid = a.usesysid), false)
 		FROM pg_stat_activity a
 		CROSS JOIN LATERAL (SELECT clock_timestamp() - CASE a.state WHEN 'active' THEN a.query_start ELSE a.xact_start END AS since) age
 		CROSS JOIN LATERAL (
@@ -40,10 +42,13 @@ func readSessions(ctx context.Context, conn *pgx.Conn, s *Stored) error {
 	}
 	s.Sessions, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (found Session, err error) {
 		var seconds float64
-		err = row.Scan(&found.PID, &found.User, &found.Program, &found.State, &seconds, &found.BlockedBy, &found.Locks, &found.Query)
+		err = row.Scan(&found.PID, &found.User, &found.Program, &found.State, &seconds, &found.BlockedBy, &found.Locks, &found.Query, &found.MayEnd)
 		found.For = clock.Seconds(seconds)
 		return found, err
 	})
+	if err == nil {
+		s.Prepared, err = list[Prepared](ctx, conn, "SELECT gid, owner::text, prepared FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared LIMIT 5")
+	}
 	return err
 }
 

@@ -238,6 +238,9 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		{"6: the mask can be walked around", func(f *Facts) { f.Stored.Board.Open = []string{"whalegate_board may read signals"} }, "board-truth", P1, "", 2},
 		{"6: a function of the mask was changed", func(f *Facts) { f.Stored.Tampered = []string{"decision_surface() was changed"} }, "board-truth", P1, "", 2},
 		{"6: a view of the incident board was changed", func(f *Facts) { f.Stored.Tampered = []string{"ops.crash was changed"} }, "board-truth", P2, "", 1},
+		{"6: a function stands beside ours", func(f *Facts) {
+			f.Stored.Tampered = []string{"null_share_reasons(ingest_runs,integer) was added beside ours"}
+		}, "board-truth", P1, "", 2},
 		{"6: a metric holds a value", func(f *Facts) { f.Service.Named = append(f.Service.Named, "whalegate_playbook") }, "board-truth", P1, "", 2},
 		{"6: the state changed while it was looked at", func(f *Facts) {
 			f.Stored.Health.State = health.Stale
@@ -608,8 +611,15 @@ func (f *Facts) refresh(status string, received, warnings int, why string) {
 	f.Stored.Universe.Refreshes = append([]Refresh{r}, f.Stored.Universe.Refreshes...)
 }
 
-// terminated is a pid that was filled in.
-var terminated = regexp.MustCompile(`backend\(\d+\)`)
+// filled puts back what a page leaves to be filled in.
+func filled(command string) string {
+	for pattern, with := range map[string]string{
+		`backend\(\d+\)`: "backend(<pid>)", `ROLLBACK PREPARED '.*'`: "ROLLBACK PREPARED '<gid>'", `DROP FUNCTION public\..*"`: `DROP FUNCTION public.<function>"`,
+	} {
+		command = regexp.MustCompile(pattern).ReplaceAllString(command, with)
+	}
+	return command
+}
 
 // checkReport looks for what every report must have.
 func checkReport(t *testing.T, r Report) {
@@ -635,7 +645,10 @@ func checkReport(t *testing.T, r Report) {
 				t.Errorf("%s: action %+v", f.Slug, a)
 			}
 			// The commands of the pages are run in a test of their own.
-			command := terminated.ReplaceAllString(a.Command, "backend(<pid>)")
+			if strings.Contains(a.Command, "<pid>") {
+				t.Errorf("%s leaves something to fill in: %s", f.Slug, a.Command)
+			}
+			command := filled(a.Command)
 			if page := all[f.Runbook-1].Text(); command != "" && !strings.Contains(page, command+"\n") {
 				t.Errorf("%s does not have %s", f.Page, command)
 			}
@@ -855,7 +868,7 @@ func TestTheSessionInTheWayIsTheOneThatWaitsForNobody(t *testing.T) {
 	} {
 		f := calm()
 		f.Stored.Sessions = tt.sessions
-		if got := f.inTheWay(); got != tt.want {
+		if got, _ := f.inTheWay(); got != tt.want {
 			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
 		}
 	}
