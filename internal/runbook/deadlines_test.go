@@ -3,6 +3,9 @@ package runbook
 import (
 	"context"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 )
@@ -48,5 +51,30 @@ func TestTheServiceIsAskedBesideADatabaseThatHangs(t *testing.T) {
 	}
 	if r := Diagnose(f); r.Matching[0] != "database" || r.Matching[1] != "ingestion" {
 		t.Error(r.Matching)
+	}
+}
+
+// A service that is asked with TLS and speaks none, or the other way round, is there: that
+// is said, and what to give instead.
+func TestAServiceThatIsAskedInAnotherWayIsNotGone(t *testing.T) {
+	t.Parallel()
+	alive := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	plain, secured := httptest.NewServer(alive), httptest.NewTLSServer(alive)
+	t.Cleanup(plain.Close)
+	t.Cleanup(secured.Close)
+	for address, says := range map[string]string{
+		strings.Replace(plain.URL, "http:", "https:", 1):   "it speaks no TLS: give --service-url with http://",
+		strings.Replace(secured.URL, "https:", "http:", 1): "it speaks TLS: give --service-url with https://",
+		secured.URL: "its certificate is not trusted here",
+	} {
+		s := askService(t.Context(), Source{ServiceURL: address})
+		if s.Trouble != Answered || !strings.Contains(s.Error, says) {
+			t.Errorf("%s: %s %q", address, s.Trouble, s.Error)
+		}
+		f := calm()
+		f.Service = s
+		if r := Diagnose(f); len(r.Matching) > 0 || len(r.Unknown) != 1 || !strings.Contains(r.Unknown[0], says) || r.Exit != 3 {
+			t.Errorf("%v, unknown %v, exit %d", r.Matching, r.Unknown, r.Exit)
+		}
 	}
 }

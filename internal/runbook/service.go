@@ -2,6 +2,7 @@ package runbook
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,6 +59,9 @@ func askService(ctx context.Context, from Source) Service {
 	}
 	asking.Wait()
 	switch a := answers["/-/healthy"]; {
+	case schemeIsWrong(a) != "":
+		s.Trouble, s.Error = Answered, schemeIsWrong(a)
+		return s
 	case a.err != nil && timedOut(a.err):
 		s.Trouble, s.Error = Hanging, "connected, and no answer within "+toldWithin.String()
 		return s
@@ -120,6 +124,22 @@ func get(ctx context.Context, address string) answer {
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
 	return answer{response.StatusCode, body, err}
+}
+
+// schemeIsWrong tells that the process is there, and is asked in another way than it
+// speaks: with TLS or without, or by a name that its certificate does not have. "": it is
+// not that.
+func schemeIsWrong(a *answer) string {
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.Is(a.err, http.ErrSchemeMismatch):
+		return "it speaks no TLS: give --service-url with http://"
+	case a.err == nil && a.code == http.StatusBadRequest && strings.Contains(string(a.body), "HTTP request to an HTTPS server"):
+		return "it speaks TLS: give --service-url with https://, and the name in its certificate"
+	case errors.As(a.err, &certificate):
+		return "its certificate is not trusted here, or has another name: give --service-url by that name, and trust who signed it (SSL_CERT_FILE): " + certificate.Err.Error()
+	}
+	return ""
 }
 
 // timedOut tells a process that took the connection and does not answer from one
