@@ -28,6 +28,8 @@ var endpoints = []string{stateEndpoint, subAccountsEndpoint, leaderboardEndpoint
 type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
+
+	retryAfter prometheus.Gauge
 }
 
 func newMetrics(registerer prometheus.Registerer, tokens func() float64) (*metrics, error) {
@@ -41,6 +43,10 @@ func newMetrics(registerer prometheus.Registerer, tokens func() float64) (*metri
 			Help:    "Time from sending a request to having read its body, failures included, the wait for the weight budget excluded.",
 			Buckets: []float64{0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60},
 		}, []string{"endpoint"}),
+		retryAfter: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "whalegate_upstream_retry_after_seconds",
+			Help: "How long the exchange asked to be left alone when it refused a request last, a day at most; 0 once it answers again. It is asked every five minutes all the same.",
+		}),
 	}
 	for _, endpoint := range endpoints {
 		m.duration.WithLabelValues(endpoint)
@@ -57,7 +63,7 @@ func newMetrics(registerer prometheus.Registerer, tokens func() float64) (*metri
 		Name: "whalegate_rate_limit_tokens",
 		Help: "Weight that requests to the exchange could spend at once: the limit less what the last minute spent.",
 	}, tokens)
-	for _, collector := range []prometheus.Collector{m.requests, m.duration, left} {
+	for _, collector := range []prometheus.Collector{m.requests, m.duration, m.retryAfter, left} {
 		if err := registerer.Register(collector); err != nil {
 			return nil, err
 		}
@@ -67,6 +73,9 @@ func newMetrics(registerer prometheus.Registerer, tokens func() float64) (*metri
 
 func (m *metrics) count(endpoint, outcome string) {
 	m.requests.WithLabelValues(endpoint, outcome).Inc()
+	if outcome == outcomeOK {
+		m.retryAfter.Set(0)
+	}
 }
 
 func (m *metrics) took(endpoint string, d time.Duration) {

@@ -21,10 +21,9 @@ const drained = 64 << 10
 func (c *Client) refused(res *http.Response) error {
 	// The outcome is known already; a body that breaks off changes nothing.
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, drained))
-	return &Error{
-		Failure:    failureOfStatus(res.StatusCode),
-		RetryAfter: retryAfter(res.Header.Get("Retry-After"), c.clock.Now()),
-	}
+	asked := retryAfter(res.Header.Get("Retry-After"), c.clock.Now())
+	c.metrics.retryAfter.Set(asked.Seconds())
+	return &Error{Failure: failureOfStatus(res.StatusCode), RetryAfter: min(asked, MaxRetryAfter)}
 }
 
 // failureOfStatus classifies a status other than success. A redirect is not
@@ -40,16 +39,19 @@ func failureOfStatus(status int) Failure {
 	}
 }
 
-// retryAfter reads a Retry-After header, seconds or a date, into a duration
-// between 0 and MaxRetryAfter.
+// mostAsked bounds what is told of a Retry-After.
+const mostAsked = 24 * time.Hour
+
+// retryAfter reads a Retry-After header, seconds or a date, into a duration between 0 and
+// mostAsked.
 func retryAfter(text string, now time.Time) time.Duration {
-	const most = uint64(MaxRetryAfter / time.Second)
+	const most = uint64(mostAsked / time.Second)
 	seconds, err := strconv.ParseUint(text, 10, 64)
 	if err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(min(seconds, most)) * time.Second
 	}
 	if at, err := http.ParseTime(text); err == nil {
-		return min(max(0, at.Sub(now)), MaxRetryAfter)
+		return min(max(0, at.Sub(now)), mostAsked)
 	}
 	return 0
 }

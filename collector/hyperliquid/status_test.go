@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // Every status an exchange or a proxy before it may answer with.
@@ -33,21 +35,44 @@ func TestRetryAfterIsHonouredWithinBounds(t *testing.T) {
 		"":                              0,
 		"0":                             0,
 		"7":                             7 * time.Second,
-		"300":                           MaxRetryAfter,
-		"86400":                         MaxRetryAfter,
-		"99999999999999999999999999":    MaxRetryAfter,
-		"9223372036854775807":           MaxRetryAfter,
+		"3600":                          time.Hour,
+		"86400":                         24 * time.Hour,
+		"99999999999999999999999999":    24 * time.Hour,
+		"9223372036854775807":           24 * time.Hour,
 		"-5":                            0,
 		"1.5":                           0,
 		"soon":                          0,
 		"Thu, 01 Jan 2026 12:00:42 GMT": 42 * time.Second,
 		"Thu, 01 Jan 2026 11:00:00 GMT": 0,
-		"Fri, 01 Jan 2027 12:00:00 GMT": MaxRetryAfter,
+		"Fri, 01 Jan 2027 12:00:00 GMT": 24 * time.Hour,
 		"Thu Jan  1 12:00:01 2026":      time.Second,
 	} {
 		if got := retryAfter(text, now); got != want {
 			t.Errorf("retryAfter(%q) = %s, want %s", text, got, want)
 		}
+	}
+}
+
+// It may ask for an hour: that is told, and it is asked again after five minutes.
+func TestALongRetryAfterIsToldAndNotObeyed(t *testing.T) {
+	code := http.StatusTooManyRequests
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "3600")
+		w.WriteHeader(code)
+		fmt.Fprint(w, `{"universe":[]}`)
+	})
+	if _, err := c.Meta(t.Context()); wantFailure(t, err, RateLimited).RetryAfter != MaxRetryAfter {
+		t.Error(err)
+	}
+	if told := testutil.ToFloat64(c.metrics.retryAfter); told != 3600 {
+		t.Errorf("%v s are told", told)
+	}
+	code = http.StatusOK
+	if _, err := c.Meta(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if told := testutil.ToFloat64(c.metrics.retryAfter); told != 0 {
+		t.Errorf("%v s are told after an answer", told)
 	}
 }
 

@@ -15,6 +15,9 @@ const showRuns = `psql "$DATABASE_URL" -c "SELECT timestamp, status, coverage_pc
 // askExchange asks for the state of an account that everybody has.
 const askExchange = `curl -sS -m 10 -w '\n%{http_code} after %{time_total} s\n' -H 'Content-Type: application/json' -d '{"type":"clearinghouseState","user":"0x0000000000000000000000000000000000000000"}' "${WHALEGATE_API_URL:-https://api.hyperliquid.xyz}/info"`
 
+// longWait is from which wait that the exchange asks for it is said how long it is.
+const longWait = 5 * time.Minute
+
 const haltForForm = `whalegate halt --reason "the exchange changed the form of its answers"`
 
 func judgeIngestion(f *Facts) *Finding {
@@ -150,6 +153,10 @@ func (f *Facts) failing(bad Run) *Finding {
 	}
 	switch reason {
 	case "rate_limited", "throttled":
+		if asked := f.Service.Metrics["whalegate_upstream_retry_after_seconds"]; asked > longWait.Seconds() {
+			found.figure("the exchange asks to be left alone for", "%s (it is asked again every five minutes all the same)", time.Duration(asked)*time.Second)
+			found.do("wait until then; halt if that is too long for whoever trades", `whalegate halt --reason "the exchange refuses us for long"`)
+		}
 		found.do("see whether something else uses the exchange from this address, and end it", `ss -tnp state established '( dport = :443 )'`)
 		found.do("or give the service a smaller budget (WHALEGATE_API_WEIGHT=600), and restart it", "sudo systemctl restart whalegate")
 	case "timeout", "connection", abandoned:

@@ -24,6 +24,10 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		{"nothing", func(*Facts) {}, "", "", "", 0},
 
 		{"1: 429 storm", func(f *Facts) { f.storm(3, 200, "rate_limited") }, "ingestion", P1, "signal-lock", 2},
+		{"1: 429, and it asks for an hour", func(f *Facts) {
+			f.storm(3, 200, "rate_limited")
+			f.Service.Metrics["whalegate_upstream_retry_after_seconds"] = 3600
+		}, "ingestion", P1, "signal-lock", 2},
 		{"1: time-outs", func(f *Facts) { f.storm(3, 200, "timeout") }, "ingestion", P1, "signal-lock", 2},
 		{"1: time-outs that leave no time for the rest", func(f *Facts) {
 			f.storm(3, 200, "abandoned")
