@@ -57,7 +57,8 @@ func (c *runbookShow) Run() error {
 type factFlags struct {
 	databaseFlag
 	clockFlag
-	ServiceURL string `name:"service-url" env:"WHALEGATE_SERVICE_URL" default:"http://127.0.0.1:9464" help:"Where the service answers; empty: do not ask it."`
+	ServiceURL  string `name:"service-url" env:"WHALEGATE_SERVICE_URL" default:"http://127.0.0.1:9464" help:"Where the service answers; empty: do not ask it."`
+	WatchdogURL string `name:"watchdog-url" env:"WHALEGATE_WATCHDOG_URL" help:"Where the dead man's switch answers, such as http://127.0.0.1:9466; empty: do not ask it."`
 }
 
 func (f factFlags) gather(ctx context.Context) (runbook.Facts, error) {
@@ -65,7 +66,7 @@ func (f factFlags) gather(ctx context.Context) (runbook.Facts, error) {
 	if err != nil {
 		return runbook.Facts{}, &exitError{unknownExit, err}
 	}
-	return runbook.Gather(ctx, runbook.Source{DatabaseURL: f.DatabaseURL, ServiceURL: f.ServiceURL, Clock: c}), nil
+	return runbook.Gather(ctx, runbook.Source{DatabaseURL: f.DatabaseURL, ServiceURL: f.ServiceURL, WatchdogURL: f.WatchdogURL, Clock: c}), nil
 }
 
 type runbookDiagnose struct {

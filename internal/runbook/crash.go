@@ -50,7 +50,7 @@ func judgeCrash(f *Facts) *Finding {
 	case f.led() && f.because(health.ReasonNoCollector) && f.starting() == nil:
 		return f.unproven()
 	default:
-		return nil
+		return f.unwatched()
 	}
 	if f.Service.Error != "" {
 		found.figure("service", "%s", oneLine(f.Service.Error))
@@ -61,6 +61,19 @@ func judgeCrash(f *Facts) *Finding {
 	found.do("keep the end of its log, and see whether the kernel killed it", endOfLog)
 	found.do("start it again: nothing that was committed is lost", "sudo systemctl start whalegate")
 	found.do("wait until it has recovered", "whalegate runbook verify crash --watch")
+	return found
+}
+
+// unwatched is the finding for a dead man's switch that does not answer: nothing is wrong
+// yet, and nobody would be told if the service died.
+func (f *Facts) unwatched() *Finding {
+	if f.Watchdog.Error == "" {
+		return nil
+	}
+	found := crash.found(P3, "the dead man's switch at %s does not do its work: if the service, or the database, dies, nobody is told", f.Watchdog.URL)
+	found.figure("it says", "%s", oneLine(f.Watchdog.Error))
+	found.do("read why it ended, or what it waits for", "journalctl -u whalegate-watchdog -n 50")
+	found.do("start it again", "sudo systemctl restart whalegate-watchdog")
 	return found
 }
 

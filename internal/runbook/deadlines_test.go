@@ -45,8 +45,8 @@ func silent(t *testing.T) string {
 // Where both hang, both are named.
 func TestTheServiceIsAskedBesideADatabaseThatHangs(t *testing.T) {
 	t.Parallel()
-	f := Gather(context.Background(), Source{DatabaseURL: "postgres://a@" + silent(t) + "/b?sslmode=disable", ServiceURL: "http://" + silent(t)})
-	if f.Database.Trouble != Unreachable || f.Service.Trouble != Hanging || f.Stored != nil {
+	f := Gather(context.Background(), Source{WatchdogURL: "http://" + silent(t), DatabaseURL: "postgres://a@" + silent(t) + "/b?sslmode=disable", ServiceURL: "http://" + silent(t)})
+	if f.Database.Trouble != Unreachable || f.Service.Trouble != Hanging || f.Stored != nil || f.Watchdog.Error == "" {
 		t.Errorf("%+v, %+v", f.Database, f.Service)
 	}
 	if r := Diagnose(f); r.Matching[0] != "database" || r.Matching[1] != "ingestion" {

@@ -15,6 +15,7 @@ type Facts struct {
 	Now      time.Time // by this machine's clock
 	Database Database
 	Service  Service
+	Watchdog Watchdog
 	Stored   *Stored // nil: the database could not be asked
 }
 
@@ -74,6 +75,12 @@ type Service struct {
 	ClockAhead *time.Duration // of its clock over this machine's, beyond what the question explains; nil: not known
 
 	apart bool // it was asked before the database said what the state is, or answered after it said so again: the two may differ
+}
+
+// Watchdog is how the dead man's switch answered.
+type Watchdog struct {
+	URL   string // "": it was not asked
+	Error string // "": it lives, and can work
 }
 
 // ServiceTrouble is why the service does not answer.

@@ -20,6 +20,7 @@ import (
 type Source struct {
 	DatabaseURL string
 	ServiceURL  string // "": the service is not asked
+	WatchdogURL string // "": nor is the dead man's switch
 	Clock       clock.Clock
 }
 
@@ -41,10 +42,12 @@ const (
 
 var errTooLate = fmt.Errorf("not asked: everything before it took longer than %s", startsWithin)
 
-// Gather asks the database and the service side by side. It has no error: what could not
+// Gather asks the database, the service and the dead man's switch side by side. It has no error: what could not
 // be found out is a fact as well.
 func Gather(ctx context.Context, from Source) Facts {
 	f := Facts{Database: Database{Address: postgres.Redact(from.DatabaseURL), Unreadable: map[string]string{}, started: time.Now()}}
+	watched := make(chan Watchdog, 1)
+	go func() { watched <- askWatchdog(ctx, from.WatchdogURL) }()
 	judged, asked := make(chan struct{}), make(chan Service, 1)
 	go func() {
 		early := false
@@ -70,6 +73,7 @@ func Gather(ctx context.Context, from Source) Facts {
 		f.Service = <-asked
 		f.Service.apart = true
 	}
+	f.Watchdog = <-watched
 	f.Now = from.Clock.Now()
 	return f
 }

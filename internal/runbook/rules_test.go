@@ -534,6 +534,14 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"}
 			f.gone(40 * time.Second)
 		}, "ingestion", P2, "", 1},
+		{"9: the dead man's switch is gone", func(f *Facts) {
+			f.Watchdog = Watchdog{URL: "http://127.0.0.1:9466", Error: "connection refused"}
+		}, "crash", P3, "", 1},
+		{"9: so is the service", func(f *Facts) {
+			f.silent(12)
+			f.died()
+			f.Watchdog = Watchdog{URL: "http://127.0.0.1:9466", Error: "connection refused"}
+		}, "crash", P1, "signal-lock", 2},
 		{"9: one waits, and another one leads", func(f *Facts) { f.waiting() }, "", "", "", 0},
 		{"9: one waits that was started just now", func(f *Facts) { f.waiting(); f.Service.Up = time.Minute }, "", "", "", 0},
 		{"7: one waits that cannot lead", func(f *Facts) {

@@ -102,6 +102,31 @@ func askService(ctx context.Context, from Source) Service {
 	return s
 }
 
+// askWatchdog asks whether the dead man's switch lives, and can work.
+func askWatchdog(ctx context.Context, address string) Watchdog {
+	base := strings.TrimSuffix(address, "/")
+	if base == "" {
+		return Watchdog{}
+	}
+	w := Watchdog{URL: "(not shown)"}
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" {
+		w.Error = "watchdog URL: not of the form http://127.0.0.1:9466, nor empty for none"
+		return w
+	}
+	w.URL = u.Redacted()
+	a := get(ctx, base+"/-/ready")
+	switch wrong := schemeIsWrong(&a); {
+	case wrong != "":
+		w.Error = strings.ReplaceAll(wrong, "--service-url", "--watchdog-url")
+	case a.err != nil:
+		w.Error = said(a.err)
+	case a.code != http.StatusOK:
+		w.Error = fmt.Sprintf("it cannot work: %s", oneLine(strings.TrimSpace(string(a.body))))
+	}
+	return w
+}
+
 // answer is what came of one question.
 type answer struct {
 	code int
