@@ -129,6 +129,8 @@ func (c *coins) check(now time.Time) (subject, why string) {
 		switch {
 		case !said.Listed:
 			return subject, fmt.Sprintf("the exchange knows no coin %s", a.Coin())
+		case said.Twice:
+			return subject, fmt.Sprintf("the exchange lists %s twice, and nobody can tell which is true", a.Coin())
 		case said.Delisted:
 			return subject, fmt.Sprintf("the exchange has delisted %s", a.Coin())
 		case said.SizeDecimals != a.Decimals():
@@ -165,9 +167,9 @@ func (s *Store) KeepCoins(ctx context.Context, said [asset.Count]hyperliquid.Coi
 	batch := &pgx.Batch{}
 	for _, a := range asset.All {
 		batch.Queue(`
-			INSERT INTO exchange_meta (asset, listed, delisted, sz_decimals, answered_at) VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (asset) DO UPDATE SET listed = excluded.listed, delisted = excluded.delisted, sz_decimals = excluded.sz_decimals, answered_at = excluded.answered_at`,
-			a.String(), said[a].Listed, said[a].Delisted, said[a].SizeDecimals, at)
+			INSERT INTO exchange_meta (asset, listed, delisted, sz_decimals, twice, answered_at) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (asset) DO UPDATE SET listed = excluded.listed, delisted = excluded.delisted, sz_decimals = excluded.sz_decimals, twice = excluded.twice, answered_at = excluded.answered_at`,
+			a.String(), said[a].Listed, said[a].Delisted, said[a].SizeDecimals, said[a].Twice, at)
 	}
 	return postgres.Because(ctx, "keep coins", s.fence.Send(ctx, s.pool, batch))
 }
@@ -178,14 +180,14 @@ func (s *Store) Coins(ctx context.Context) (coins, error) {
 	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
 	c := coins{known: true}
-	rows, err := s.pool.Query(ctx, "SELECT asset, listed, delisted, sz_decimals, answered_at FROM exchange_meta WHERE answered_at <= whalegate_now() + interval '1 minute'")
+	rows, err := s.pool.Query(ctx, "SELECT asset, listed, delisted, sz_decimals, twice, answered_at FROM exchange_meta WHERE answered_at <= whalegate_now() + interval '1 minute'")
 	if err != nil {
 		return c, postgres.Because(ctx, "read coins", err)
 	}
 	var name string
 	var said hyperliquid.Coin
 	var at time.Time
-	_, err = pgx.ForEachRow(rows, []any{&name, &said.Listed, &said.Delisted, &said.SizeDecimals, &at}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&name, &said.Listed, &said.Delisted, &said.SizeDecimals, &said.Twice, &at}, func() error {
 		a, err := asset.Parse(name)
 		c.said[a], c.answered = said, at.UTC()
 		return err

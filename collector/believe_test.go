@@ -353,6 +353,12 @@ func TestS12TheExchangeKnowsOurCoins(t *testing.T) {
 	answer[asset.HYPE].SizeDecimals = 3
 	w.want(w.minuteAfter(5), "failed S12 meta:HYPE")
 	answer = listed()
+	answer[asset.HYPE].Twice = true
+	w.want(w.minuteAfter(5), "failed S12 meta:HYPE")
+	w.c.forget()
+	w.want(w.minute(), "failed S12 meta:HYPE")
+	same(t, "said", list(t, w.db, "SELECT asset || ': ' || wrong FROM meta_facts WHERE wrong IS NOT NULL"), "HYPE: listed twice")
+	answer = listed()
 	w.want(w.minuteAfter(5), "success")
 	failure = failing(hyperliquid.Timeout)
 	exec(t, w.db, "UPDATE wallet_accounts SET checked_at = checked_at + interval '1 day'")

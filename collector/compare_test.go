@@ -197,3 +197,17 @@ func TestALeadThatIsLostWithTheDatabaseForgetsNoMinute(t *testing.T) {
 	c.cycle(t.Context(), minute(5))
 	same(t, "lost", list(t, db, lostEvents), "critical 2 12:03 12:04 2 x1")
 }
+
+// Minutes that a collector committed, and that a restored backup lacks, are lost ones also
+// where it takes the lead of it again before it has compared: not holes that nobody led in.
+func TestALostMinuteIsNoHole(t *testing.T) {
+	db, c := collected(t)
+	runs := list(t, db, wholeRuns)
+	lose(t, db, 2)
+	c.forget() // the lead was lost with the database
+	c.cfg.Clock = frozen(t, minute(5).Add(50*time.Second))
+	c.firstMinute(t.Context())
+	c.saveUnsaved(t.Context())
+	same(t, "runs", list(t, db, wholeRuns)[:5], runs...)
+	same(t, "told", list(t, db, lostEvents), "critical 3 12:02 12:04 3 x1")
+}

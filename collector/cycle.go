@@ -184,6 +184,22 @@ func (c *Collector) stateLag() float64 {
 	return c.cfg.Clock.Now().Sub(time.Unix(0, oldest)).Seconds()
 }
 
+// tellDayGone tells that today's partition was missing, and is there again, if rows of
+// today were stored before: no recovery is silent. Rows that went with it are gone.
+func (c *Collector) tellDayGone(ctx context.Context, day time.Time) error {
+	stored, empty, err := c.store.emptied(ctx, day)
+	if err != nil || stored == 0 {
+		return err
+	}
+	action := "attached again, with its rows"
+	if empty > 0 {
+		action = "made anew: the rows of these minutes are gone"
+	}
+	c.report(ctx, c.cfg.Clock.Now(), qa.Event{Check: qa.DayGone, Severity: "critical", Action: action,
+		Details: map[string]any{"day": day.Format(time.DateOnly), "minutes_stored": stored, "minutes_without_rows": empty}})
+	return nil
+}
+
 // prepare makes the partitions of the days ahead, and learns from the database
 // what it last stored.
 func (c *Collector) prepare(ctx context.Context, minute time.Time) error {
@@ -197,8 +213,17 @@ func (c *Collector) prepare(ctx context.Context, minute time.Time) error {
 	}
 	if missing > 0 {
 		c.cfg.Logger.Info("days of snapshots are made, or attached again", "days", missing)
+		gone, err := c.store.missingDays(ctx, day, day)
+		if err != nil {
+			return err
+		}
 		if err := c.store.EnsurePartitions(ctx, day, until); err != nil {
 			return err
+		}
+		if gone > 0 {
+			if err := c.tellDayGone(ctx, day); err != nil {
+				return err
+			}
 		}
 	}
 	if len(c.lastTime) == 0 {

@@ -26,6 +26,17 @@ func (s *Store) missingDays(ctx context.Context, first, last time.Time) (n int, 
 	return n, postgres.Because(ctx, "look for the days of snapshots", err)
 }
 
+// emptied counts the minutes from an instant on that stored rows, and those of them that
+// have none any more.
+func (s *Store) emptied(ctx context.Context, from time.Time) (stored, empty int, err error) {
+	ctx, cancel := postgres.Reading(ctx)
+	defer cancel()
+	err = s.pool.QueryRow(ctx, `
+		SELECT count(*), count(*) FILTER (WHERE NOT EXISTS (SELECT FROM wallet_snapshots s WHERE s.timestamp = r.timestamp))
+		FROM ingest_runs r WHERE r.timestamp >= $1 AND r.rows_written > 0`, from).Scan(&stored, &empty)
+	return stored, empty, postgres.Because(ctx, "look for minutes without rows", err)
+}
+
 // Committed tells whether the minute has a run that did not fail.
 func (s *Store) Committed(ctx context.Context, minute time.Time) (done bool, err error) {
 	ctx, cancel := postgres.Reading(ctx)

@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/whalegate/whalegate/internal/qa"
@@ -25,9 +26,16 @@ const (
 // a predecessor left are not given up in silence: those that are over are stored as
 // failed, and the present one is asked for as far as the budget goes, or stored as failed.
 func (c *Collector) firstMinute(ctx context.Context) time.Time {
+	// Minutes that were committed here, and that the database has lost since, are no holes.
+	if err := c.compare(ctx, c.cfg.Clock.Now().Truncate(interval)); err != nil {
+		c.cfg.Logger.Warn("compare with the database", "error", err)
+	}
 	minute, holes, follows := c.holes(ctx)
 	left := minute.Add(interval - reserve).Sub(c.cfg.Clock.Now())
 	for _, m := range holes {
+		if slices.ContainsFunc(c.kept, func(k kept) bool { return k.run.Timestamp.Equal(m) }) {
+			continue // the comparison comes to it
+		}
 		c.missed(m, "no run of this minute was there when the lead was taken: nobody led in it, a clock showed another time, or the database has lost it")
 	}
 	done, err := c.store.Committed(ctx, minute)

@@ -350,3 +350,41 @@ func TestADayThatWasRenamedGetsItsNameBack(t *testing.T) {
 		same(t, "status", list(t, db, "SELECT status FROM ingest_runs ORDER BY timestamp"), "success", "success")
 	}
 }
+
+// Today's partition that is missing is there again with the next minute, and that it was
+// gone is told, with how many minutes have no rows any more.
+func TestADayThatWasGoneIsTold(t *testing.T) {
+	for name, tt := range map[string]struct{ take, told string }{
+		"detached":             {"ALTER TABLE wallet_snapshots DETACH PARTITION %s", "2026-03-01 2 0"},
+		"detached and renamed": {"ALTER TABLE wallet_snapshots DETACH PARTITION %[1]s; ALTER TABLE %[1]s RENAME TO put_away", "2026-03-01 2 2"},
+		"dropped":              {"DROP TABLE %s", "2026-03-01 2 2"},
+		"tomorrow's, dropped":  {"DROP TABLE wallet_snapshots_20260302", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db, _ := database(t, noon)
+			enrol(t, db, 1)
+			c := collecting(t, db, &upstream{}, nil)
+			for n := range 2 {
+				present(t, db, minute(n))
+				c.cycle(t.Context(), minute(n))
+			}
+			told := "SELECT concat_ws(' ', details->>'day', details->>'minutes_stored', details->>'minutes_without_rows') FROM qa_events WHERE check_id = 'day_gone'"
+			same(t, "told at the start", list(t, db, told))
+			sql := tt.take
+			if strings.Contains(sql, "%") {
+				sql = fmt.Sprintf(sql, list(t, db, "SELECT tableoid::regclass::text FROM wallet_snapshots LIMIT 1")[0])
+			}
+			exec(t, db, sql)
+			for n := 2; n <= 3; n++ {
+				present(t, db, minute(n))
+				c.cycle(t.Context(), minute(n))
+			}
+			same(t, "status", list(t, db, "SELECT DISTINCT status FROM ingest_runs"), "success")
+			want := []string{tt.told}
+			if tt.told == "" {
+				want = nil
+			}
+			same(t, "told", list(t, db, told), want...)
+		})
+	}
+}

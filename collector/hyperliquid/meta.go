@@ -29,11 +29,12 @@ type Coin struct {
 	Listed       bool // under the name that asset.Asset.Coin gives; the rest is zero without it
 	Delisted     bool // still listed, and can no longer be traded
 	SizeDecimals int  // decimal places of its sizes (szDecimals), 0 to 99
+	Twice        bool // it has more than one entry: nobody can tell which is true
 }
 
 // Meta fetches which coins the exchange lists. One of ours that is missing is
-// no error; one whose entry cannot be read, or that has two, is. Every error is
-// an *Error.
+// no error, nor is one that has two entries; one whose entry cannot be read is. Every error
+// is an *Error.
 func (c *Client) Meta(ctx context.Context) (Meta, error) {
 	q := question{endpoint: metaEndpoint, kind: "meta", weight: MetaWeight, limit: maxMetaBody}
 	return askFor(ctx, c, q, func(body []byte, answered time.Time) (Meta, error) {
@@ -69,7 +70,7 @@ func decodeMeta(body []byte) (Meta, error) {
 		case !ours:
 			continue
 		case meta.Coins[a].Listed:
-			return Meta{}, failure(Schema, "%s is listed twice in universe", a)
+			coin.Twice = true // whichever of the two is right
 		}
 		meta.Coins[a] = coin
 	}

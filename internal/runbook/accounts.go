@@ -22,6 +22,9 @@ const (
 	renewedWithin = 12 * time.Hour
 	// newcomers is how long after a refresh the accounts of those that entered may be unknown.
 	newcomers = 15 * time.Minute
+	// estimateOff is by how much an estimate of the search may be off: it goes by whole
+	// minutes, and by the slowest wallet.
+	estimateOff = 2 * time.Minute
 	// recoversWithin is how long after the search two clean minutes may take.
 	recoversWithin = 4 * time.Minute
 )
@@ -36,7 +39,10 @@ func (f *Facts) starting() *status.Search {
 		return nil
 	}
 	s, h := f.Stored.Search, f.health()
-	ended := s.EndedAt != nil && f.at().Sub(*s.EndedAt) > recoversWithin
+	ended := s.EndedAt != nil && (f.at().Sub(*s.EndedAt) > recoversWithin || f.cleanPair())
+	if s.EndedAt == nil && s.DoneAt.Sub(s.StartedAt) > time.Duration(1.3*s.Announced*float64(time.Second))+estimateOff {
+		return nil // by the present estimate it takes longer than was announced
+	}
 	if s.Late || ended || h == nil || h.State == health.Healthy {
 		return nil
 	}
@@ -59,6 +65,33 @@ func (f *Facts) starting() *status.Search {
 	default:
 		return nil
 	}
+}
+
+// cleanPair tells that two minutes in a row were clean: the first start is over.
+func (f *Facts) cleanPair() bool {
+	for i := 1; i < len(f.Stored.Runs); i++ {
+		if newer, older := f.Stored.Runs[i-1], f.Stored.Runs[i]; newer.Clean && older.Clean && newer.Timestamp.Sub(older.Timestamp) == time.Minute {
+			return true
+		}
+	}
+	return false
+}
+
+// refusedLists is what most requests of the search were answered with since the process
+// was started, where that is no answer: a failure of the client; "": most were answered.
+func (f *Facts) refusedLists() (failure string, n float64) {
+	counted := map[string]float64{}
+	for series, count := range f.Service.Metrics {
+		if rest, ok := strings.CutPrefix(series, `whalegate_upstream_requests_total{endpoint="sub_accounts",outcome="`); ok {
+			counted[strings.TrimSuffix(rest, `"}`)] += count
+		}
+	}
+	for outcome, count := range counted {
+		if outcome != "ok" && count > counted["ok"] && count > n {
+			failure, n = outcome, count
+		}
+	}
+	return failure, n
 }
 
 // justStarted tells that the first start is over since so short a time that the windows of

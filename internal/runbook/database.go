@@ -150,6 +150,8 @@ func (f *Facts) ailing() *Finding {
 		found = f.clockWas()
 	case f.lost() != nil:
 		found = f.lost()
+	case f.dayGone() != nil:
+		found = f.dayGone()
 	default:
 		return nil
 	}

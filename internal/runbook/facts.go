@@ -138,7 +138,8 @@ type Stored struct {
 	Later    int64         // the same at the end of the asking
 	Standby  *Standby      // nil: this is the primary
 	Clocks   Clocks
-	Lost     []Loss // within a day
+	Lost     []Loss   // within a day
+	DayGone  *GoneDay // within a day; nil: it was not
 	Accounts *status.Accounts
 	Search   *status.Search // of the first start; nil: none yet
 	Coins    []status.Coin  // by asset

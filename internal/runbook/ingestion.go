@@ -168,6 +168,14 @@ func (f *Facts) failing(bad Run) *Finding {
 	case "server_error":
 		found.do("see whether the exchange announced an outage; wait, it tries every minute", "whalegate runbook verify ingestion --watch")
 	case searchReasons[0]:
+		if failure, n := f.refusedLists(); failure != "" {
+			found.figure("the lists that were asked for", "%.0f requests ended with %s, more than were answered", n, failure)
+			if failure == "rate_limited" || failure == "throttled" {
+				found.do("see whether something else uses the exchange from this address, and end it", `ss -tnp state established '( dport = :443 )'`)
+			} else {
+				found.do("see whether the exchange can be reached", askExchange)
+			}
+		}
 		found.do("see how far it is, and whether something else uses the exchange from this address", "whalegate status")
 		found.do("see which wallets are missing", showAccounts)
 		found.do("read what their lists were answered with", "journalctl -u whalegate -n 200 | grep -i accounts")

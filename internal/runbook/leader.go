@@ -149,10 +149,19 @@ func (f *Finding) whoLeads(facts *Facts) {
 	}
 }
 
+// takesLead is within which time a collector that was started takes a lead that is free.
+const takesLead = 15 * time.Second
+
 // leaderless is the finding for a collector that runs while none leads.
 func (f *Facts) leaderless() *Finding {
 	if !f.vacant() || !f.Service.answers() {
 		return nil
+	}
+	if up := f.Service.Up; up > 0 && up < takesLead {
+		found := database.found(f.worst(P2), "no collector leads, and this one was started %s ago: it takes the lead within seconds", ago(up))
+		found.whoLeads(f)
+		found.do("look again in a moment", "whalegate runbook diagnose")
+		return found
 	}
 	summary := "a collector runs, and cannot keep the lead: what the lead needs of the database is taken from it"
 	if f.Service.waits() {

@@ -22,8 +22,42 @@ func readLost(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 		SELECT last_ts, coalesce((details->>'minutes')::integer, 0), coalesce(details->>'since', ''), coalesce(details->>'until', ''), coalesce((details->>'written_again')::integer, 0)
 		FROM qa_events WHERE check_id = 'lost' AND last_ts > whalegate_now() - interval '1 day'
 		ORDER BY last_ts DESC LIMIT 5`)
+	if err != nil {
+		return err
+	}
+	days, err := list[GoneDay](ctx, conn, `
+		SELECT last_ts, coalesce(details->>'day', ''), coalesce((details->>'minutes_without_rows')::integer, 0)
+		FROM qa_events WHERE check_id = 'day_gone' AND last_ts > whalegate_now() - interval '1 day'
+		ORDER BY last_ts DESC LIMIT 1`)
+	if len(days) > 0 {
+		s.DayGone = &days[0]
+	}
 	return err
 }
+
+// GoneDay is today's partition of the snapshots, which was missing and is there again.
+type GoneDay struct {
+	At    time.Time // when it was noticed
+	Day   string
+	Empty int // minutes that have no rows any more
+}
+
+func (f *Facts) dayGone() *Finding {
+	d := f.Stored.DayGone
+	if d == nil || d.Empty == 0 && f.at().Sub(d.At) > time.Hour {
+		return nil
+	}
+	found := database.found(P3, "today's partition of the snapshots was missing: somebody detached, renamed or dropped it; it is there again, with its rows")
+	if d.Empty > 0 {
+		found.Summary = fmt.Sprintf("today's partition of the snapshots was missing: somebody dropped it, or took it away; it was made anew, and the rows of %d minutes are gone", d.Empty)
+	}
+	found.figure("noticed", "%s (%s)", stamp(d.At), d.Day)
+	found.do("see whether the rows are still there under another name; if so, put them back before they are dropped", showAside)
+	found.do("ask who works in the database; what was computed from those rows cannot be verified any more", "whalegate signals audit")
+	return found
+}
+
+const showAside = `psql "$DATABASE_URL" -c "SELECT c.relname, c.reltuples FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid) AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'position_szi')"`
 
 func (l Loss) text() string {
 	return fmt.Sprintf("%s: %d minutes from %s to %s; %d were written again, %d are stored as failed", stamp(l.At), l.Minutes, l.Since, l.Until, l.WrittenAgain, l.Minutes-l.WrittenAgain)

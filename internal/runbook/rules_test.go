@@ -91,6 +91,21 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.Stored.Runs[0] = good(0)
 			f.state(health.Stale, "recovering", "no_collector")
 		}, "", "", "", 0},
+		{"1: a first start that gets nowhere", func(f *Facts) {
+			f.search(5*time.Minute, 0)
+			f.Stored.Search.DoneAt = f.Stored.Search.StartedAt.Add(13 * time.Minute)
+			f.Service.Metrics[`whalegate_upstream_requests_total{endpoint="sub_accounts",outcome="rate_limited"}`] = 900
+			f.Service.Metrics[`whalegate_upstream_requests_total{endpoint="sub_accounts",outcome="ok"}`] = 3
+		}, "ingestion", P1, "signal-lock", 2},
+		{"1: the first start was over, and the universe was emptied", func(f *Facts) {
+			f.search(3*time.Minute, 200)
+			f.Stored.Search.EndedAt = new(minute(3))
+			for n := range 6 {
+				f.Stored.Runs = append(f.Stored.Runs, good(n+2))
+			}
+			f.Stored.Runs = append([]Run{{Timestamp: minute(0), Status: "failed", Check: "S2", Error: "S2: there is no universe yet"}, good(1)}, f.Stored.Runs[len(f.Stored.Runs)-6:]...)
+			f.state(health.Stale, "run_failed", "coverage")
+		}, "universe", P1, "signal-lock", 2},
 		{"1: a first start past 1.3 times of what was announced", func(f *Facts) { f.search(11*time.Minute, 120) }, "ingestion", P1, "signal-lock", 2},
 		{"1: a first start that is throttled", func(f *Facts) {
 			f.search(6*time.Minute, 20)
@@ -544,6 +559,12 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		}, "crash", P1, "signal-lock", 2},
 		{"9: one waits, and another one leads", func(f *Facts) { f.waiting() }, "", "", "", 0},
 		{"9: one waits that was started just now", func(f *Facts) { f.waiting(); f.Service.Up = time.Minute }, "", "", "", 0},
+		{"7: today's partition was dropped", func(f *Facts) { f.Stored.DayGone = &GoneDay{At: minute(90), Day: "2026-03-01", Empty: 40} }, "database", P3, "", 1},
+		{"7: today's partition was detached, an hour ago", func(f *Facts) { f.Stored.DayGone = &GoneDay{At: minute(90), Day: "2026-03-01"} }, "", "", "", 0},
+		{"9: it was started a second ago, and does not lead yet", func(f *Facts) {
+			f.gone(40 * time.Second)
+			f.Service.Metrics["whalegate_leader"], f.Service.Up = 0, time.Second
+		}, "database", P2, "", 1},
 		{"7: one waits that cannot lead", func(f *Facts) {
 			f.waiting()
 			f.Service.Ready, f.Service.NotReady = false, "wait for the lead: this server is a standby and takes no write"

@@ -63,6 +63,12 @@ func (f *Finding) agedActions(reason string) {
 		f.do("then wait for two clean minutes", twoCleanMinutes)
 		return
 	}
+	if reason == futureState {
+		f.do("hold the time of a state against now, both in milliseconds: is it the exchange that is ahead, or are all of our clocks behind?", askTime)
+		f.do("compare the clocks of every machine with one that is surely right", rightTime)
+		f.do("wait: nothing that is dated ahead is stored, and every minute is tried anew", twoCleanMinutes)
+		return
+	}
 	f.do("hold the time of a state against now, both in milliseconds: is it the exchange that is behind?", askTime)
 	f.do("wait: nothing old is stored, and every minute is tried anew", twoCleanMinutes)
 }
@@ -88,7 +94,7 @@ func (f *Facts) notOurCoins(bad Run) *Finding {
 	if coin := f.coin(asset); coin != nil && coin.Wrong != nil {
 		why = *coin.Wrong
 	}
-	found := ingestion.found(f.worst(P2), "what the exchange says of %s is wrong: %s; it may be renamed, delisted, or kept with other decimals, and runs fail (S12)", asset, why)
+	found := ingestion.found(f.worst(P2), "what the exchange says of %s is wrong: %s; it may be renamed, delisted, listed twice, or kept with other decimals, and runs fail (S12)", asset, why)
 	found.coins(f)
 	found.newestRuns(f)
 	found.do("ask the exchange what it has under our names, and look for an announcement", askMeta)

@@ -67,6 +67,7 @@ SELECT a.place, a.asset, m.listed, m.delisted, m.sz_decimals, a.sz_decimals AS e
         WHEN m.answered_at IS NULL THEN 'never answered'
         WHEN n.now - m.answered_at > interval '24 hours' THEN 'not answered for a day'
         WHEN NOT m.listed THEN 'no such coin'
+        WHEN m.twice THEN 'listed twice'
         WHEN m.delisted THEN 'delisted'
         WHEN m.sz_decimals <> a.sz_decimals THEN 'other decimals'
     END AS wrong -- NULL: it is right

@@ -207,7 +207,8 @@ CREATE TABLE exchange_meta (
     listed       boolean     NOT NULL,
     delisted     boolean     NOT NULL,
     sz_decimals  integer     NOT NULL,
-    answered_at  timestamptz NOT NULL
+    answered_at  timestamptz NOT NULL,
+    twice        boolean     NOT NULL DEFAULT false -- it has more than one entry: nobody can tell which is true
 );
 COMMENT ON TABLE exchange_meta IS 'what the exchange last said of our coins; it counts for 24 h';
 
