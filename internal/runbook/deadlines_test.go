@@ -2,6 +2,8 @@ package runbook
 
 import (
 	"context"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -59,7 +61,9 @@ func TestTheServiceIsAskedBesideADatabaseThatHangs(t *testing.T) {
 func TestAServiceThatIsAskedInAnotherWayIsNotGone(t *testing.T) {
 	t.Parallel()
 	alive := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-	plain, secured := httptest.NewServer(alive), httptest.NewTLSServer(alive)
+	plain, secured := httptest.NewServer(alive), httptest.NewUnstartedServer(alive)
+	secured.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secured.StartTLS()
 	t.Cleanup(plain.Close)
 	t.Cleanup(secured.Close)
 	for address, says := range map[string]string{

@@ -46,19 +46,13 @@ func askService(ctx context.Context, from Source) Service {
 		return s
 	}
 	before := from.Clock.Now()
-	answers := map[string]*answer{"/-/healthy": nil, "/-/ready": nil, "/api/v1/status": nil, "/metrics": nil}
-	var mu sync.Mutex
+	healthy, ready, told, measured := &answer{}, &answer{}, &answer{}, &answer{}
 	var asking sync.WaitGroup
-	for path := range answers {
-		asking.Go(func() {
-			a := get(ctx, base+path)
-			mu.Lock()
-			defer mu.Unlock()
-			answers[path] = &a
-		})
+	for path, a := range map[string]*answer{"/-/healthy": healthy, "/-/ready": ready, "/api/v1/status": told, "/metrics": measured} {
+		asking.Go(func() { *a = get(ctx, base+path) })
 	}
 	asking.Wait()
-	switch a := answers["/-/healthy"]; {
+	switch a := healthy; {
 	case schemeIsWrong(a) != "":
 		s.Trouble, s.Error = Answered, schemeIsWrong(a)
 		return s
@@ -72,14 +66,14 @@ func askService(ctx context.Context, from Source) Service {
 		s.Trouble, s.Error = Answered, fmt.Sprintf("/-/healthy answers %d", a.code)
 		return s
 	}
-	a := answers["/-/ready"]
+	a := ready
 	if s.Ready = a.err == nil && a.code == http.StatusOK; !s.Ready {
 		s.NotReady = strings.TrimSpace(string(a.body))
 		if a.err != nil {
 			s.NotReady = said(a.err)
 		}
 	}
-	a = answers["/api/v1/status"]
+	a = told
 	if a.err == nil {
 		var report status.Report
 		if a.err = json.Unmarshal(a.body, &report); a.err == nil {
@@ -92,7 +86,7 @@ func askService(ctx context.Context, from Source) Service {
 	if a.err != nil {
 		s.Error = "/api/v1/status: " + said(a.err)
 	}
-	a = answers["/metrics"]
+	a = measured
 	if a.err == nil {
 		a.err = s.metrics(string(a.body), from.Clock)
 	}
