@@ -35,6 +35,8 @@ const (
 	lockTimeout      = "SQLSTATE 55P03" // as the server says it, in whatever language
 	// startsWithin is until when a question may begin.
 	startsWithin = 2500 * time.Millisecond
+	// lastQuestion is what is left of that for the last one, when the service does not answer.
+	lastQuestion = 300 * time.Millisecond
 	// patience is how long the service waits to be asked for the first answer about health,
 	// which its own is held against.
 	patience = time.Second
@@ -66,7 +68,7 @@ func Gather(ctx context.Context, from Source) Facts {
 		select {
 		case f.Service = <-asked:
 			told = true
-		case <-time.After(startsWithin - time.Since(f.Database.started)):
+		case <-time.After(startsWithin - lastQuestion - time.Since(f.Database.started)):
 		}
 	})
 	if !told {
@@ -129,6 +131,9 @@ func (f *Facts) readParts(ctx context.Context, conn *pgx.Conn, c clock.Clock) {
 
 // askAgain asks at the end what may have changed while everything else was asked.
 func (f *Facts) askAgain(ctx context.Context, conn *pgx.Conn, c clock.Clock) {
+	if f.Database.late() {
+		return // what was read first stands
+	}
 	if f.Stored.Beats > 0 {
 		f.Database.read(ctx, conn, partLeader, func(ctx context.Context) error { return readBeats(ctx, conn, f.Stored, c) })
 	}
