@@ -144,7 +144,7 @@ var ingestionDays = []day{
 			}
 			return err
 		})
-		g.repair(func() { g.act(d.findings[0], "kill -CONT") })
+		g.repair(func() { g.act(d.findings[0], "sudo pkill -CONT") })
 		g.recovered()
 		g.checkTruth()
 	}},

@@ -73,7 +73,7 @@ var crashDays = []day{
 		if !strings.Contains(d.findings[0].Summary, "it replaced the one that hangs") || !strings.Contains(d.stdout, fmt.Sprintf("/%d since", second.cmd.Process.Pid)) {
 			g.Errorf("the finding: %s", d.stdout)
 		}
-		g.repair(func() { g.act(d.findings[0], "kill -CONT") })
+		g.repair(func() { g.act(d.findings[0], "sudo pkill -CONT") })
 		g.service.logged(g, "lead lost: the row no longer names this collector")
 		g.recovered()
 		waiting := g.cli("status").stdout

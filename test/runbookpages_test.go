@@ -163,7 +163,8 @@ func (o *operator) run(ctx context.Context, stdin, script string, args ...string
 // real ones, and returns what it printed.
 func (o *operator) line(t testing.TB, where, line string) (out string) {
 	t.Helper()
-	text := strings.NewReplacer("http://127.0.0.1:9464", o.world.address, "https://api.hyperliquid.xyz", o.exchange, "https://stats-data.hyperliquid.xyz", o.exchange, "<pid>", o.busy).Replace(line)
+	text := strings.NewReplacer("http://127.0.0.1:9464", o.world.address, "https://api.hyperliquid.xyz", o.exchange, "https://stats-data.hyperliquid.xyz", o.exchange, "<pid>", o.busy,
+		"sudo pkill -CONT -x whalegate", "kill -CONT "+o.busy).Replace(line) // other tests stop theirs on this machine
 	try := func() (err error) {
 		out, err = o.run(t.Context(), "", text)
 		var exit *exec.ExitError

@@ -45,7 +45,7 @@ func Tampered(ctx context.Context, db querier) ([]string, error) {
 
 // testClockForm is how a clock may look in a database that was migrated for a test: it
 // stands, or runs, as fast as it likes, off by some time.
-const testClockForm = `^SELECT \(*(timestamptz '[^']+'|clock_timestamp\(\))( \+ \(clock_timestamp\(\) - timestamptz '[^']+'\) \* [0-9.]+)?\)*( \+ interval '[^']+')?$`
+const testClockForm = `^SELECT (\(SELECT )?\(*(timestamptz '[^']+'|clock_timestamp\(\))( \+ \(clock_timestamp\(\) - timestamptz '[^']+'\) \* [0-9.]+)?\)*( \+ interval '[^']+')?$`
 
 // declared finds what a file of the schema declares.
 var declared = regexp.MustCompile(`(?m)^CREATE (?:OR REPLACE )?(FUNCTION|VIEW) ([a-z_.]+)`)

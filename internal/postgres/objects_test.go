@@ -57,9 +57,10 @@ func TestTheDefinitionsArePutBack(t *testing.T) {
 			"DROP VIEW ops.locks CASCADE; DROP FUNCTION ops_waiting(); CREATE FUNCTION ops_waiting() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
 			[]string{"ops.database is missing", "ops.locks is missing", "ops_waiting() was changed"}, nil,
 		},
-		"a clock that stands, as for a test": {"CREATE OR REPLACE FUNCTION whalegate_now() RETURNS timestamptz LANGUAGE sql AS $$SELECT timestamptz '2026-03-01 12:00Z'$$", nil, nil},
-		"a clock of somebody's":              {"CREATE OR REPLACE FUNCTION whalegate_now() RETURNS timestamptz LANGUAGE sql AS $$SELECT least(clock_timestamp(), '2026-03-01 12:00Z')$$", []string{"whalegate_now() was changed"}, nil},
-		"a function of somebody":             {"CREATE FUNCTION theirs() RETURNS integer LANGUAGE sql AS 'SELECT 1'; CREATE VIEW ops.theirs AS SELECT 1 AS one", nil, nil},
+		"a clock that stands, as for a test":           {"CREATE OR REPLACE FUNCTION whalegate_now() RETURNS timestamptz LANGUAGE sql AS $$SELECT timestamptz '2026-03-01 12:00Z'$$", nil, nil},
+		"a clock that runs, as for a test, and is set": {"CREATE OR REPLACE FUNCTION whalegate_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$SELECT (SELECT timestamptz '2026-03-01T12:00:00.5Z' + (clock_timestamp() - timestamptz '2026-03-01T12:00:00.5Z') * 60) + interval '-1200000 milliseconds'$$", nil, nil},
+		"a clock of somebody's":                        {"CREATE OR REPLACE FUNCTION whalegate_now() RETURNS timestamptz LANGUAGE sql AS $$SELECT least(clock_timestamp(), '2026-03-01 12:00Z')$$", []string{"whalegate_now() was changed"}, nil},
+		"a function of somebody":                       {"CREATE FUNCTION theirs() RETURNS integer LANGUAGE sql AS 'SELECT 1'; CREATE VIEW ops.theirs AS SELECT 1 AS one", nil, nil},
 		"a function in the place of ours": {
 			"CREATE FUNCTION null_share_reasons(ingest_runs, integer) RETURNS text[] LANGUAGE sql AS $$SELECT '{}'::text[]$$",
 			[]string{"null_share_reasons(ingest_runs,integer) was added beside ours"}, []string{"null_share_reasons(ingest_runs,integer) was added beside ours"},
