@@ -356,12 +356,13 @@ func (w *walk) systemAlert(active bool) error {
 		ON CONFLICT (asset, alert_type) DO UPDATE SET is_active = excluded.is_active`, active)
 }
 
-// restart ends every session, once in a while from the server's side.
+// restart ends every session, once in a while from the server's side, and waits until
+// they are gone.
 func (w *walk) restart() error {
 	w.note("restart")
 	if w.rng.IntN(2) == 0 {
 		w.model.leaderless = true
-		if err := w.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"); err != nil {
+		if err := w.exec("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"); err != nil {
 			return err
 		}
 	}
