@@ -82,7 +82,9 @@ func (c *demoCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, pg.Stop()) }()
-	if err := prepareDatabase(ctx, pg, state); err != nil {
+	if err := prepareDatabase(ctx, pg, state); errors.Is(err, postgres.ErrUnreleased) {
+		return fmt.Errorf("%w: remove %s, where the demo keeps its data, or begin in another folder (--data-dir)", err, c.DataDir)
+	} else if err != nil {
 		return err
 	}
 
@@ -148,7 +150,7 @@ func (c *demoCmd) announce(s *service, pg *server.Server, simulator string, boar
 	env := filepath.Join(c.DataDir, "env")
 	fmt.Printf(`
 whalegate demo is running. Everything listens on this machine only.
-  service     http://%s   /metrics  /-/healthy  /-/ready  /api/v1/status
+  service     http://%s   /metrics  /-/healthy  /-/ready  /api/v1/status; runbooks and documentation at /
   exchange    %s   simulated; faults: POST /control/faults
   PostgreSQL  127.0.0.1:%d, database %s
   alerts      %s

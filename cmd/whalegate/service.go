@@ -134,18 +134,12 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 	s.server, err = web.Listen(web.Config{
 		Address: http.Listen, ConfigFile: http.WebConfig, Gatherer: registry, Pages: documentation, Logger: logger,
 		Ready: func(ctx context.Context) error {
-			ctx, cancel := postgres.Looking(ctx)
-			defer cancel()
 			if err := postgres.CheckSchema(ctx, pool); err != nil {
 				return err
 			}
 			return lead.CheckPrimary(ctx, pool)
 		},
-		Status: func(ctx context.Context) (status.Report, error) {
-			ctx, cancel := postgres.Looking(ctx)
-			defer cancel()
-			return status.Read(ctx, pool, c.Now())
-		},
+		Status: func(ctx context.Context) (status.Report, error) { return status.Read(ctx, pool, c.Now()) },
 	})
 	if err != nil {
 		pool.Close()

@@ -52,14 +52,8 @@ func (c *watchdogCmd) Run(ctx context.Context, logger *slog.Logger) error {
 	}
 	server, err := web.Listen(web.Config{
 		Address: c.Listen, ConfigFile: c.WebConfig, Gatherer: registry, Pages: documentation, Logger: logger,
-		Ready: func(ctx context.Context) error {
-			ctx, cancel := postgres.Looking(ctx)
-			defer cancel()
-			return postgres.CheckSchema(ctx, pool)
-		},
+		Ready: func(ctx context.Context) error { return postgres.CheckSchema(ctx, pool) },
 		Status: func(ctx context.Context) (status.Report, error) {
-			ctx, cancel := postgres.Looking(ctx)
-			defer cancel()
 			h, err := health.Read(ctx, pool) // all that its role may read
 			return status.OfHealth(h, err, clock.Now()), err
 		},

@@ -56,7 +56,7 @@ func Handler() (http.Handler, error) {
 	if err := home.Execute(&body, list); err != nil {
 		return nil, err
 	}
-	if err := page.Execute(&front, map[string]any{"Title": "Whalegate", "Body": template.HTML(body.String())}); err != nil { //nolint:gosec // our own text
+	if err := page.Execute(&front, map[string]any{"Title": "Overview", "Body": template.HTML(body.String())}); err != nil { //nolint:gosec // our own text
 		return nil, err
 	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { answer(w, "index.md", front.Bytes()) })

@@ -26,6 +26,10 @@ var ErrSchema = errors.New("schema not current")
 // ErrNewer is the ErrSchema of a database that a newer program has migrated.
 var ErrNewer = fmt.Errorf("%w", ErrSchema)
 
+// ErrUnreleased is the ErrSchema of a database that a version of before the first release
+// made: nothing upgrades it.
+var ErrUnreleased = fmt.Errorf("%w: a version of before the first release made this database, and nothing upgrades it: make a new one", ErrSchema)
+
 // migrationLock is the advisory lock under which migrations run.
 const migrationLock = 0x77686c67 // "whlg"
 
@@ -116,7 +120,7 @@ func SchemaStatus(ctx context.Context, db querier) ([]Migration, error) {
 	for _, m := range applied {
 		switch {
 		case m.Version == 1 && m.Name != steps[0].Name:
-			return nil, fmt.Errorf("%w: a version of before the first release made this database, and nothing upgrades it: make a new one", ErrSchema)
+			return nil, ErrUnreleased
 		case m.Version > len(steps):
 			return nil, fmt.Errorf("%w: the database has migration %d (%s), this program knows %d: use the newer program", ErrNewer, m.Version, m.Name, len(steps))
 		case steps[m.Version-1].Checksum != m.Checksum:
@@ -202,6 +206,10 @@ type migration struct {
 	applied []Migration
 }
 
+// ours is where names are looked for and made. Nobody waits for long behind a migration
+// that waits for somebody's lock.
+const ours = "SET LOCAL search_path = public; SET LOCAL lock_timeout = '10s';"
+
 // ledgers are what has been applied, and of the definitions each as it was then.
 const ledgers = `
 	CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -213,6 +221,7 @@ const ledgers = `
 		one        boolean     PRIMARY KEY DEFAULT true CHECK (one),
 		checksum   text        NOT NULL,
 		test_clock text        NOT NULL DEFAULT '', -- the statement by which whalegate_now() shows a test's time
+		server     integer     NOT NULL,            -- its major version: another one words a view in another way
 		applied_at timestamptz NOT NULL DEFAULT clock_timestamp());
 	CREATE TABLE IF NOT EXISTS schema_objects (
 		object text PRIMARY KEY,
@@ -221,7 +230,7 @@ const ledgers = `
 
 func (m *migration) run(ctx context.Context, tx pgx.Tx) error {
 	m.applied = nil
-	if _, err := tx.Exec(ctx, ledgers); err != nil {
+	if _, err := tx.Exec(ctx, ours+ledgers); err != nil {
 		return fmt.Errorf("make the ledgers of the schema: %w", Cause(err))
 	}
 	if m.anew {
@@ -248,12 +257,12 @@ func (m *migration) change(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return err
 	}
-	var sameClock bool
-	if err := tx.QueryRow(ctx, "SELECT coalesce((SELECT test_clock = $1 FROM schema_definitions), false)", m.clock).Scan(&sameClock); err != nil {
-		return fmt.Errorf("look for the clock of a test: %w", Cause(err))
+	var same bool
+	if err := tx.QueryRow(ctx, "SELECT coalesce((SELECT test_clock = $1 AND server = "+majorVersion+" FROM schema_definitions), false)", m.clock).Scan(&same); err != nil {
+		return fmt.Errorf("look for what was applied: %w", Cause(err))
 	}
 	isPending := func(s Migration) bool { return s.Applied.IsZero() }
-	if !m.anew && sameClock && len(tampered) == 0 && !slices.ContainsFunc(m.pending, isPending) {
+	if !m.anew && same && len(tampered) == 0 && !slices.ContainsFunc(m.pending, isPending) {
 		return nil
 	}
 	if err := m.define(ctx, tx, "clock"); err != nil {
@@ -293,7 +302,7 @@ func (m *migration) define(ctx context.Context, tx pgx.Tx, name string) error {
 // note writes down which definitions these are, and each as it is.
 func note(ctx context.Context, tx pgx.Tx, testClock string) error {
 	batch := &pgx.Batch{}
-	batch.Queue("INSERT INTO schema_definitions (checksum, test_clock) VALUES ($1, $2) ON CONFLICT (one) DO UPDATE SET checksum = excluded.checksum, test_clock = excluded.test_clock, applied_at = clock_timestamp()", definitions().Checksum, testClock)
+	batch.Queue("INSERT INTO schema_definitions (checksum, test_clock, server) VALUES ($1, $2, "+majorVersion+") ON CONFLICT (one) DO UPDATE SET checksum = excluded.checksum, test_clock = excluded.test_clock, server = excluded.server, applied_at = clock_timestamp()", definitions().Checksum, testClock)
 	batch.Queue("DELETE FROM schema_objects")
 	batch.Queue("INSERT INTO schema_objects SELECT object, name, digest FROM ("+objects+") o WHERE name = ANY ($1) AND coalesce(written = pg_current_xact_id()::xid, true)", names()) // not somebody's beside ours
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {

@@ -20,26 +20,38 @@ const objects = `
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 	WHERE c.relkind = 'v' AND n.nspname IN ('public', 'board', 'ops')`
 
+// majorVersion is that of the server.
+const majorVersion = "current_setting('server_version_num')::integer / 10000"
+
 // Tampered lists the functions and views that are not as the newest migration left them:
 // changed, missing, or with another function of the same name, which is called in its
 // place where its arguments fit better. In a database that was never migrated there are
-// none.
-func Tampered(ctx context.Context, db querier) ([]string, error) {
-	var marked bool
-	err := db.QueryRow(ctx, "SELECT to_regclass('public.schema_objects') IS NOT NULL").Scan(&marked)
-	if err != nil || !marked {
-		return nil, Because(ctx, "look for schema_objects", err)
-	}
-	rows, err := db.Query(ctx, `
-		SELECT coalesce(s.object, n.object) || CASE WHEN n.object IS NULL THEN ' is missing' WHEN s.object IS NULL THEN ' was added beside ours' ELSE ' was changed' END
-		FROM schema_objects s FULL JOIN (`+objects+`) n USING (object)
-		WHERE s.digest IS DISTINCT FROM n.digest AND (s.object IS NOT NULL OR n.name IN (SELECT name FROM schema_objects))
-			AND (n.object IN ('whalegate_now()', 'beat_now()') AND (SELECT test_clock <> '' FROM schema_definitions) AND (SELECT prosrc FROM pg_proc WHERE oid = to_regprocedure(n.object)) ~ $1) IS NOT TRUE
-		ORDER BY 1`, testClockForm)
-	if err != nil {
-		return nil, fmt.Errorf("compare functions and views: %w", Cause(err))
-	}
-	tampered, err := pgx.CollectRows(rows, pgx.RowTo[string])
+// none; and views say nothing on a server of another major version, until it is migrated.
+func Tampered(ctx context.Context, db interface {
+	Begin(ctx context.Context) (pgx.Tx, error)
+}) (tampered []string, err error) {
+	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
+		// A view is worded by where names are looked for.
+		if _, err := tx.Exec(ctx, "SET LOCAL search_path = public"); err != nil {
+			return err
+		}
+		var marked bool
+		if err := tx.QueryRow(ctx, "SELECT to_regclass('schema_objects') IS NOT NULL").Scan(&marked); err != nil || !marked {
+			return err
+		}
+		rows, err := tx.Query(ctx, `
+			SELECT coalesce(s.object, n.object) || CASE WHEN n.object IS NULL THEN ' is missing' WHEN s.object IS NULL THEN ' was added beside ours' ELSE ' was changed' END
+			FROM schema_objects s FULL JOIN (`+objects+`) n USING (object)
+			WHERE s.digest IS DISTINCT FROM n.digest AND (s.object IS NOT NULL OR n.name IN (SELECT name FROM schema_objects))
+				AND (n.object IS NULL OR n.object LIKE '%)' OR (SELECT server = `+majorVersion+` FROM schema_definitions))
+				AND (n.object IN ('whalegate_now()', 'beat_now()') AND (SELECT test_clock <> '' FROM schema_definitions) AND (SELECT prosrc FROM pg_proc WHERE oid = to_regprocedure(n.object)) ~ $1) IS NOT TRUE
+			ORDER BY 1`, testClockForm)
+		if err != nil {
+			return err
+		}
+		tampered, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
 	return tampered, Because(ctx, "compare functions and views", err)
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/whalegate/whalegate/internal/postgres"
@@ -99,6 +100,38 @@ func TestADefinitionThatOthersBuildOnIsNotDropped(t *testing.T) {
 	var left int
 	if err := db.QueryRow(t.Context(), "SELECT one FROM theirs").Scan(&left); err != nil || left != 1 {
 		t.Error(left, err)
+	}
+}
+
+// Whoever looks sees the same, wherever its names are looked for; and a server that words
+// views in another way, because it was upgraded, is no tampering.
+func TestNothingIsTamperedForAnotherReader(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	for name, sql := range map[string]string{
+		"another search path": "SET search_path = ops, board, pg_catalog",
+		"an upgraded server":  "UPDATE schema_definitions SET server = server - 1; UPDATE schema_objects SET digest = 'worded otherwise' WHERE object LIKE 'board.%'",
+	} {
+		conn, err := pgx.ConnectConfig(t.Context(), db.Config().ConnConfig.Copy())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+		if tampered, err := postgres.Tampered(t.Context(), conn); err != nil || len(tampered) > 0 {
+			t.Errorf("%s: %q, %v", name, tampered, err)
+		}
+		if err := conn.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, after := migrated(t, db); len(after) > 0 {
+		t.Errorf("%q after it was migrated", after)
+	}
+	var left int
+	if err := db.QueryRow(t.Context(), "SELECT count(*) FROM schema_objects WHERE digest = 'worded otherwise'").Scan(&left); err != nil || left > 0 {
+		t.Errorf("%d digests are of the server before, %v", left, err)
 	}
 }
 

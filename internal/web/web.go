@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/exporter-toolkit/web"
 
+	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/status"
 )
 
@@ -84,7 +85,9 @@ func (s *Server) Shutdown() {
 }
 
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	if err := s.cfg.Ready(r.Context()); err != nil {
+	ctx, cancel := postgres.Looking(r.Context())
+	defer cancel()
+	if err := s.cfg.Ready(ctx); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
@@ -94,7 +97,9 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 // status answers 200 whatever the state is: the state is in the body, and a
 // monitor that wants a code has /-/ready and the metrics.
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
-	report, _ := s.cfg.Status(r.Context()) // the report carries the error
+	ctx, cancel := postgres.Looking(r.Context())
+	defer cancel()
+	report, _ := s.cfg.Status(ctx) // the report carries the error
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	if err := json.NewEncoder(w).Encode(report); err != nil {
