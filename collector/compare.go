@@ -8,6 +8,7 @@ import (
 
 	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/qa"
+	"github.com/whalegate/whalegate/internal/qa/check"
 )
 
 // kept is a minute that was committed, as far as it may have to be written again: a
@@ -89,7 +90,7 @@ func (c *Collector) compare(ctx context.Context, present time.Time) (err error) 
 			rewritten = append(rewritten, at.Format(time.RFC3339))
 			continue
 		}
-		run := failedRun(at, k.run.Expected, qa.Lost, "lost: the database came back without this minute, which it had taken")
+		run := failedRun(at, k.run.Expected, check.Lost, "lost: the database came back without this minute, which it had taken")
 		if err := c.store.KeepFailed(ctx, run); err != nil {
 			return err
 		}
@@ -98,7 +99,7 @@ func (c *Collector) compare(ctx context.Context, present time.Time) (err error) 
 		c.recent, c.lastTime, c.baseline = nil, map[string]time.Time{}, nil
 		c.cfg.Logger.Error("the database came back without minutes that it had taken", "lost", len(lost), "since", lost[0], "until", lost[len(lost)-1], "written_again", len(rewritten))
 		c.report(ctx, c.cfg.Clock.Now(), qa.Event{
-			Check: qa.Lost, Severity: "critical", Action: "written again where still known, else failed",
+			Check: check.Lost, Severity: "critical", Action: "written again where still known, else failed",
 			Details: map[string]any{"minutes": len(lost), "since": lost[0], "until": lost[len(lost)-1], "written_again": len(rewritten)},
 		})
 	}

@@ -9,12 +9,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/qa"
+	"github.com/whalegate/whalegate/internal/qa/check"
 )
 
 var errBudget = errors.New("the budget of the minute is used up")
@@ -99,7 +101,7 @@ func (c *Collector) cycle(ctx context.Context, minute time.Time) {
 		c.recent, c.baseline = nil, nil // they may be among those
 		c.cfg.Logger.Error("runs superseded: they are dated later than a good minute that was stored now, so a clock was wrong then or is wrong now", "runs", stored.Superseded, "timestamp", minute)
 		c.report(ctx, c.cfg.Clock.Now(), qa.Event{
-			Check: qa.Superseded, Severity: "critical", Details: map[string]any{"runs": stored.Superseded, "minute": minute.Format(time.RFC3339)}, Action: "they count no longer, two clean minutes needed",
+			Check: check.Superseded, Severity: "critical", Details: map[string]any{"runs": stored.Superseded, "minute": minute.Format(time.RFC3339)}, Action: "they count no longer, two clean minutes needed",
 		})
 	}
 	c.keep(m.Run, m.Readings, stored.Finished)
@@ -195,7 +197,7 @@ func (c *Collector) tellDayGone(ctx context.Context, day time.Time) error {
 	if empty > 0 {
 		action = "made anew: the rows of these minutes are gone"
 	}
-	c.report(ctx, c.cfg.Clock.Now(), qa.Event{Check: qa.DayGone, Severity: "critical", Action: action,
+	c.report(ctx, c.cfg.Clock.Now(), qa.Event{Check: check.DayGone, Severity: "critical", Action: action,
 		Details: map[string]any{"day": day.Format(time.DateOnly), "minutes_stored": stored, "minutes_without_rows": empty}})
 	return nil
 }
@@ -331,7 +333,7 @@ func (c *Collector) lost(ctx context.Context, run Run, err error) {
 	case errors.Is(err, postgres.ErrDiskFull):
 		run = failedRun(run.Timestamp, run.Expected, diskFull, "S8: not written: "+err.Error())
 		c.report(ctx, c.cfg.Clock.Now(), Events(run, nil)...)
-	case errors.As(err, &refused) && refused.Code == uniqueViolation:
+	case errors.As(err, &refused) && refused.Code == pgerrcode.UniqueViolation:
 		run.failedRunCheck = "S4"
 		c.report(ctx, c.cfg.Clock.Now(), Events(run, nil)...)
 	}
@@ -344,7 +346,7 @@ func (c *Collector) refused(ctx context.Context, minute time.Time, why *RefusedE
 	c.metrics.refused.WithLabelValues(why.Check).Inc()
 	c.cfg.Logger.Error("minute refused", "timestamp", minute, "check", why.Check, "error", why.Why)
 	action := "nothing written, what is stored stays"
-	if why.Check == qa.ClockBack {
+	if why.Check == check.ClockBack {
 		c.refusedAt, c.refusedFor = time.Now(), minute
 		action = "nothing written, stale"
 		if err := c.store.KeepRefused(ctx, minute); err != nil {
@@ -367,10 +369,8 @@ const (
 	skippedMinute = "skipped"   // the minute before took so long
 )
 
-// uniqueViolation is how the primary key refuses a second row for the same
+// pgerrcode.UniqueViolation is how the primary key refuses a second row for the same
 // minute, wallet and asset (S4).
-const uniqueViolation = "23505"
-
 // ReportAge is S7: the newest success is older than ten minutes. Whoever watches
 // health calls it once an outage; the state itself is the database's to judge.
 func (c *Collector) ReportAge(ctx context.Context, age time.Duration) {

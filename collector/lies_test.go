@@ -16,9 +16,10 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
-	"github.com/whalegate/whalegate/internal/qa"
+	"github.com/whalegate/whalegate/internal/qa/check"
 )
 
 // histories is how many random histories of clocks that lie are played: 500 in
@@ -109,14 +110,14 @@ func (m *ledger) commit(minute time.Time, status Status, putRight, wentBack bool
 		if m.refused.IsZero() || minute.Before(m.refused) {
 			m.refused = minute
 		}
-		return qa.ClockBack
+		return check.ClockBack
 	case there && rank[status] <= rank[stored.status]:
-		return qa.Worse
+		return check.Worse
 	case later && (wentBack || !m.refused.IsZero() && !putRight):
 		if m.refused.IsZero() || minute.Before(m.refused) {
 			m.refused = minute
 		}
-		return qa.ClockBack
+		return check.ClockBack
 	}
 	if newest.Before(minute) || status != Failed {
 		if !m.refused.IsZero() && !putRight && !minute.After(m.refused.Add(24*time.Hour)) {
@@ -323,7 +324,7 @@ func (l *liars) cycle(minute time.Time) {
 		l.good, l.goodMinute = new(l.now), minute
 	case err == nil:
 	case errors.As(err, &refused):
-		if got, err = refused.Check, nil; got == qa.ClockBack {
+		if got, err = refused.Check, nil; got == check.ClockBack {
 			l.refusedFor, l.refusedAt = minute, l.now
 			err = l.store.KeepRefused(ctx, minute)
 		}
@@ -361,7 +362,7 @@ const tooOld = 4 * time.Minute
 
 // look asks for the state and holds it against the truth.
 func (l *liars) look() (violation string, state health.State) {
-	h, err := health.Read(l.t.Context(), l.db)
+	h, err := watch.Read(l.t.Context(), l.db)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -472,7 +473,7 @@ func TestNoClockFoolsHealth(t *testing.T) {
 			t.Parallel()
 			l := newLiars(t)
 			healthy := 0
-			check(t, *histories/workers, func(rt *rapid.T) {
+			checkProperty(t, *histories/workers, func(rt *rapid.T) {
 				v, n := l.play(rt)
 				healthy += n
 				if v != "" {
@@ -487,7 +488,7 @@ func TestNoClockFoolsHealth(t *testing.T) {
 }
 
 // check runs a property so many times.
-func check(t *testing.T, times int, property func(*rapid.T)) {
+func checkProperty(t *testing.T, times int, property func(*rapid.T)) {
 	t.Helper()
 	must := flag.Lookup("rapid.checks")
 	before := must.Value.String()

@@ -5,7 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/whalegate/whalegate/internal/asset"
-	"github.com/whalegate/whalegate/internal/qa"
+	"github.com/whalegate/whalegate/internal/qa/check"
 )
 
 // metrics of the collector. No wallet is ever a label and no position a value.
@@ -61,7 +61,7 @@ func newMetrics(registerer prometheus.Registerer, budgetSeconds float64, stateLa
 		}),
 		missedMinutes:   counter("whalegate_cycles_missed_total", "Minutes that had no cycle because the one before ran over, the process was held up, or nobody led."),
 		unsavedRuns:     f.NewGaugeVec(prometheus.GaugeOpts{Name: "whalegate_runs_unsaved", Help: "Failed runs that wait for the database to take them, by what failed them."}, []string{"reason"}),
-		refused:         vector("whalegate_runs_refused_total", "Minutes that were not stored because what is stored must stay, by reason.", "reason", []string{qa.ClockBack, qa.Worse}),
+		refused:         vector("whalegate_runs_refused_total", "Minutes that were not stored because what is stored must stay, by reason.", "reason", []string{check.ClockBack, check.Worse}),
 		walletFailures:  vector("whalegate_wallet_failures_total", "Wallets that a cycle could not read, by reason.", "reason", walletReasons),
 		rowsWritten:     counter("whalegate_snapshot_rows_written_total", "Snapshot rows committed."),
 		dirtyRows:       vector("whalegate_dirty_rows_total", "Snapshot rows marked dirty (S6), by asset.", "asset", assets),

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/whalegate/whalegate/internal/qa"
+	"github.com/whalegate/whalegate/internal/qa/check"
 )
 
 const (
@@ -81,7 +82,7 @@ func (c *Collector) missed(minute time.Time, why string) {
 func (c *Collector) skipped(ctx context.Context, last, minute time.Time, passed time.Duration) {
 	from := last.Add(interval)
 	if minute.Sub(from) > min(maxSkipped*interval, passed+interval) {
-		c.report(ctx, c.cfg.Clock.Now(), qa.Event{Check: qa.ClockJump, Severity: "warning", Action: "the minutes between are in no run: they did not pass here",
+		c.report(ctx, c.cfg.Clock.Now(), qa.Event{Check: check.ClockJump, Severity: "warning", Action: "the minutes between are in no run: they did not pass here",
 			Details: map[string]any{"from": last.Format(time.RFC3339), "to": minute.Format(time.RFC3339), "passed_seconds": math.Round(passed.Seconds())}})
 		return
 	}
@@ -112,7 +113,7 @@ func (c *Collector) countUnsaved() {
 }
 
 // unsavedReasons are why a minute may have failed that waits to be written.
-var unsavedReasons = []string{ofDatabase, diskFull, skippedMinute, qa.Lost, "S1", "S4"}
+var unsavedReasons = []string{ofDatabase, diskFull, skippedMinute, check.Lost, "S1", "S4"}
 
 // saveUnsaved writes failed minutes, oldest first, until the database refuses.
 func (c *Collector) saveUnsaved(ctx context.Context) {

@@ -14,9 +14,9 @@ import (
 
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/asset"
-	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/duration"
 	"github.com/whalegate/whalegate/internal/postgres"
-	"github.com/whalegate/whalegate/internal/qa"
+	"github.com/whalegate/whalegate/internal/qa/check"
 )
 
 // maxClockLead and maxClockLag bound how far a snapshot's timestamp may be from
@@ -42,7 +42,7 @@ func (e *clockError) Error() string {
 // RefusedError is a minute that may not be stored, because something at least as
 // good is.
 type RefusedError struct {
-	Check string // qa.ClockBack or qa.Worse
+	Check string // check.ClockBack or check.Worse
 	Why   string
 }
 
@@ -118,11 +118,11 @@ func asRefusal(err error) error {
 	switch answer.Code {
 	case "WG002":
 		seconds, _ := strconv.ParseFloat(answer.Detail, 64) // of our own making
-		return &clockError{clock.Seconds(seconds)}
+		return &clockError{duration.Seconds(seconds)}
 	case "WG003":
-		return &RefusedError{qa.ClockBack, answer.Message}
+		return &RefusedError{check.ClockBack, answer.Message}
 	case "WG004":
-		return &RefusedError{qa.Worse, answer.Message}
+		return &RefusedError{check.Worse, answer.Message}
 	default:
 		return nil
 	}

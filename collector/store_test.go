@@ -16,8 +16,10 @@ import (
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
 	"github.com/whalegate/whalegate/internal/qa"
+	"github.com/whalegate/whalegate/internal/qa/check"
 )
 
 func same(t testing.TB, what string, got []string, want ...string) {
@@ -193,7 +195,7 @@ func TestS4TheSameMinuteTwiceLeavesTheSameRows(t *testing.T) {
 	}
 	for _, order := range [][]int{{2}, {1}, {0}, {0, 1, 2}, {2, 1, 0}, {1, 1}} {
 		for _, i := range order {
-			refuses(t, s, minutes[i], map[bool]string{true: qa.Worse, false: qa.ClockBack}[i == 2])
+			refuses(t, s, minutes[i], map[bool]string{true: check.Worse, false: check.ClockBack}[i == 2])
 			history := minutes[i]
 			history.Backfill = true
 			commit(t, s, history)
@@ -389,7 +391,7 @@ func TestS7OnlyRunsThatDidNotFailAreFresh(t *testing.T) {
 		{11 * time.Minute, 600, false}, // since minute 1
 		{11*time.Minute + time.Second, 601, true},
 	} {
-		h, err := health.ReadAt(t.Context(), db, noon.Add(tt.now))
+		h, err := watch.ReadAt(t.Context(), db, noon.Add(tt.now))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -402,7 +404,7 @@ func TestS7OnlyRunsThatDidNotFailAreFresh(t *testing.T) {
 		now  time.Duration
 		want health.State
 	}{{11 * time.Minute, health.Degraded}, {11*time.Minute + time.Second, health.Stale}} {
-		if h, err := health.ReadAt(t.Context(), db, noon.Add(tt.now)); err != nil || h.State != tt.want || !slices.Equal(h.Reasons, []string{"snapshot_age"}) {
+		if h, err := watch.ReadAt(t.Context(), db, noon.Add(tt.now)); err != nil || h.State != tt.want || !slices.Equal(h.Reasons, []string{"snapshot_age"}) {
 			t.Errorf("at %s: %s %v, %v; want %s", tt.now, h.State, h.Reasons, err, tt.want)
 		}
 	}

@@ -13,8 +13,9 @@ import (
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
-	"github.com/whalegate/whalegate/internal/qa"
+	"github.com/whalegate/whalegate/internal/qa/check"
 )
 
 // present makes the database's clock stand 20 seconds after a minute.
@@ -208,7 +209,7 @@ func TestAMinuteMoreThanADayBeforeTheNewestGoodOneIsRefused(t *testing.T) {
 			present(t, db, noon)
 			if tt.refused {
 				for _, m := range []Minute{judged(noon, hold(1)), reading(noon, Failed, 0, 0)} {
-					refuses(t, s, m, qa.ClockBack)
+					refuses(t, s, m, check.ClockBack)
 				}
 				same(t, "superseded", list(t, db, superseded))
 				same(t, "boundaries", list(t, db, "SELECT timestamp::text FROM superseded_boundaries"))
@@ -241,28 +242,28 @@ func TestAStoredMinuteIsReplacedOnlyByABetterReading(t *testing.T) {
 		stored, again Minute
 		refused       string // "": the second replaces the first
 	}{
-		{"the same", newest, got(Success, 100, 100), got(Success, 100, 100), qa.Worse},
+		{"the same", newest, got(Success, 100, 100), got(Success, 100, 100), check.Worse},
 		{"fewer NULLs", newest, got(Success, 100, 99.66), got(Success, 100, 100), ""},
-		{"more NULLs", newest, got(Success, 100, 100), got(Success, 100, 99.66), qa.Worse},
+		{"more NULLs", newest, got(Success, 100, 100), got(Success, 100, 99.66), check.Worse},
 		{"more coverage", newest, got(Success, 96, 100), got(Success, 97, 100), ""},
-		{"less coverage", newest, got(Success, 97, 100), got(Success, 96, 100), qa.Worse},
+		{"less coverage", newest, got(Success, 97, 100), got(Success, 96, 100), check.Worse},
 		{"more coverage, more NULLs", newest, got(Partial, 80, 100), got(Partial, 81, 10), ""},
-		{"less coverage, fewer NULLs", newest, got(Partial, 81, 10), got(Partial, 80, 100), qa.Worse},
+		{"less coverage, fewer NULLs", newest, got(Partial, 81, 10), got(Partial, 80, 100), check.Worse},
 		{"success after partial", newest, got(Partial, 94, 100), got(Success, 95, 10), ""},
-		{"partial after success", newest, got(Success, 95, 10), got(Partial, 94, 100), qa.Worse},
+		{"partial after success", newest, got(Success, 95, 10), got(Partial, 94, 100), check.Worse},
 		{"success after failed", newest, got(Failed, 79, 100), got(Success, 100, 100), ""},
 		{"partial after failed", newest, got(Failed, 79, 100), got(Partial, 80, 10), ""},
-		{"failed after partial", newest, got(Partial, 80, 10), got(Failed, 79, 100), qa.Worse},
-		{"failed after success", newest, got(Success, 100, 100), got(Failed, 79, 100), qa.Worse},
-		{"failed after failed", newest, got(Failed, 50, 100), got(Failed, 50, 100), qa.Worse},
+		{"failed after partial", newest, got(Partial, 80, 10), got(Failed, 79, 100), check.Worse},
+		{"failed after success", newest, got(Success, 100, 100), got(Failed, 79, 100), check.Worse},
+		{"failed after failed", newest, got(Failed, 50, 100), got(Failed, 50, 100), check.Worse},
 		{"failed less", newest, got(Failed, 50, 100), got(Failed, 60, 100), ""},
 		{"better, a signal of the boundary before", judgedAt(0), got(Failed, 79, 100), got(Success, 100, 100), ""},
-		{"better, judged by a signal", judgedAt(5), got(Failed, 79, 100), got(Success, 100, 100), qa.Worse},
-		{"better, judged by a later signal", judgedAt(60), got(Partial, 90, 100), got(Success, 100, 100), qa.Worse},
-		{"worse, judged by a signal", judgedAt(5), got(Success, 100, 100), got(Partial, 90, 100), qa.Worse},
-		{"better, not the newest", followed(judged(minute(5), hold(3))), got(Failed, 79, 100), got(Success, 100, 100), qa.ClockBack},
-		{"better, before a failed one", followed(reading(minute(5), Failed, 0, 0)), got(Partial, 90, 100), got(Success, 100, 100), qa.ClockBack},
-		{"worse, not the newest", followed(judged(minute(5), hold(3))), got(Success, 100, 100), got(Failed, 79, 100), qa.ClockBack},
+		{"better, judged by a signal", judgedAt(5), got(Failed, 79, 100), got(Success, 100, 100), check.Worse},
+		{"better, judged by a later signal", judgedAt(60), got(Partial, 90, 100), got(Success, 100, 100), check.Worse},
+		{"worse, judged by a signal", judgedAt(5), got(Success, 100, 100), got(Partial, 90, 100), check.Worse},
+		{"better, not the newest", followed(judged(minute(5), hold(3))), got(Failed, 79, 100), got(Success, 100, 100), check.ClockBack},
+		{"better, before a failed one", followed(reading(minute(5), Failed, 0, 0)), got(Partial, 90, 100), got(Success, 100, 100), check.ClockBack},
+		{"worse, not the newest", followed(judged(minute(5), hold(3))), got(Success, 100, 100), got(Failed, 79, 100), check.ClockBack},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			exec(t, db, "TRUNCATE ingest_runs, wallet_snapshots, signals, signal_cycles, alerts CASCADE")
@@ -311,7 +312,7 @@ func clockBack(t *testing.T) (*pgxpool.Pool, *Collector) {
 	same(t, "rows", list(t, db, storedRows), rows...)
 	same(t, "events", list(t, db, storedEvents), "clock_back critical x3")
 	same(t, "refusals", list(t, db, storedRefusals), "12:02 12:04 12:12 x3")
-	for reason, want := range map[string]float64{qa.ClockBack: 3, qa.Worse: 0} {
+	for reason, want := range map[string]float64{check.ClockBack: 3, check.Worse: 0} {
 		if n := metric(t, c, "whalegate_runs_refused_total", reason); n != want {
 			t.Errorf("%v refused by %s, want %v", n, reason, want)
 		}
@@ -323,7 +324,7 @@ func clockBack(t *testing.T) (*pgxpool.Pool, *Collector) {
 		t.Errorf("%+v waits to be written over what is stored", c.unsaved)
 	}
 	present(t, db, minute(12))
-	if h, err := health.Read(t.Context(), db); err != nil || h.State != health.Stale || strings.Join(h.Reasons, " ") != health.ReasonClockBack {
+	if h, err := watch.Read(t.Context(), db); err != nil || h.State != health.Stale || strings.Join(h.Reasons, " ") != health.ReasonClockBack {
 		t.Errorf("when the clock has come there again: %s %v, %v", h.State, h.Reasons, err)
 	}
 	return db, c
@@ -342,7 +343,7 @@ func TestAClockThatGoesBackOverwritesNothing(t *testing.T) {
 			present(t, db, minute(14))
 			c.cycle(t.Context(), minute(14))
 		}
-		if h, err := health.Read(t.Context(), db); err != nil || h.State != want {
+		if h, err := watch.Read(t.Context(), db); err != nil || h.State != want {
 			t.Errorf("after %d minutes: %s %v, %v; want %s", i+1, h.State, h.Reasons, err, want)
 		}
 	}
@@ -463,7 +464,7 @@ func TestAClockThatGoesBackIntoAGapSupersedesNothing(t *testing.T) {
 	for _, m := range []Minute{judged(minute(3), hold(1)), reading(minute(3), Failed, 0, 0)} {
 		m.WentBack = true
 		var refused *RefusedError
-		if _, err := s.Commit(t.Context(), m); !errors.As(err, &refused) || refused.Check != qa.ClockBack {
+		if _, err := s.Commit(t.Context(), m); !errors.As(err, &refused) || refused.Check != check.ClockBack {
 			t.Errorf("a %s minute: %v", m.Run.Status, err)
 		}
 	}
@@ -509,7 +510,7 @@ func TestAClockThatIsAcceptedEndsTheRefusals(t *testing.T) {
 		c.cycle(t.Context(), minute(n))
 	}
 	same(t, "runs", list(t, db, "SELECT to_char(timestamp AT TIME ZONE 'UTC', 'HH24:MI') FROM ingest_runs WHERE NOT superseded ORDER BY timestamp"), "12:00", "12:01", "12:05", "12:06")
-	if h, err := health.Read(t.Context(), db); err != nil || h.State != health.Healthy {
+	if h, err := watch.Read(t.Context(), db); err != nil || h.State != health.Healthy {
 		t.Errorf("%s %v, %v", h.State, h.Reasons, err)
 	}
 }
@@ -530,7 +531,7 @@ func TestAClockThatWasAYearAheadIsSettledByAnOperator(t *testing.T) {
 	present(t, db, minute(0))
 	c.cycle(t.Context(), minute(0))
 	same(t, "events", list(t, db, storedEvents), "clock_back critical x1")
-	if h, err := health.Read(t.Context(), db); err != nil || h.State != health.Stale || !h.ClockIsWrong() {
+	if h, err := watch.Read(t.Context(), db); err != nil || h.State != health.Stale || !h.ClockIsWrong() {
 		t.Errorf("%s %v, %v", h.State, h.Reasons, err)
 	}
 	same(t, "superseded", list(t, db, "SELECT accept_clock('op', 'looked at a watch')::text"), "1")
@@ -538,7 +539,7 @@ func TestAClockThatWasAYearAheadIsSettledByAnOperator(t *testing.T) {
 		present(t, db, minute(n))
 		c.cycle(t.Context(), minute(n))
 	}
-	if h, err := health.Read(t.Context(), db); err != nil || h.State != health.Healthy {
+	if h, err := watch.Read(t.Context(), db); err != nil || h.State != health.Healthy {
 		t.Errorf("%s %v, %v", h.State, h.Reasons, err)
 	}
 }
@@ -549,13 +550,13 @@ func TestAClockThatIsAcceptedWithoutARefusal(t *testing.T) {
 	db, s := database(t, minute(10))
 	commit(t, s, judged(minute(10), hold(1)))
 	pgtest.SetClock(t, db, minute(10).Add(time.Second).Format(time.RFC3339)) // its run ended 19 s later
-	if h, err := health.Read(t.Context(), db); err != nil || strings.Join(h.Reasons, " ") != health.ReasonClockSkew {
+	if h, err := watch.Read(t.Context(), db); err != nil || strings.Join(h.Reasons, " ") != health.ReasonClockSkew {
 		t.Errorf("%s %v, %v", h.State, h.Reasons, err)
 	}
 	same(t, "superseded", list(t, db, "SELECT accept_clock('op', 'looked at a watch')::text"), "1")
 	same(t, "refusals", list(t, db, "SELECT concat_ws(' ', times, settled_by, reason, runs, settled_at = whalegate_now()) FROM clock_refusals"), "0 op looked at a watch 1 t")
 	same(t, "superseded", list(t, db, superseded), "12:10")
-	if h, err := health.Read(t.Context(), db); err != nil || strings.Join(h.Reasons, " ") != "no_runs" {
+	if h, err := watch.Read(t.Context(), db); err != nil || strings.Join(h.Reasons, " ") != "no_runs" {
 		t.Errorf("%s %v, %v", h.State, h.Reasons, err)
 	}
 }
@@ -615,7 +616,7 @@ func TestAWorseReadingIsAFailedCheck(t *testing.T) {
 	same(t, "events", list(t, db, storedEvents), "worse critical x1")
 	same(t, "refusals", list(t, db, storedRefusals))
 	same(t, "rows of wallet 1", list(t, db, "SELECT trim_scale(position_szi)::text FROM wallet_snapshots WHERE wallet_id = $1 AND asset = 'HYPE'", wallet(1)), "7")
-	if n := metric(t, c, "whalegate_runs_refused_total", qa.Worse); n != 1 || len(c.unsaved) > 0 {
+	if n := metric(t, c, "whalegate_runs_refused_total", check.Worse); n != 1 || len(c.unsaved) > 0 {
 		t.Errorf("%v refused, %d wait", n, len(c.unsaved))
 	}
 }
@@ -631,7 +632,7 @@ func TestTheFailedCheckIsAColumn(t *testing.T) {
 		"S8":       func() error { return s.KeepFailed(t.Context(), failedRun(noon, 2, diskFull, "why")) },
 		"database": func() error { return s.KeepFailed(t.Context(), failedRun(noon, 2, ofDatabase, "why")) },
 		"skipped":  func() error { return s.KeepFailed(t.Context(), failedRun(noon, 2, skippedMinute, "why")) },
-		"lost":     func() error { return s.KeepFailed(t.Context(), failedRun(noon, 2, qa.Lost, "why")) },
+		"lost":     func() error { return s.KeepFailed(t.Context(), failedRun(noon, 2, check.Lost, "why")) },
 		"":         func() error { _, err := s.Commit(t.Context(), judged(noon, hold(1))); return err },
 	} {
 		exec(t, db, "DELETE FROM ingest_runs")

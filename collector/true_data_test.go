@@ -295,7 +295,7 @@ func TestNoAnswerFoolsAMinute(t *testing.T) {
 		t.Run(fmt.Sprint(worker), func(t *testing.T) {
 			t.Parallel()
 			d := newDoubter(t)
-			check(t, *truths/workers, func(rt *rapid.T) {
+			checkProperty(t, *truths/workers, func(rt *rapid.T) {
 				if v := d.play(rt); v != "" {
 					rt.Fatalf("%s\n%s", v, strings.Join(d.log, "\n"))
 				}

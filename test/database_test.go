@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 )
 
 // value reads one value.
@@ -47,7 +48,7 @@ func (w *world) awaitHealth(state health.State, reason string) health.Health {
 	w.Helper()
 	var h health.Health
 	await(w, string(state)+" "+reason, func() (err error) {
-		h, err = health.Read(w.Context(), w.db)
+		h, err = watch.Read(w.Context(), w.db)
 		if err == nil && (h.State != state || reason != "" && !slices.Contains(h.Reasons, reason)) {
 			err = fmt.Errorf("it is %s %v", h.State, h.Reasons)
 		}

@@ -9,6 +9,7 @@ import (
 
 	runbooks "github.com/whalegate/whalegate/docs/runbooks"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 )
 
 // ingestionDays are the game days of runbook 1.
@@ -138,7 +139,7 @@ var ingestionDays = []day{
 		// The dead man's switch says so: at once, or, when the frozen process holds the alert's row,
 		// as soon as the server has ended that session, after a minute.
 		awaitFor(g, 3*patience, "the dead man's switch", func() error {
-			h, err := health.Read(g.Context(), g.db)
+			h, err := watch.Read(g.Context(), g.db)
 			if err == nil && (h.State != health.Stale || !slices.Contains(h.Reasons, "system_stale")) {
 				err = fmt.Errorf("it is %s %v", h.State, h.Reasons)
 			}

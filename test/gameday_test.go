@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/runbook"
 )
 
@@ -187,7 +188,7 @@ func (g *gameday) detected(symptom string, objection func() error) {
 func (g *gameday) detectedAs(state health.State, reason string) {
 	g.Helper()
 	g.detected(string(state)+" "+reason, func() error {
-		h, err := health.Read(g.Context(), g.db)
+		h, err := watch.Read(g.Context(), g.db)
 		if err == nil && (h.State != state || reason != "" && !slices.Contains(h.Reasons, reason)) {
 			err = fmt.Errorf("it is %s %v", h.State, h.Reasons)
 		}

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/halt"
 )
 
 // slowSignals makes each insert of a signal take so many seconds, of real time.
@@ -50,7 +50,7 @@ func TestAHaltInTheMiddleOfAComputation(t *testing.T) {
 	w.slowSignals("0.2")
 	w.awaitTrue("signals to be written", writingSignals)
 	boundary := w.clock.Now().Truncate(5 * time.Minute)
-	if _, err := health.Stop(t.Context(), w.db, "in the middle", "test"); err != nil {
+	if _, err := halt.Stop(t.Context(), w.db, "in the middle", "test"); err != nil {
 		t.Fatal(err)
 	}
 	w.awaitTrue("the boundary to be done", "EXISTS (SELECT FROM signal_cycles WHERE timestamp = $1)", boundary)

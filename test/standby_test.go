@@ -20,7 +20,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/halt"
 	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
@@ -97,7 +97,7 @@ func TestABoardOnAStandbyDoesNotShowThePast(t *testing.T) {
 				return nil
 			})
 			hold(db, through)
-			_, err = health.Stop(t.Context(), r.db, "two boards disagree", "op")
+			_, err = halt.Stop(t.Context(), r.db, "two boards disagree", "op")
 			must(t, err)
 			halted := time.Now()
 			for {

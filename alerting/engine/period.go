@@ -14,6 +14,7 @@ import (
 	"github.com/whalegate/whalegate/alerting"
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/signals"
@@ -113,7 +114,7 @@ func (r Rules) step(ctx context.Context, tx pgx.Tx) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	now, err := health.Read(ctx, tx)
+	now, err := watch.Read(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +146,7 @@ func (r Rules) step(ctx context.Context, tx pgx.Tx) (*Outcome, error) {
 		}
 	}
 	if len(o.Told) > 0 { // still so, now that it is about to be true
-		if again, err := health.Read(ctx, tx); err != nil || again.State != now.State {
+		if again, err := watch.Read(ctx, tx); err != nil || again.State != now.State {
 			return nil, errors.Join(errChanged, err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/whalegate/whalegate/alerting"
 	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/duration"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
@@ -151,10 +152,10 @@ func (r Rules) lookAtSystem(ctx context.Context, tx pgx.Tx, started, asOf time.T
 	if err := tx.QueryRow(ctx, selectOutlook).Scan(&o.Now, &last, &o.Recovered, &clockWrong, &vouched, &announced); err != nil {
 		return nil, err
 	}
-	o.Announced = clock.Seconds(announced)
+	o.Announced = duration.Seconds(announced)
 	if vouched != nil {
 		// A clock that jumped makes a run look old that the leader stored just now.
-		if by := o.Now.Add(-clock.Seconds(*vouched)); last.Before(by.Add(-jumped)) {
+		if by := o.Now.Add(-duration.Seconds(*vouched)); last.Before(by.Add(-jumped)) {
 			last, clockWrong = &by, true
 		}
 	}

@@ -9,9 +9,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/whalegate/whalegate/internal/halt"
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
@@ -30,7 +32,7 @@ func (c *haltCmd) Run(ctx context.Context) error {
 	}
 	defer pool.Close()
 	halt, err := telling(ctx, pool, "whalegate halt", "not halted yet, and the gate is as it was", func() (health.Halt, error) {
-		return health.Stop(ctx, pool, c.Reason, operator())
+		return halt.Stop(ctx, pool, c.Reason, operator())
 	})
 	if err != nil {
 		return notTaken(ctx, pool, "halt", err)
@@ -57,7 +59,7 @@ func (c *resumeCmd) Run(ctx context.Context) error {
 	}
 	defer pool.Close()
 	halt, err := telling(ctx, pool, "whalegate resume", "not resumed yet", func() (health.Halt, error) {
-		return health.Resume(ctx, pool, c.Cause, c.Actions, operator())
+		return halt.Resume(ctx, pool, c.Cause, c.Actions, operator())
 	})
 	if err != nil {
 		return notTaken(ctx, pool, "resume", err)
@@ -70,10 +72,7 @@ func (c *resumeCmd) Run(ctx context.Context) error {
 }
 
 // How the server refuses what a person asks it to write.
-const (
-	readOnlyTransaction   = "25006"
-	insufficientPrivilege = "42501"
-)
+const ()
 
 // notTaken says in one line why the database did not take what a person asked for,
 // where another server or another login would; any other error stays as it is.
@@ -94,13 +93,13 @@ func notTaken(ctx context.Context, db *pgxpool.Pool, command string, err error) 
 	}
 	ofLogin := slices.Contains([]string{"user", "database user", "client"}, source)
 	switch {
-	case answer.Code == readOnlyTransaction && standby:
+	case answer.Code == pgerrcode.ReadOnlySQLTransaction && standby:
 		return fmt.Errorf("%s: this server is a standby and takes no write: ask the primary (--database-url)", command)
-	case answer.Code == readOnlyTransaction && !ofLogin:
+	case answer.Code == pgerrcode.ReadOnlySQLTransaction && !ofLogin:
 		return fmt.Errorf("%s: this server is no standby, and read-only by a setting (default_transaction_read_only): whalegate runbook show 7 says how to find and end it", command)
-	case answer.Code == readOnlyTransaction:
+	case answer.Code == pgerrcode.ReadOnlySQLTransaction:
 		return fmt.Errorf("%s: %s may only read, by a setting of this login: log in as a member of the database's owner, %s, or as the service does (whalegate_writer)", command, login, owner)
-	case answer.Code == insufficientPrivilege:
+	case answer.Code == pgerrcode.InsufficientPrivilege:
 		return fmt.Errorf("%s: %s may not: log in as a member of the database's owner, %s, or as the service does (whalegate_writer)", command, login, owner)
 	default:
 		return err

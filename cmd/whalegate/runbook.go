@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/whalegate/whalegate/internal/runbook"
+	"github.com/whalegate/whalegate/internal/runbook/gather"
 )
 
 type runbookCmd struct {
@@ -66,7 +67,7 @@ func (f factFlags) gather(ctx context.Context) (runbook.Facts, error) {
 	if err != nil {
 		return runbook.Facts{}, &exitError{unknownExit, err}
 	}
-	return runbook.Gather(ctx, runbook.Source{DatabaseURL: f.DatabaseURL, ServiceURL: f.ServiceURL, WatchdogURL: f.WatchdogURL, Clock: c}), nil
+	return gather.Ask(ctx, gather.Source{DatabaseURL: f.DatabaseURL, ServiceURL: f.ServiceURL, WatchdogURL: f.WatchdogURL, Clock: c}), nil
 }
 
 type runbookDiagnose struct {

@@ -21,7 +21,10 @@ import (
 	"github.com/whalegate/whalegate/collector"
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/duration"
+	"github.com/whalegate/whalegate/internal/halt"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/pages"
 	"github.com/whalegate/whalegate/internal/postgres"
@@ -47,7 +50,7 @@ type service struct {
 	heartbeat *heartbeat.Heartbeat
 	retention *retention.Job
 	client    *hyperliquid.Client
-	halts     *health.Keeper
+	halts     *halt.Keeper
 	fence     *lead.Fence
 	candidate *lead.Candidate
 	server    *web.Server
@@ -95,7 +98,7 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 	intent := outbox.For(receivers)
 	s := &service{receivers: intent.Names(), heartbeat: beat, clock: c, logger: logger, pool: pool, registry: registry, client: client, universe: exchange.Universe}
 	s.fence = &lead.Fence{}
-	s.halts = &health.Keeper{DB: pool, Fence: s.fence, Logger: logger}
+	s.halts = &halt.Keeper{DB: pool, Fence: s.fence, Logger: logger}
 	s.candidate = lead.New(lead.Config{
 		DatabaseURL: databaseURL, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, Pace: lead.DefaultPace.Faster(pace.Faster),
 		Weight: client.Tokens, Inherit: s.inherit, Settle: s.halts.Settle, Watch: s.halts.Watch,
@@ -124,7 +127,7 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 		pool.Close()
 		return nil, err
 	}
-	registry.MustRegister(health.NewCollector(pool), postgres.NewCollector(pool), engine.NewAgeCollector(pool), outbox.NewCollector(pool, receivers), disk.NewCollector(guard, pool), status.NewCollector(pool))
+	registry.MustRegister(watch.NewCollector(pool), postgres.NewCollector(pool), engine.NewAgeCollector(pool), outbox.NewCollector(pool, receivers), disk.NewCollector(guard, pool), status.NewCollector(pool))
 	s.retention = retention.New(retention.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, OlderThan: kept})
 	documentation, err := pages.Handler()
 	if err != nil {
@@ -185,7 +188,7 @@ func (s *service) run(ctx context.Context) error {
 	}
 	{ // Health, watched whatever the schema is: it cannot be asked, so it is STALE.
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		watcher := &health.Watcher{DB: s.pool, Fence: s.fence, Clock: s.clock, Logger: s.logger, Every: lookEvery, Looked: s.halts.Look, Changed: s.healthChanged}
+		watcher := &watch.Watcher{DB: s.pool, Fence: s.fence, Clock: s.clock, Logger: s.logger, Every: lookEvery, Looked: s.halts.Look, Changed: s.healthChanged}
 		g.Add(func() error { return watcher.Run(ctx) }, func(error) { cancel() })
 	}
 	{ // HTTP.
@@ -206,7 +209,7 @@ func (s *service) run(ctx context.Context) error {
 // what became of the attempt in hand, the heartbeat, and the daily prune, which the
 // next start goes on with.
 func (s *service) lead(ctx context.Context) error {
-	if h, err := health.Read(ctx, s.pool); err == nil { // an outage in which nobody led has not been reported
+	if h, err := watch.Read(ctx, s.pool); err == nil { // an outage in which nobody led has not been reported
 		s.halts.Look(ctx, h)
 		s.healthChanged(ctx, h)
 	}
@@ -260,6 +263,6 @@ func (s *service) healthChanged(ctx context.Context, h health.Health) {
 		return // whoever leads reports it
 	}
 	if h.State == health.Stale && h.AgeSeconds != nil && slices.Contains(h.Reasons, "snapshot_age") {
-		s.collector.ReportAge(ctx, clock.Seconds(*h.AgeSeconds))
+		s.collector.ReportAge(ctx, duration.Seconds(*h.AgeSeconds))
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/signals/engine"
 )
@@ -129,7 +130,7 @@ func (c *signalsList) Run(ctx context.Context, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	h, err := health.Read(ctx, pool)
+	h, err := watch.Read(ctx, pool)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -40,7 +41,7 @@ func telling[T any](ctx context.Context, db *pgxpool.Pool, program, notYet strin
 		select {
 		case r := <-done:
 			var answer *pgconn.PgError
-			refused := errors.As(r.err, &answer) && answer.Code != postgres.QueryCanceled
+			refused := errors.As(r.err, &answer) && answer.Code != pgerrcode.QueryCanceled
 			if r.err != nil && !refused && errors.Is(ctx.Err(), context.Canceled) {
 				r.err = fmt.Errorf("%s, as far as is known: interrupted before the database had confirmed it; whalegate status says what is in force", notYet)
 			}

@@ -9,7 +9,7 @@ import (
 	"github.com/whalegate/whalegate/alerting/outbox"
 	"github.com/whalegate/whalegate/alerting/receiver"
 	"github.com/whalegate/whalegate/alerting/watchdog"
-	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/pages"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/status"
@@ -45,7 +45,7 @@ func (c *watchdogCmd) Run(ctx context.Context, logger *slog.Logger) error {
 	registry := newRegistry()
 	sender := outbox.NewSender(outbox.Config{Pool: pool, Clock: clock, Logger: logger, Registerer: registry, Receivers: receivers})
 	dog := watchdog.New(watchdog.Config{Pool: pool, Clock: clock, Logger: logger, Registerer: registry, Receivers: receivers, Told: sender.Wake})
-	registry.MustRegister(health.NewCollector(pool), postgres.NewCollector(pool), outbox.NewCollector(pool, receivers))
+	registry.MustRegister(watch.NewCollector(pool), postgres.NewCollector(pool), outbox.NewCollector(pool, receivers))
 	documentation, err := pages.Handler()
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func (c *watchdogCmd) Run(ctx context.Context, logger *slog.Logger) error {
 		Address: c.Listen, ConfigFile: c.WebConfig, Gatherer: registry, Pages: documentation, Logger: logger,
 		Ready: func(ctx context.Context) error { return postgres.CheckSchema(ctx, pool) },
 		Status: func(ctx context.Context) (status.Report, error) {
-			h, err := health.Read(ctx, pool) // all that its role may read
+			h, err := watch.Read(ctx, pool) // all that its role may read
 			return status.OfHealth(h, err, clock.Now()), err
 		},
 	})

@@ -7,9 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/clock"
-	"pgregory.net/rapid"
 )
 
 // The past is checked against markets that were stopped there.

@@ -4,8 +4,9 @@ import (
 	"math"
 	"testing"
 
-	"github.com/whalegate/whalegate/internal/asset"
 	"pgregory.net/rapid"
+
+	"github.com/whalegate/whalegate/internal/asset"
 )
 
 // allMoods are regimes at a minute of theirs that says most.

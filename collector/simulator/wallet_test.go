@@ -8,8 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/whalegate/whalegate/internal/asset"
 	"pgregory.net/rapid"
+
+	"github.com/whalegate/whalegate/internal/asset"
 )
 
 func TestPartsAddUpWhateverIsHeld(t *testing.T) {

@@ -6,11 +6,12 @@ package clock
 import (
 	"context"
 	"fmt"
-	"math"
 	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/whalegate/whalegate/internal/duration"
 )
 
 // Clock tells the time and waits. It is a value and safe for concurrent use.
@@ -96,20 +97,7 @@ func (c Clock) Elapsed(d time.Duration) time.Duration {
 	if c.speed == 0 {
 		return d
 	}
-	return Seconds(d.Seconds() * c.speed)
-}
-
-// Seconds is a number of seconds as a Duration, or the longest one there is: a figure
-// that somebody stored must not turn from an age of ages into none.
-func Seconds(s float64) time.Duration {
-	const most = float64(math.MaxInt64) / float64(time.Second)
-	switch {
-	case math.IsNaN(s) || s >= most:
-		return math.MaxInt64
-	case s <= -most:
-		return math.MinInt64
-	}
-	return time.Duration(s * float64(time.Second))
+	return duration.Seconds(d.Seconds() * c.speed)
 }
 
 // Sleep waits for d or until ctx ends, and then returns its cause.

@@ -9,7 +9,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/whalegate/whalegate/internal/halt"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
 )
@@ -23,7 +25,7 @@ func TestWhatPeopleDidWhileAClockWasAheadIsPulledBack(t *testing.T) {
 			ctx := t.Context()
 			store(t, db, ok("1438m"), ok("1439m"))
 			pgtest.SetClock(t, db, at("1439m30s").Format(time.RFC3339))
-			if _, err := health.Stop(ctx, db, "odd", "op"); err != nil {
+			if _, err := halt.Stop(ctx, db, "odd", "op"); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := db.Exec(ctx, "INSERT INTO alert_pauses (paused_at, paused_by, reason, until) VALUES (whalegate_now(), 'op', 'loud', whalegate_now() + interval '2 hours')"); err != nil {
@@ -32,7 +34,7 @@ func TestWhatPeopleDidWhileAClockWasAheadIsPulledBack(t *testing.T) {
 			if resumedAhead {
 				store(t, db, ok("1440m"), ok("1441m"))
 				pgtest.SetClock(t, db, at("1441m30s").Format(time.RFC3339))
-				if _, err := health.Resume(ctx, db, "c", "a", "op"); err != nil {
+				if _, err := halt.Resume(ctx, db, "c", "a", "op"); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -44,11 +46,11 @@ func TestWhatPeopleDidWhileAClockWasAheadIsPulledBack(t *testing.T) {
 			store(t, db, run{"3m", "success", 100, full, "3m5s"}, run{"4m", "success", 100, full, "4m5s"})
 			pgtest.SetClock(t, db, at("4m30s").Format(time.RFC3339))
 			if !resumedAhead {
-				if _, err := health.Resume(ctx, db, "c", "a", "op"); err != nil {
+				if _, err := halt.Resume(ctx, db, "c", "a", "op"); err != nil {
 					t.Fatalf("resume: %v", err)
 				}
 			}
-			if h, err := health.Read(ctx, db); err != nil || h.State != health.Healthy {
+			if h, err := watch.Read(ctx, db); err != nil || h.State != health.Healthy {
 				t.Errorf("%s %v, %v", h.State, h.Reasons, err)
 			}
 			var left float64
@@ -64,18 +66,18 @@ func TestAHaltFromTheFutureCanBeResumed(t *testing.T) {
 	db := pgtest.New(t)
 	ctx := t.Context()
 	pgtest.SetClock(t, db, at("1439m30s").Format(time.RFC3339))
-	if _, err := health.Stop(ctx, db, "odd", "op"); err != nil {
+	if _, err := halt.Stop(ctx, db, "odd", "op"); err != nil {
 		t.Fatal(err)
 	}
 	pgtest.SetClock(t, db, at("0m30s").Format(time.RFC3339))
 	store(t, db, ok("0m"))
-	var refused *health.RefusedError
-	if _, err := health.Resume(ctx, db, "c", "a", "op"); !errors.As(err, &refused) {
+	var refused *halt.RefusedError
+	if _, err := halt.Resume(ctx, db, "c", "a", "op"); !errors.As(err, &refused) {
 		t.Fatalf("resume: %v", err)
 	}
 	store(t, db, ok("1m"), ok("2m"))
 	pgtest.SetClock(t, db, at("2m30s").Format(time.RFC3339))
-	if _, err := health.Resume(ctx, db, "c", "a", "op"); err != nil {
+	if _, err := halt.Resume(ctx, db, "c", "a", "op"); err != nil {
 		t.Errorf("resume: %v", err)
 	}
 }
@@ -84,13 +86,13 @@ func TestAHaltFromTheFutureCanBeResumed(t *testing.T) {
 func TestAHaltThatTheDatabaseLostIsPutBack(t *testing.T) {
 	db := pgtest.New(t)
 	ctx := t.Context()
-	halt, err := health.Stop(ctx, db, "two boards disagree", "op")
+	made, err := halt.Stop(ctx, db, "two boards disagree", "op")
 	if err != nil {
 		t.Fatal(err)
 	}
 	putBack := func(want bool) {
 		t.Helper()
-		if done, err := health.PutBack(ctx, db, nil, halt); err != nil || done != want {
+		if done, err := halt.PutBack(ctx, db, nil, made); err != nil || done != want {
 			t.Errorf("put back: %v, %v; want %v", done, err, want)
 		}
 	}
@@ -103,7 +105,7 @@ func TestAHaltThatTheDatabaseLostIsPutBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	putBack(true)
-	if again, err := health.InForce(ctx, db); err != nil || again == nil || again.Reason != halt.Reason || again.HaltedBy != "op" {
+	if again, err := halt.InForce(ctx, db); err != nil || again == nil || again.Reason != made.Reason || again.HaltedBy != "op" {
 		t.Errorf("%+v, %v", again, err)
 	}
 }
@@ -115,7 +117,7 @@ func TestTheKeeperOfAHalt(t *testing.T) {
 	ctx := t.Context()
 	leading, waiting := &lead.Fence{}, &lead.Fence{}
 	leading.Set(lead.Term{Epoch: pgtest.Epoch, Holder: uuid.MustParse(pgtest.Holder)})
-	leader, spare := &health.Keeper{DB: db, Fence: leading, Logger: slog.New(slog.DiscardHandler)}, &health.Keeper{DB: db, Fence: waiting, Logger: slog.New(slog.DiscardHandler)}
+	leader, spare := &halt.Keeper{DB: db, Fence: leading, Logger: slog.New(slog.DiscardHandler)}, &halt.Keeper{DB: db, Fence: waiting, Logger: slog.New(slog.DiscardHandler)}
 	exec := func(sql string) {
 		t.Helper()
 		if _, err := db.Exec(ctx, sql); err != nil {
@@ -124,7 +126,7 @@ func TestTheKeeperOfAHalt(t *testing.T) {
 	}
 	inForce := func() bool {
 		t.Helper()
-		halt, err := health.InForce(ctx, db)
+		halt, err := halt.InForce(ctx, db)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +136,7 @@ func TestTheKeeperOfAHalt(t *testing.T) {
 	begin := func() {
 		t.Helper()
 		exec("TRUNCATE halts")
-		if _, err := health.Stop(ctx, db, "two boards disagree", "op"); err != nil {
+		if _, err := halt.Stop(ctx, db, "two boards disagree", "op"); err != nil {
 			t.Fatal(err)
 		}
 		leader.Look(ctx, halted)
@@ -192,14 +194,14 @@ func TestTheLeadIsTakenWithTheHalt(t *testing.T) {
 		{"a halt is known", true, false, false, "two boards disagree"},
 		{"a halt is known, and in force", true, true, true, "two boards disagree"},
 		{"a halt is known, of the database of before", true, false, true, "two boards disagree"},
-		{"nobody knows the database of before", false, false, true, health.Restored},
+		{"nobody knows the database of before", false, false, true, halt.Restored},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			db := pgtest.New(t)
 			ctx := t.Context()
-			k := &health.Keeper{DB: db, Fence: &lead.Fence{}, Logger: slog.New(slog.DiscardHandler)}
+			k := &halt.Keeper{DB: db, Fence: &lead.Fence{}, Logger: slog.New(slog.DiscardHandler)}
 			if tt.known {
-				if _, err := health.Stop(ctx, db, "two boards disagree", "op"); err != nil {
+				if _, err := halt.Stop(ctx, db, "two boards disagree", "op"); err != nil {
 					t.Fatal(err)
 				}
 				// The work's sessions may be in another database than the lead's.
@@ -216,7 +218,7 @@ func TestTheLeadIsTakenWithTheHalt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			halt, err := health.InForce(ctx, db)
+			halt, err := halt.InForce(ctx, db)
 			if err != nil || (halt != nil) != (tt.want != "") || halt != nil && halt.Reason != tt.want {
 				t.Errorf("%+v, %v", halt, err)
 			}
@@ -239,19 +241,19 @@ func TestAHaltUnderAClockThatWentBackIsNotDatedBeforeStoredMinutes(t *testing.T)
 		t.Fatal(err)
 	}
 	pgtest.SetClock(t, db, at("-18m").Format(time.RFC3339))
-	halt, err := health.Stop(ctx, db, "odd", "op")
-	if err != nil || !halt.HaltedAt.After(judged) {
-		t.Errorf("halted at %s, %v", halt.HaltedAt, err)
+	made, err := halt.Stop(ctx, db, "odd", "op")
+	if err != nil || !made.HaltedAt.After(judged) {
+		t.Errorf("halted at %s, %v", made.HaltedAt, err)
 	}
-	var refused *health.RefusedError
-	if _, err := health.Resume(ctx, db, "c", "a", "op"); !errors.As(err, &refused) {
+	var refused *halt.RefusedError
+	if _, err := halt.Resume(ctx, db, "c", "a", "op"); !errors.As(err, &refused) {
 		t.Errorf("resume: %v", err)
 	}
-	if after, err := health.InForce(ctx, db); err != nil || after == nil || !after.HaltedAt.Equal(halt.HaltedAt) {
+	if after, err := halt.InForce(ctx, db); err != nil || after == nil || !after.HaltedAt.Equal(made.HaltedAt) {
 		t.Errorf("%+v after a refused resume, %v", after, err)
 	}
 	pgtest.SetClock(t, db, at("2m50s").Format(time.RFC3339)) // right again, and nothing stored since
-	if _, err := health.Resume(ctx, db, "c", "a", "op"); !errors.As(err, &refused) {
+	if _, err := halt.Resume(ctx, db, "c", "a", "op"); !errors.As(err, &refused) {
 		t.Errorf("resume without a minute since: %v", err)
 	}
 }

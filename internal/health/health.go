@@ -1,17 +1,11 @@
-// Package health asks the one definition of whether the data may be acted on:
-// the SQL function ingest_health_at. Nothing in Go judges health by itself.
+// Package health is the answer to whether the data may be acted on, as values. The one
+// definition of it is the SQL function ingest_health_at: nothing in Go judges health by
+// itself. Package watch asks for it, and package halt stops by hand.
 package health
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
-
-	"github.com/jackc/pgx/v5"
-
-	"github.com/whalegate/whalegate/internal/postgres"
 )
 
 // State is what may be done with the data.
@@ -81,51 +75,14 @@ type Health struct {
 	At             time.Time  `json:"-"`                        // the instant judged, by the database's clock; zero when it could not be asked
 }
 
-// askTimeout bounds one question: no answer is an answer (STALE).
-const askTimeout = 5 * time.Second
-
-var errAskTimeout = fmt.Errorf("the database did not answer within %s", askTimeout)
-
-// Querier is a pool, a connection or a transaction.
-type Querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}
-
-// Read asks for the present state. When the database cannot be asked the answer
-// is STALE with the reason "database", together with the error.
-func Read(ctx context.Context, db Querier) (Health, error) {
-	return read(ctx, db, "SELECT h.*, whalegate_now() FROM ingest_health h")
-}
-
-// ReadAt asks what the state was at t, from the runs and halts as they stood.
-func ReadAt(ctx context.Context, db Querier, t time.Time) (Health, error) {
-	return read(ctx, db, "SELECT h.*, $1::timestamptz FROM ingest_health_at($1) h", t)
-}
-
-func read(ctx context.Context, db Querier, sql string, args ...any) (Health, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, askTimeout, errAskTimeout)
-	defer cancel()
-	rows, err := db.Query(ctx, sql, args...)
-	if err == nil {
-		var h Health
-		if h, err = pgx.CollectExactlyOneRow(rows, scan); err == nil {
-			return h, nil
-		}
-	}
-	if cause := context.Cause(ctx); cause != nil {
-		err = errors.Join(cause, err)
-	}
-	unknown := Health{State: Stale, Reasons: []string{ReasonDatabase}}
-	return unknown, fmt.Errorf("ask for health: %w", postgres.Cause(err))
-}
-
-func scan(row pgx.CollectableRow) (Health, error) {
-	var h Health
-	err := row.Scan(&h.State, &h.SnapshotStatus, &h.LastSuccess, &h.AgeSeconds, &h.CoveragePct, &h.CleanRuns, &h.Reasons, &h.At)
-	h.At = h.At.UTC()
-	if h.LastSuccess != nil {
-		utc := h.LastSuccess.UTC()
-		h.LastSuccess = &utc
-	}
-	return h, err
+// Halt is a manual stop and its incident record.
+type Halt struct {
+	ID        int64      `json:"id"`
+	HaltedAt  time.Time  `json:"halted_at"`
+	HaltedBy  string     `json:"halted_by"`
+	Reason    string     `json:"reason"`
+	ResumedAt *time.Time `json:"resumed_at"`
+	ResumedBy *string    `json:"resumed_by"`
+	Cause     *string    `json:"cause"`
+	Actions   *string    `json:"actions"`
 }

@@ -12,7 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/whalegate/whalegate/internal/halt"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
 )
@@ -113,7 +115,7 @@ func TestHealthStates(t *testing.T) {
 				}
 			}
 			pgtest.SetClock(t, db, now.Format(time.RFC3339))
-			got, err := health.Read(t.Context(), db)
+			got, err := watch.Read(t.Context(), db)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -123,7 +125,7 @@ func TestHealthStates(t *testing.T) {
 			if slices.Contains(tt.reasons, "clock_skew") {
 				return // the past knows nothing of the future
 			}
-			past, err := health.ReadAt(t.Context(), db, now)
+			past, err := watch.ReadAt(t.Context(), db, now)
 			if err != nil || cmp.Diff(got, past) != "" {
 				t.Errorf("the same instant judged later: %v\n%s", err, cmp.Diff(got, past))
 			}
@@ -164,7 +166,7 @@ func TestHealthAndClocksThatAreWrong(t *testing.T) {
 				}
 			}
 			pgtest.SetClock(t, db, at(tt.now).Format(time.RFC3339))
-			if got, err := health.Read(t.Context(), db); err != nil || got.State != tt.state || !slices.Equal(got.Reasons, tt.reasons) {
+			if got, err := watch.Read(t.Context(), db); err != nil || got.State != tt.state || !slices.Equal(got.Reasons, tt.reasons) {
 				t.Errorf("%s %v, %v; want %s %v", got.State, got.Reasons, err, tt.state, tt.reasons)
 			}
 		})
@@ -198,7 +200,7 @@ func TestHealthCarriesItsFigures(t *testing.T) {
 	db := pgtest.New(t)
 	store(t, db, ok("0m"), ok("1m"), run{"2m", "partial", 85.5, full, ""})
 	pgtest.SetClock(t, db, at("2m30s").Format(time.RFC3339))
-	got, err := health.Read(t.Context(), db)
+	got, err := watch.Read(t.Context(), db)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,10 +212,10 @@ func TestHealthCarriesItsFigures(t *testing.T) {
 	for i := range 12 {
 		store(t, db, ok((time.Duration(i+3) * time.Minute).String()))
 	}
-	if got, _ := health.ReadAt(t.Context(), db, at("14m30s")); got.CleanRuns != 10 {
+	if got, _ := watch.ReadAt(t.Context(), db, at("14m30s")); got.CleanRuns != 10 {
 		t.Errorf("clean_runs = %d, want 10 at most", got.CleanRuns)
 	}
-	if got, _ := health.ReadAt(t.Context(), db, at("5m30s")); got.CleanRuns != 3 {
+	if got, _ := watch.ReadAt(t.Context(), db, at("5m30s")); got.CleanRuns != 3 {
 		t.Errorf("clean_runs = %d, want the 3 after the partial one", got.CleanRuns)
 	}
 }
@@ -225,7 +227,7 @@ func TestAnActiveSystemAlertHoldsTheStateDown(t *testing.T) {
 	if _, err := db.Exec(t.Context(), "INSERT INTO alert_state (asset, alert_type, is_active) VALUES ('SYSTEM', 'system_stale', true)"); err != nil {
 		t.Fatal(err)
 	}
-	got, err := health.Read(t.Context(), db)
+	got, err := watch.Read(t.Context(), db)
 	if err != nil || got.State != health.Stale || !slices.Equal(got.Reasons, []string{"system_stale"}) {
 		t.Errorf("Read = %+v, %v", got, err)
 	}
@@ -237,7 +239,7 @@ func TestAnUnreachableDatabaseIsStale(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	got, err := health.Read(t.Context(), db)
+	got, err := watch.Read(t.Context(), db)
 	if got.State != health.Stale || !slices.Equal(got.Reasons, []string{"database"}) || !errors.Is(err, postgres.ErrUnreachable) {
 		t.Errorf("Read = %+v, %v", got, err)
 	}
@@ -249,15 +251,15 @@ func TestHaltOutlivesEverythingUntilAResumeIsEarned(t *testing.T) {
 	clock := func(offset string) { pgtest.SetClock(t, db, at(offset).Format(time.RFC3339)) }
 	expect := func(want health.State, reasons ...string) {
 		t.Helper()
-		got, err := health.Read(ctx, db)
+		got, err := watch.Read(ctx, db)
 		if err != nil || got.State != want || !slices.Equal(got.Reasons, reasons) {
 			t.Errorf("%s %v, %v; want %s %v", got.State, got.Reasons, err, want, reasons)
 		}
 	}
 	refused := func(cause, actions string, missing ...string) {
 		t.Helper()
-		_, err := health.Resume(ctx, db, cause, actions, "op")
-		var why *health.RefusedError
+		_, err := halt.Resume(ctx, db, cause, actions, "op")
+		var why *halt.RefusedError
 		if !errors.As(err, &why) || len(why.Missing) != len(missing) {
 			t.Errorf("Resume = %v, want a refusal for %q", err, missing)
 			return
@@ -271,13 +273,13 @@ func TestHaltOutlivesEverythingUntilAResumeIsEarned(t *testing.T) {
 	store(t, db, ok("0m"), ok("1m"))
 	clock("1m30s")
 	refused("c", "a", "no halt is in force")
-	if _, err := health.Stop(ctx, db, " ", "op"); err == nil {
+	if _, err := halt.Stop(ctx, db, " ", "op"); err == nil {
 		t.Error("a halt without a reason is accepted")
 	}
-	if _, err := health.Stop(ctx, db, "two boards disagree", "op"); err != nil {
+	if _, err := halt.Stop(ctx, db, "two boards disagree", "op"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := health.Stop(ctx, db, "again", "op"); !errors.Is(err, health.ErrHalted) {
+	if _, err := halt.Stop(ctx, db, "again", "op"); !errors.Is(err, halt.ErrHalted) {
 		t.Errorf("a second halt: %v", err)
 	}
 	expect(health.Stale, "halted")
@@ -307,20 +309,20 @@ func TestHaltOutlivesEverythingUntilAResumeIsEarned(t *testing.T) {
 			}
 		}
 	}
-	halt, err := health.InForce(ctx, db)
-	if err != nil || halt == nil || halt.Reason != "two boards disagree" {
-		t.Fatalf("InForce = %+v, %v", halt, err)
+	stopped, err := halt.InForce(ctx, db)
+	if err != nil || stopped == nil || stopped.Reason != "two boards disagree" {
+		t.Fatalf("InForce = %+v, %v", stopped, err)
 	}
-	resumed, err := health.Resume(ctx, db, "stale replica", "switched upstream", "op2")
+	resumed, err := halt.Resume(ctx, db, "stale replica", "switched upstream", "op2")
 	if err != nil || resumed.ResumedBy == nil || *resumed.ResumedBy != "op2" {
 		t.Fatalf("Resume = %+v, %v", resumed, err)
 	}
 	expect(health.Healthy)
-	if halt, err := health.InForce(ctx, db); err != nil || halt != nil {
+	if halt, err := halt.InForce(ctx, db); err != nil || halt != nil {
 		t.Errorf("InForce after the resume = %+v, %v", halt, err)
 	}
 	// As it stood: the past still says halted.
-	if past, _ := health.ReadAt(ctx, db, at("5m30s")); !slices.Equal(past.Reasons, []string{"halted"}) {
+	if past, _ := watch.ReadAt(ctx, db, at("5m30s")); !slices.Equal(past.Reasons, []string{"halted"}) {
 		t.Errorf("at 5m30s: %+v", past)
 	}
 }
@@ -337,10 +339,10 @@ func TestAHaltDoesNotWaitForWhatHangs(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), "SELECT FROM collector_leader FOR UPDATE"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := health.Stop(t.Context(), db, "two boards disagree", "op"); err != nil {
+	if _, err := halt.Stop(t.Context(), db, "two boards disagree", "op"); err != nil {
 		t.Error(err)
 	}
-	if halt, err := health.InForce(t.Context(), db); err != nil || halt == nil {
+	if halt, err := halt.InForce(t.Context(), db); err != nil || halt == nil {
 		t.Errorf("%v, %v", halt, err)
 	}
 }

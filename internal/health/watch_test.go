@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
 )
@@ -56,7 +57,7 @@ func TestTheWatcherKeepsEveryChangeAlsoThoseOfAnOutage(t *testing.T) {
 	store(t, db.Pool, ok("0m"), ok("1m"))
 	pgtest.SetClock(t, db.Pool, at("1m30s").Format(time.RFC3339))
 	seen := make(chan health.Health, 10)
-	watcher := health.Watcher{
+	watcher := watch.Watcher{
 		DB: db, Logger: slog.New(slog.DiscardHandler), Every: time.Millisecond,
 		Changed: func(_ context.Context, h health.Health) { seen <- h },
 	}
@@ -118,7 +119,7 @@ whalegate_snapshot_age_seconds 30
 # TYPE whalegate_snapshot_coverage_ratio gauge
 whalegate_snapshot_coverage_ratio 0.85
 `
-	if err := testutil.CollectAndCompare(health.NewCollector(db), strings.NewReader(want), "whalegate_health_state", "whalegate_snapshot_age_seconds", "whalegate_snapshot_coverage_ratio"); err != nil {
+	if err := testutil.CollectAndCompare(watch.NewCollector(db), strings.NewReader(want), "whalegate_health_state", "whalegate_snapshot_age_seconds", "whalegate_snapshot_coverage_ratio"); err != nil {
 		t.Error(err)
 	}
 }
@@ -130,7 +131,7 @@ func TestMetricsOfAnUnreachableDatabaseAreStale(t *testing.T) {
 	}
 	defer db.Close()
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(health.NewCollector(db))
+	registry.MustRegister(watch.NewCollector(db))
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatalf("a scrape fails with the database: %v", err)

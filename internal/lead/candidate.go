@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/duration"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
@@ -156,7 +157,7 @@ func (c *Candidate) newest() (age *float64, minute *time.Time) {
 
 // inDataTime is how much of the data's clock passes in so many real seconds.
 func (c *Candidate) inDataTime(seconds float64) float64 {
-	return c.cfg.Clock.Elapsed(clock.Seconds(seconds)).Seconds()
+	return c.cfg.Clock.Elapsed(duration.Seconds(seconds)).Seconds()
 }
 
 // Run leads whenever it may until ctx ends, and calls work each time with a context

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -104,8 +105,6 @@ func HoldWriting(ctx context.Context, tx pgx.Tx) error { return hold(ctx, tx, "F
 // Beyond that the command goes on without: a halt must not wait for what hangs.
 const holdPatience = "2s"
 
-const lockNotAvailable = "55P03"
-
 func hold(ctx context.Context, tx pgx.Tx, strength string) error {
 	err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
 		var before string
@@ -123,7 +122,7 @@ func hold(ctx context.Context, tx pgx.Tx, strength string) error {
 		return err
 	})
 	var answer *pgconn.PgError
-	if errors.As(err, &answer) && answer.Code == lockNotAvailable {
+	if errors.As(err, &answer) && answer.Code == pgerrcode.LockNotAvailable {
 		return nil
 	}
 	return err

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -487,7 +488,7 @@ func TestCommandsOfPeopleHoldTheLeader(t *testing.T) {
 		t.Helper()
 		_, err := db.Exec(t.Context(), "SELECT FROM collector_leader "+strength+" NOWAIT")
 		var answer *pgconn.PgError
-		if err != nil && (!errors.As(err, &answer) || answer.Code != lockNotAvailable) {
+		if err != nil && (!errors.As(err, &answer) || answer.Code != pgerrcode.LockNotAvailable) {
 			t.Fatal(err)
 		}
 		return err == nil

@@ -8,7 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/duration"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
@@ -150,10 +150,10 @@ func (c *Candidate) legacy(found seen, w *watch) Legacy {
 	l := Legacy{Weight: found.Weight, Lost: w.lost}
 	_, now := c.boot()
 	for _, s := range w.seen {
-		l.Seen = append(l.Seen, Seen{s.minute, clock.Seconds(now - s.boot)})
+		l.Seen = append(l.Seen, Seen{s.minute, duration.Seconds(now - s.boot)})
 	}
 	if age, minute := c.newest(); age != nil {
-		l.Minute, l.Age = *minute, clock.Seconds(*age)
+		l.Minute, l.Age = *minute, duration.Seconds(*age)
 	}
 	return l
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -195,7 +196,7 @@ func Migrate(ctx context.Context, conn *pgx.Conn, testClock string) (applied []M
 
 // anotherShape is what the server answers when a view or a function is to have other
 // columns or another result than it has: it cannot be replaced, only made anew.
-var anotherShape = map[string]bool{"42P16": true, "42P13": true}
+var anotherShape = map[string]bool{pgerrcode.InvalidTableDefinition: true, pgerrcode.InvalidFunctionDefinition: true}
 
 // migration is one attempt.
 type migration struct {

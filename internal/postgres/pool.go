@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -20,12 +21,6 @@ var ErrUnreachable = errors.New("database unreachable")
 // room: its server said so, or whoever watches the disk did before.
 var ErrDiskFull = errors.New("disk_full")
 
-// QueryCanceled is the SQLSTATE of a statement that was cancelled, by a time-out or an
-// interrupt.
-const QueryCanceled = "57014"
-
-// connectTimeout bounds one attempt to connect: a host that swallows packets
-// must not hold a cycle.
 const connectTimeout = 5 * time.Second
 
 // Open makes a pool on the database at databaseURL. It does not connect: a
@@ -104,7 +99,7 @@ func Cause(err error) error {
 	}
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) {
-		if answer.Code == "53100" {
+		if answer.Code == pgerrcode.DiskFull {
 			return fmt.Errorf("%w: %w", ErrDiskFull, err)
 		}
 		switch answer.Code[:2] {

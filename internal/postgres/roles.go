@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -33,9 +34,7 @@ var readerSettings = []string{"statement_timeout = '5s'", "default_transaction_r
 
 // duplicateCodes are what the server answers when the role is there already, or
 // is being made at the same moment for another database of the cluster.
-var duplicateCodes = map[string]bool{"42710": true, "23505": true, "XX000": true}
-
-const insufficientPrivilege = "42501"
+var duplicateCodes = map[string]bool{pgerrcode.DuplicateObject: true, pgerrcode.UniqueViolation: true, pgerrcode.InternalError: true}
 
 // makeRoles makes the roles that are missing, and gives those that are there their
 // settings again. Where the user may not make roles, it returns the statements that an
@@ -57,7 +56,7 @@ func makeRoles(ctx context.Context, conn *pgx.Conn) (missing []string, err error
 			_, err := conn.Exec(ctx, statement)
 			switch {
 			case err == nil || errors.As(err, &answer) && duplicateCodes[answer.Code]:
-			case errors.As(err, &answer) && answer.Code == insufficientPrivilege:
+			case errors.As(err, &answer) && answer.Code == pgerrcode.InsufficientPrivilege:
 				missing = append(missing, fmt.Sprintf("%s; -- without it, %s", statement, role.Purpose))
 			default:
 				return nil, fmt.Errorf("make role %s: %w", role.Name, Cause(err))
@@ -112,7 +111,7 @@ func (r Role) renew(ctx context.Context, conn *pgx.Conn) error {
 		return nil
 	})
 	var answer *pgconn.PgError
-	if errors.As(err, &answer) && (answer.Code == insufficientPrivilege || duplicateCodes[answer.Code]) {
+	if errors.As(err, &answer) && (answer.Code == pgerrcode.InsufficientPrivilege || duplicateCodes[answer.Code]) {
 		return nil // not ours to set, or another database of the cluster is at it
 	}
 	if err != nil {

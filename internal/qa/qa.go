@@ -14,6 +14,7 @@ import (
 
 	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
+	"github.com/whalegate/whalegate/internal/qa/check"
 )
 
 // Event is a failed check.
@@ -29,23 +30,6 @@ type Event struct {
 const (
 	Ingestion = "ingestion"
 	Signals   = "signals"
-)
-
-// Checks lists the ids of every check, so that each is a metric from the start.
-var Checks = []string{
-	"U1", "U2", "U3", "U4", "U5", "U6", "U7", "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "S11", "S12",
-	"G0", "G1", "G2", "G3", "G4", "G5", "G6",
-	ClockBack, ClockJump, Worse, Lost, DayGone, Superseded,
-}
-
-// Checks of the clock and of the database as a whole (docs/health.md).
-const (
-	ClockBack  = "clock_back" // a minute that the clock had shown before was refused
-	ClockJump  = "clock_jump" // the collector's clock went ahead at once, or its machine slept
-	Worse      = "worse"      // a reading that is no better than the stored one was refused
-	Lost       = "lost"       // the database came back without minutes that it had taken
-	DayGone    = "day_gone"   // today's partition of the snapshots was missing, and there were rows in it
-	Superseded = "superseded" // runs of a clock that was wrong were set aside
 )
 
 // Database is what the recorder needs of a pool.
@@ -68,8 +52,8 @@ func New(db Database, fence *lead.Fence, logger *slog.Logger, registerer prometh
 		failures: f.NewCounterVec(prometheus.CounterOpts{Name: "whalegate_qa_failures_total", Help: "Failed checks by id."}, []string{"check_id"}),
 		lost:     f.NewCounter(prometheus.CounterOpts{Name: "whalegate_qa_events_unsaved_total", Help: "Failed checks that could not be written to qa_events."}),
 	}
-	for _, check := range Checks {
-		r.failures.WithLabelValues(check)
+	for _, id := range check.All {
+		r.failures.WithLabelValues(id)
 	}
 	return r
 }

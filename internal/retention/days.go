@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -79,4 +80,4 @@ func dropDay(ctx context.Context, conn *pgx.Conn, d day, o Options) error {
 
 // held are the server's answers to a lock that was not to be had: lock_timeout,
 // and a deadlock with who reads.
-var held = map[string]bool{"55P03": true, "40P01": true}
+var held = map[string]bool{pgerrcode.LockNotAvailable: true, pgerrcode.DeadlockDetected: true}

@@ -6,8 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/whalegate/whalegate/internal/duration"
+	"github.com/whalegate/whalegate/internal/facts"
 	"github.com/whalegate/whalegate/internal/health"
-	"github.com/whalegate/whalegate/internal/status"
 )
 
 // searchReasons are those of wallets that failed because their accounts are not known, or
@@ -34,7 +35,7 @@ var startReasons = []string{"no_runs", "run_failed", "coverage", "snapshot_age",
 
 // starting is the search for accounts of a first start while that alone keeps the state
 // from HEALTHY, within the time that was announced; nil otherwise.
-func (f *Facts) starting() *status.Search {
+func (f *Facts) starting() *facts.Search {
 	if f.Stored == nil || f.Stored.Search == nil {
 		return nil
 	}
@@ -142,7 +143,7 @@ func (f *Facts) unlisted() *Finding {
 	if entering {
 		missing -= a.NeverFound
 	}
-	oldest := seconds(a.OldestSeconds)
+	oldest := duration.Optional(a.OldestSeconds)
 	if missing <= 0 && (oldest == nil || *oldest <= renewedWithin) {
 		return nil
 	}

@@ -13,7 +13,7 @@ const (
 	lateDelivery  = 5 * time.Minute
 )
 
-func judgeAlertSpam(f *Facts) *Finding {
+func judgeAlertSpam(f Facts) *Finding {
 	if f.Stored == nil {
 		return nil
 	}
@@ -75,9 +75,9 @@ func judgeAlertSpam(f *Facts) *Finding {
 	return found
 }
 
-func alertSpamRecovery(f *Facts) []Criterion {
+func alertSpamRecovery(f Facts) []Criterion {
 	const most, cooldowns, out = "at most 4 alerts sent per asset in 24 h", "no two sent within a cooldown", "every alert delivered, or on its way for less than 5 minutes"
-	if why := f.dark(partAlerts); why != "" {
+	if why := f.dark(PartAlerts); why != "" {
 		return []Criterion{unsure(most, why), unsure(cooldowns, why), unsure(out, why)}
 	}
 	a := f.Stored.Alerts

@@ -19,8 +19,8 @@ func (f *Facts) lies() (rows []string) {
 			rows = append(rows, "a metric holds a signal value: "+name)
 		}
 	}
-	if s := f.Service.Status; s != nil && s.State == health.Stale && len(s.Signals) > 0 {
-		rows = append(rows, fmt.Sprintf("the service shows %d signals while it says STALE", len(s.Signals)))
+	if s := f.Service.Told; s != nil && s.State == health.Stale && s.Signals > 0 {
+		rows = append(rows, fmt.Sprintf("the service shows %d signals while it says STALE", s.Signals))
 	}
 	if f.Stored == nil {
 		return rows
@@ -43,7 +43,7 @@ func (f *Facts) lies() (rows []string) {
 	if b.HeaderState != "" && rank(health.State(b.HeaderState)) > rank(state) {
 		rows = append(rows, fmt.Sprintf("the board's header says %s, the state is %s", b.HeaderState, state))
 	}
-	if told := f.metricState(); told != "" && !f.follows() && rank(told) > rank(state) {
+	if told := f.metricState(); told != "" && !f.Follows() && rank(told) > rank(state) {
 		rows = append(rows, fmt.Sprintf("the metrics say %s, the state is %s", told, state))
 	}
 	return rows
@@ -60,7 +60,7 @@ func (f *Facts) steady() (state health.State, ok bool) {
 
 // metricState is the state by the service's metrics, "" when they do not tell.
 func (f *Facts) metricState() health.State {
-	if f.Service.apart {
+	if f.Service.Apart {
 		return ""
 	}
 	for _, s := range health.States {
@@ -74,7 +74,7 @@ func (f *Facts) metricState() health.State {
 // rank is 0 for STALE and more for what allows more.
 func rank(s health.State) int { return slices.Index(health.States, s) }
 
-func judgeBoardTruth(f *Facts) *Finding {
+func judgeBoardTruth(f Facts) *Finding {
 	rows := f.lies()
 	if len(rows) == 0 {
 		return f.tampered()
@@ -139,10 +139,10 @@ func lockOut(role string) string {
 	return `psql "$DATABASE_URL" -c "ALTER ROLE ` + role + ` NOLOGIN" -c "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '` + role + `'"`
 }
 
-func boardTruthRecovery(f *Facts) []Criterion {
+func boardTruthRecovery(f Facts) []Criterion {
 	criteria := f.boardCriteria()
 	const defined = "functions and views are as this version made them"
-	if why := f.dark(partDefined); why != "" {
+	if why := f.dark(PartDefined); why != "" {
 		return append(criteria, unsure(defined, why))
 	}
 	return append(criteria, holds(defined, len(f.Stored.Tampered) == 0, "%d are not", len(f.Stored.Tampered)))
@@ -163,7 +163,7 @@ func (f *Facts) boardCriteria() []Criterion {
 			open++
 		}
 	}
-	if why := f.dark(partBoard, partHealth); why != "" {
+	if why := f.dark(PartBoard, PartHealth); why != "" {
 		return []Criterion{unsure(views, why), unsure(agree, why), unsure(metrics, why)}
 	}
 	state, steady := f.steady()
@@ -177,7 +177,7 @@ func (f *Facts) boardCriteria() []Criterion {
 	}
 	told := string(f.metricState())
 	switch {
-	case f.follows():
+	case f.Follows():
 		told = "not compared: they are of the primary, and this is a standby"
 	case f.Service.URL == "" || f.Service.Trouble == Refused:
 		told = "none: nobody gives any" // nor can they say anything wrong

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/whalegate/whalegate/internal/health"
-	"github.com/whalegate/whalegate/internal/qa"
+	"github.com/whalegate/whalegate/internal/qa/check"
 )
 
 // cause is what broke the row of clean minutes last.
@@ -31,7 +31,7 @@ const (
 // cause of a run that is not clean.
 func (r Run) cause() cause {
 	switch r.Check {
-	case "database", "S4", "S8", qa.Lost:
+	case "database", "S4", "S8", check.Lost:
 		return ofDatabase
 	case "S1":
 		return ofClock
@@ -57,7 +57,7 @@ func (f *Facts) broke() (c cause, at Run) {
 	if f.Stored == nil {
 		return nothing, Run{}
 	}
-	if _, unreadable := f.Database.Unreadable[partRuns]; unreadable {
+	if _, unreadable := f.Database.Unreadable[PartRuns]; unreadable {
 		return nothing, Run{}
 	}
 	switch {
@@ -185,15 +185,6 @@ const abandoned = "abandoned"
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func ago(d time.Duration) string { return d.Round(time.Second).String() }
-
-// since says how long ago something was, or by how much it is dated later than the
-// clock that judges.
-func since(d time.Duration) string {
-	if d = d.Round(time.Second); d < 0 {
-		return "dated " + ago(-d) + " ahead"
-	}
-	return ago(d) + " ago"
-}
 
 // oneLine is text without line breaks, as far as it matters.
 func oneLine(text string) string {

@@ -2,16 +2,13 @@ package runbook
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/whalegate/whalegate/internal/health"
-	"github.com/whalegate/whalegate/internal/qa"
+	"github.com/whalegate/whalegate/internal/qa/check"
 )
 
 // agreeWithin is how far two clocks may be apart and still agree, and how late a run
@@ -38,35 +35,6 @@ type Refusal struct {
 	SettledBy   string
 	Reason      string
 	Runs        int // that were superseded
-}
-
-func readClocks(ctx context.Context, conn *pgx.Conn, s *Stored) error {
-	const columns = "SELECT first_minute, last_minute, newest, refused_at, times, settled_at, coalesce(settled_by, ''), coalesce(reason, ''), coalesce(runs, 0) FROM clock_refusals"
-	for _, q := range []struct {
-		sql  string
-		into **Refusal
-	}{
-		{columns + " WHERE settled_at IS NULL", &s.Clocks.Refused},
-		{columns + " WHERE settled_at IS NOT NULL ORDER BY id DESC LIMIT 1", &s.Clocks.Settled},
-	} {
-		found, err := list[Refusal](ctx, conn, q.sql)
-		if err != nil {
-			return err
-		}
-		if len(found) > 0 {
-			*q.into = &found[0]
-		}
-	}
-	var ahead *float64
-	err := conn.QueryRow(ctx, `
-		SELECT (SELECT max(ts) FROM health_transitions WHERE reasons && $1 AND ts BETWEEN whalegate_now() - interval '1 hour' AND whalegate_now()), newest, extract(epoch FROM greatest(newest, ended) - whalegate_now())::double precision,
-			coalesce((SELECT array_agg(timestamp ORDER BY timestamp) FROM ingest_runs WHERE superseded AND timestamp > whalegate_now() - interval '70 minutes' AND timestamp <= whalegate_now()), '{}')
-		FROM (SELECT max(timestamp) AS newest, max(finished_at) AS ended FROM ingest_runs WHERE NOT superseded) r`, []string{health.ReasonClockSkew, health.ReasonClockBack}).
-		Scan(&s.Clocks.Dark, &s.Clocks.Newest, &ahead, &s.Clocks.Superseded)
-	if ahead != nil {
-		s.Clocks.Ahead = *seconds(ahead)
-	}
-	return err
 }
 
 // ahead is by how much stored runs are later than the database's present; 0 when
@@ -108,13 +76,13 @@ func (f *Facts) clockIn(from, to time.Time) (which []string) {
 		// The check has the collector's date: that clock agrees with the runs around.
 		which = append(which, "the database's was not the collector's, whose dates agree with the runs before and after")
 	}
-	if checked(qa.ClockJump, refusedWithin) {
+	if checked(check.ClockJump, refusedWithin) {
 		which = append(which, "the collector's went ahead at once: it was set, or its machine slept")
 	}
-	if back || checked(qa.ClockBack, refusedWithin) {
+	if back || checked(check.ClockBack, refusedWithin) {
 		which = append(which, "the database's and the collector's went back together, and showed minutes again")
 	}
-	if aside || checked(qa.Superseded, settledWithin) {
+	if aside || checked(check.Superseded, settledWithin) {
 		which = append(which, "one was ahead when it dated runs later, or is behind now: those runs were set aside")
 	}
 	if len(which) == 0 && slices.ContainsFunc(c.Superseded, func(m time.Time) bool { return within(m, time.Minute) }) {
@@ -224,7 +192,7 @@ const showRefusals = `psql "$DATABASE_URL" -c "SELECT * FROM clock_refusals ORDE
 func (f *Facts) jumped() bool {
 	return slices.ContainsFunc(f.Stored.Checks, func(c Check) bool {
 		age := f.at().Sub(c.Last)
-		return c.ID == qa.ClockJump && -time.Minute <= age && age <= lookBack // one dated later was wrong, and that is over
+		return c.ID == check.ClockJump && -time.Minute <= age && age <= lookBack // one dated later was wrong, and that is over
 	})
 }
 
@@ -232,7 +200,7 @@ func (f *Facts) jumped() bool {
 func (f *Finding) clockChecks(facts *Facts) {
 	var rows []string
 	for _, c := range facts.Stored.Checks {
-		if slices.Contains([]string{"S1", qa.ClockBack, qa.ClockJump, qa.Superseded}, c.ID) && len(rows) < 5 {
+		if slices.Contains([]string{"S1", check.ClockBack, check.ClockJump, check.Superseded}, c.ID) && len(rows) < 5 {
 			rows = append(rows, oneLine(fmt.Sprintf("%s, %d times, last %s: %s", c.ID, c.Times, stamp(c.Last), cmp.Or(c.Error, c.Action))))
 		}
 	}
@@ -299,9 +267,9 @@ func (f *Facts) wrongClock() *Finding {
 func (f *Finding) waitForClock(facts *Facts, ahead time.Duration) {
 	const watch = "whalegate runbook verify database --watch && " + twoCleanMinutes
 	shows := stamp(facts.at().Add(ahead))
-	asked := facts.Service.ClockAhead != nil && facts.Service.Status != nil
+	asked := facts.Service.ClockAhead != nil && facts.Service.Told != nil
 	switch {
-	case facts.follows():
+	case facts.Follows():
 		f.do("this is a standby: ask the primary what it takes", "whalegate runbook diagnose")
 	case facts.vacant():
 		f.do("no collector leads, so no minute comes: start one; its first good minute ends it if the present clock is right", "sudo systemctl start whalegate")
@@ -351,7 +319,7 @@ func (f *Facts) apart() string {
 	db, service := f.Database.ClockAhead, f.Service.ClockAhead
 	differ := func(a, b time.Duration) bool { return (a - b).Abs() > agreeWithin }
 	switch {
-	case service == nil || f.Service.Status == nil:
+	case service == nil || f.Service.Told == nil:
 		if differ(db, 0) {
 			return "the database's is " + beside(db) + " this machine's"
 		}
@@ -436,7 +404,7 @@ func (f *Facts) clocksAgree(name string) Criterion {
 
 // refusals is the criterion that no minute is refused for a clock.
 func (f *Facts) refusals(name string) Criterion {
-	if why := f.dark(partClocks); why != "" {
+	if why := f.dark(PartClocks); why != "" {
 		return unsure(name, why)
 	}
 	if r := f.Stored.Clocks.Refused; r != nil {

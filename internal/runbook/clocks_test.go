@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
+
 	"github.com/whalegate/whalegate/internal/health"
 )
 
@@ -239,8 +241,10 @@ func TestAGermanServerIsUnderstood(t *testing.T) {
 		says  string
 		tells string // a command
 	}{
-		{"a locked table", func(f *Facts) { f.Database.Unreadable[partRuns], f.Stored.Runs = locked, nil }, "a table is locked", showSessions},
-		{"a full disk", func(f *Facts) { f.Database.WriteError = full }, "no room", "whalegate prune"},
+		{"a locked table", func(f *Facts) {
+			f.Database.Unreadable[PartRuns], f.Stored.Runs = Failure{pgerrcode.LockNotAvailable, locked}, nil
+		}, "a table is locked", ShowSessions},
+		{"a full disk", func(f *Facts) { f.Database.WriteError = Failure{pgerrcode.DiskFull, full} }, "no room", "whalegate prune"},
 		{"a full disk, met by the service", func(f *Facts) {
 			f.storm(2, 200, "disk_full")
 			f.Stored.Runs[0].Error = "S8: not written: " + full
@@ -248,7 +252,7 @@ func TestAGermanServerIsUnderstood(t *testing.T) {
 		{"a minute that was not written", func(f *Facts) {
 			f.storm(2, 200, "database")
 			f.Stored.Runs[0].Error = "nicht geschrieben: " + locked
-		}, "minutes could not be written", showSessions},
+		}, "minutes could not be written", ShowSessions},
 		{"no connection for the service", func(f *Facts) { f.Service.Ready, f.Service.NotReady = false, crowd }, "the service cannot use the database", liftLimit},
 		{"no universe", func(f *Facts) {
 			f.Stored.Universe = Universe{}
@@ -256,9 +260,9 @@ func TestAGermanServerIsUnderstood(t *testing.T) {
 			f.state(health.Stale, "run_failed")
 		}, "universe", ""},
 		{"a server that only reads", func(f *Facts) {
-			f.Database.WriteError = "FEHLER: kann INSERT nicht in einer Read-only-Transaktion ausführen (SQLSTATE 25006)"
+			f.Database.WriteError = Failure{pgerrcode.ReadOnlySQLTransaction, "FEHLER: kann INSERT nicht in einer Read-only-Transaktion ausführen (SQLSTATE 25006)"}
 			f.Database.ReadOnly = "configuration file"
-		}, "read-only by a setting", showReadOnly},
+		}, "read-only by a setting", ShowReadOnly},
 		{"clocks", func(f *Facts) {
 			f.Stored.Runs[0] = Run{Timestamp: minute(0), Status: "failed", Check: "S1", Error: "die Zeit ist nicht die der Datenbank"}
 			f.state(health.Stale, "run_failed")

@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/whalegate/whalegate/internal/duration"
 	"github.com/whalegate/whalegate/internal/health"
 )
 
 const longEnough = 10 * time.Minute // a process that has lived so long has not crashed at once
 
-func judgeCrash(f *Facts) *Finding {
+func judgeCrash(f Facts) *Finding {
 	c, at := f.broke()
 	dead := f.Service.Trouble == Refused
 	var found *Finding
@@ -37,14 +38,14 @@ func judgeCrash(f *Facts) *Finding {
 	case c == gap && !f.outlived(at):
 		found = crash.found(f.worst(P3), "the process was away: minutes are missing from the runs")
 		if f.tookOver() {
-			found.Summary = fmt.Sprintf("the collector that led fell silent, and minutes are missing from the runs: another one took the lead %s; the one before may have ended, or hung", since(f.Stored.Led))
+			found.Summary = fmt.Sprintf("the collector that led fell silent, and minutes are missing from the runs: another one took the lead %s; the one before may have ended, or hung", duration.Since(f.Stored.Led))
 		}
 		found.figure("missing", "%d minutes within the last hour", f.missing(time.Hour)+f.skipped(time.Hour))
 		if up := f.Service.Up; up > 0 {
 			found.figure("process up for", "%s", ago(up))
 		}
-		found.whoLeads(f)
-		found.whyAway(f)
+		found.whoLeads(&f)
+		found.whyAway(&f)
 		found.do("wait until it has lived for ten minutes", "whalegate runbook verify crash --watch")
 		return found
 	case f.led() && f.because(health.ReasonNoCollector) && f.starting() == nil:
@@ -55,8 +56,8 @@ func judgeCrash(f *Facts) *Finding {
 	if f.Service.Error != "" {
 		found.figure("service", "%s", oneLine(f.Service.Error))
 	}
-	found.whoLeads(f)
-	found.lastRun(f)
+	found.whoLeads(&f)
+	found.lastRun(&f)
 	found.do("see whether it is there", "pgrep -ax whalegate")
 	found.do("keep the end of its log, and see whether the kernel killed it", endOfLog)
 	found.do("start it again: nothing that was committed is lost", "sudo systemctl start whalegate")
@@ -89,7 +90,7 @@ func (f *Facts) replaced() bool {
 }
 
 func (f *Facts) replacement() *Finding {
-	found := crash.found(P3, "the process at %s is there and does not answer, and a collector took the lead %s: it replaced the one that hangs, which writes nothing more", f.Service.URL, since(f.Stored.Led))
+	found := crash.found(P3, "the process at %s is there and does not answer, and a collector took the lead %s: it replaced the one that hangs, which writes nothing more", f.Service.URL, duration.Since(f.Stored.Led))
 	found.figure("service", "%s: %s", f.Service.URL, f.Service.Error)
 	found.whoLeads(f)
 	found.lastRun(f)
@@ -104,7 +105,7 @@ func (f *Facts) replacement() *Finding {
 // its own lately, by its own count.
 func (f *Facts) unproven() *Finding {
 	found := crash.found(P2, "a collector leads, and has stored no good minute of its own yet: it took over, and how long nobody led is not known")
-	if own := seconds(f.leader().RunAgeSeconds); own != nil && *own > oldestOwnRun {
+	if own := duration.Optional(f.leader().RunAgeSeconds); own != nil && *own > oldestOwnRun {
 		found.Summary = fmt.Sprintf("a collector leads, and has stored no good minute for %s by its own count: it is stuck, or what it stores is refused", ago(*own))
 		if f.younger(*own) {
 			found.Summary = fmt.Sprintf("a collector leads, and has stored no good minute for %s by its own count, though the runs look younger: it is stuck, or a clock went back", ago(*own))
@@ -173,7 +174,7 @@ const showProcess = "ps -o pid,stat,etime,args -C whalegate"
 
 const endOfLog = `journalctl -u whalegate -n 100; dmesg | grep -i -E 'killed process|out of memory' | tail`
 
-func crashRecovery(f *Facts) []Criterion {
+func crashRecovery(f Facts) []Criterion {
 	const up, whole = "process up for at least 10 minutes", "no minute without a run in the last 10"
 	first := unsure(up, "the service was not asked (--service-url)")
 	switch s := f.Service; {
@@ -183,11 +184,11 @@ func crashRecovery(f *Facts) []Criterion {
 	case s.Up == 0:
 		first = unsure(up, "its metrics do not tell when it started")
 	case s.Up < 0:
-		first = unsure(up, "its start is "+since(s.Up)+" of this machine's clock")
+		first = unsure(up, "its start is "+duration.Since(s.Up)+" of this machine's clock")
 	default:
 		first = holds(up, s.Up >= longEnough, "%s", ago(s.Up))
 	}
-	if why := f.dark(partRuns); why != "" {
+	if why := f.dark(PartRuns); why != "" {
 		return []Criterion{first, unsure(whole, why)}
 	}
 	missing := f.missing(longEnough) + f.skipped(longEnough)
@@ -195,5 +196,5 @@ func crashRecovery(f *Facts) []Criterion {
 		return []Criterion{first, holds(whole, false, "there is no run")}
 	}
 	age := f.at().Sub(f.Stored.Runs[0].Timestamp)
-	return []Criterion{first, holds(whole, missing == 0 && age <= stoppedFrom, "%d missing, the newest run %s", missing, since(age))}
+	return []Criterion{first, holds(whole, missing == 0 && age <= stoppedFrom, "%d missing, the newest run %s", missing, duration.Since(age))}
 }

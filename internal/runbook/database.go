@@ -3,13 +3,14 @@ package runbook
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
+
+	"github.com/whalegate/whalegate/internal/duration"
 	"github.com/whalegate/whalegate/internal/health"
-	"github.com/whalegate/whalegate/internal/postgres"
-	"github.com/whalegate/whalegate/internal/qa"
+	"github.com/whalegate/whalegate/internal/qa/check"
 )
 
 const (
@@ -35,11 +36,11 @@ var remedies = map[Trouble]struct {
 	Hangs: {"it takes connections and does not answer", []Action{
 		{"see whether it is paused (state T), or waits for a disk (D); let a paused one go on with pkill -CONT -x postgres", showPostgres},
 		{"see whether the disk is full, or the machine out of memory", "df -h; free -h"},
-		{"see who is at work, and who waits for whom", showSessions},
+		{"see who is at work, and who waits for whom", ShowSessions},
 	}},
 	TooMany: {"it has no connection left", []Action{
 		{"see who holds them, as a superuser: a few connections are kept for those", `psql "$DATABASE_URL" -c "SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC"`},
-		{"or a role has a limit of its own", connectionLimits},
+		{"or a role has a limit of its own", ConnectionLimits},
 	}},
 	LoginRefused: {"it does not let this login in: the password or the role is wrong", []Action{{"check the user and the password of DATABASE_URL, and pg_hba.conf on the server", `psql "$DATABASE_URL" -c "SELECT 1"`}}},
 	NoDatabase:   {"the server has no database of this name", []Action{{"check the name in DATABASE_URL; if it was there before, put a backup back; a new, empty one is made by", "createdb hyperliquid && whalegate migrate"}}},
@@ -59,31 +60,31 @@ var remedies = map[Trouble]struct {
 }
 
 const (
-	connectionLimits = `psql "$DATABASE_URL" -c "SELECT rolname, rolconnlimit, (SELECT count(*) FROM pg_stat_activity WHERE usename = rolname) AS connections FROM pg_roles WHERE rolconnlimit >= 0"`
+	ConnectionLimits = `psql "$DATABASE_URL" -c "SELECT rolname, rolconnlimit, (SELECT count(*) FROM pg_stat_activity WHERE usename = rolname) AS connections FROM pg_roles WHERE rolconnlimit >= 0"`
 	liftLimit        = `psql "$DATABASE_URL" -c "ALTER ROLE whalegate_writer CONNECTION LIMIT -1"`
 	showPostgres     = `ps -o pid,stat,etime,args -C postgres`
 )
 
 const twoCleanMinutes = "whalegate runbook verify ingestion --watch"
 
-// showSessions reads catalogs only: a lock on one of our tables must not hold it. The
+// ShowSessions reads catalogs only: a lock on one of our tables must not hold it. The
 // leader's session is known by the lock that it holds.
-const showSessions = `psql "$DATABASE_URL" -c "SELECT pid, usename, state, wait_event_type, pg_blocking_pids(pid) AS blocked_by, now() - xact_start AS since, left(query, 60) AS query FROM pg_stat_activity a WHERE datname = current_database() AND coalesce(state, 'hidden') <> 'idle' AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.relation = to_regclass('leader_lock') AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted) ORDER BY xact_start"`
+const ShowSessions = `psql "$DATABASE_URL" -c "SELECT pid, usename, state, wait_event_type, pg_blocking_pids(pid) AS blocked_by, now() - xact_start AS since, left(query, 60) AS query FROM pg_stat_activity a WHERE datname = current_database() AND coalesce(state, 'hidden') <> 'idle' AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.relation = to_regclass('leader_lock') AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted) ORDER BY xact_start"`
 
-func judgeDatabase(f *Facts) *Finding {
+func judgeDatabase(f Facts) *Finding {
 	d := f.Database
 	switch {
-	case d.Trouble.asksWrongly() && f.Stored != nil: // what it may see may say more
+	case d.Trouble.AsksWrongly() && f.Stored != nil: // what it may see may say more
 		if found := f.ailing(); found != nil {
 			found.figure(string(d.Trouble), "%s", oneLine(d.Error))
 			return found
 		}
 		return f.troubled(P3)
-	case d.Trouble.asksWrongly() && f.Service.answers() && f.Service.Ready:
+	case d.Trouble.AsksWrongly() && f.Service.answers() && f.Service.Ready:
 		return f.troubled(P3)
-	case d.Trouble.asksWrongly() && f.Service.answers():
+	case d.Trouble.AsksWrongly() && f.Service.answers():
 		return f.troubled(P1) // nor is the service let in: it is not this login alone
-	case d.Trouble.asksWrongly():
+	case d.Trouble.AsksWrongly():
 		return f.troubled(P2)
 	case d.Trouble != "":
 		return f.troubled(P1)
@@ -119,29 +120,29 @@ func (f *Facts) ailing() *Finding {
 			found.do("its address (DATABASE_URL) leads to a standby: give it the primary's, or both with target_session_attrs=read-write, and restart it", "sudo systemctl restart whalegate")
 			found.do("or promote that server, if its primary is gone for good: it leads then without a restart", "")
 		}
-		if strings.Contains(f.Service.NotReady, "SQLSTATE 53300") {
-			found.do("no connection is left to it: see whether its role has a limit", connectionLimits)
+		if strings.Contains(f.Service.NotReady, "SQLSTATE "+pgerrcode.TooManyConnections) {
+			found.do("no connection is left to it: see whether its role has a limit", ConnectionLimits)
 			found.do("take that away, as an administrator", liftLimit)
 		}
 		found.do("read what it is told, and what it logs in with", "journalctl -u whalegate -n 50")
 		if waiting, _ := f.Service.unsaved(); waiting > 0 {
-			found.do("see whether its login is read-only by a setting of its own", showReadOnly)
+			found.do("see whether its login is read-only by a setting of its own", ShowReadOnly)
 		}
 		found.do("see whether the disk is full", "df -h")
 	case f.loginReadOnly() != nil:
 		found = f.loginReadOnly()
-	case d.WriteError != "":
-		found = database.found(P1, "it takes no write: %s", oneLine(d.WriteError))
+	case d.WriteError.Text != "":
+		found = database.found(P1, "it takes no write: %s", oneLine(d.WriteError.Text))
 		found.do("see whether the disk is full", "df -h")
-		found.do("see who locks what", showSessions)
+		found.do("see who locks what", ShowSessions)
 	case c == ofDatabase && !f.over():
 		found = database.found(f.worst(P2), "minutes could not be written")
-		if at.Check == qa.Lost {
+		if at.Check == check.Lost {
 			found.Summary = "minutes were lost: the database came back as another one, or somebody deleted rows"
 		}
 		found.rows("run", []string{at.text()})
 		found.do("if it is over: wait for two clean minutes", twoCleanMinutes)
-		found.do("if not: see who locks what, and the disk", showSessions)
+		found.do("if not: see who locks what, and the disk", ShowSessions)
 	case f.leaderless() != nil:
 		found = f.leaderless()
 	case f.strained() != nil:
@@ -182,7 +183,7 @@ func (f *Facts) locked() *Finding {
 			blocked++
 		}
 	}
-	unread := slices.ContainsFunc(parts, func(p part) bool { return strings.Contains(f.Database.Unreadable[p.name], lockTimeout) })
+	unread := f.lockedOut()
 	if !unread && blocked == 0 {
 		return nil
 	}
@@ -194,14 +195,14 @@ func (f *Facts) locked() *Finding {
 		found.Summary = "no collector leads; " + found.Summary
 		found.whoLeads(f)
 	}
-	found.do("see who waits for whom", showSessions)
+	found.do("see who waits for whom", ShowSessions)
 	found.endOf(f)
 	return found
 }
 
 // endOf adds how to end what is in the way, as far as it is seen.
 func (f *Finding) endOf(facts *Facts) {
-	pid, may := facts.inTheWay()
+	pid, may := facts.InTheWay()
 	end := fmt.Sprintf(`psql "$DATABASE_URL" -c "SELECT pg_terminate_backend(%d)"`, pid)
 	switch prepared := facts.Stored.Prepared; {
 	case pid != 0 && may:
@@ -210,15 +211,15 @@ func (f *Finding) endOf(facts *Facts) {
 		f.do("the session in the way is of a login that yours may not end: as a superuser, or its own login, if it is nobody's work in progress", end)
 	case len(prepared) > 0:
 		f.figure("prepared transaction", "%s, of %s, since %s: it has no session, and keeps its locks", oneLine(prepared[0].Name), prepared[0].Owner, stamp(prepared[0].Since))
-		f.do("end the prepared transaction, as its owner or a superuser, unless whoever coordinates it is about to", fmt.Sprintf(`psql "$DATABASE_URL" -c "ROLLBACK PREPARED %s"`, postgres.Quote(prepared[0].Name)))
+		f.do("end the prepared transaction, as its owner or a superuser, unless whoever coordinates it is about to", fmt.Sprintf(`psql "$DATABASE_URL" -c "ROLLBACK PREPARED %s"`, prepared[0].Name))
 	default:
 		f.do("who is in the way is not seen from here: look again in a moment, as an operator", "whalegate runbook diagnose")
 	}
 }
 
-// inTheWay is the session that others wait for and that waits for nobody, or that
+// InTheWay is the session that others wait for and that waits for nobody, or that
 // holds a table for itself, and whether this login may end it; 0 when none is seen.
-func (f *Facts) inTheWay() (pid int, may bool) {
+func (f *Facts) InTheWay() (pid int, may bool) {
 	waiting, mayEnd := map[int]bool{}, map[int]bool{}
 	for _, s := range f.Stored.Sessions {
 		waiting[s.PID], mayEnd[s.PID] = len(s.BlockedBy) > 0, s.MayEnd
@@ -241,14 +242,14 @@ func (f *Facts) inTheWay() (pid int, may bool) {
 // could not keep.
 func (f *Facts) full() *Finding {
 	c, at := f.broke()
-	refused := strings.Contains(f.Database.WriteError, "SQLSTATE "+diskFull)
+	refused := f.Database.WriteError.Code == pgerrcode.DiskFull
 	_, waiting := f.Service.unsaved() // a row of ours may still have found room
 	if !refused && waiting == 0 && (c != ofDatabase || !at.noRoom() || f.over()) {
 		return nil
 	}
 	found := database.found(f.worst(P2), "its disk has no room: nothing is ingested until there is some")
 	if refused {
-		found.figure("a write", "%s", oneLine(f.Database.WriteError))
+		found.figure("a write", "%s", oneLine(f.Database.WriteError.Text))
 	}
 	if waiting > 0 {
 		found.figure("minutes that wait for room", "%.0f", waiting)
@@ -266,14 +267,12 @@ func (f *Facts) full() *Finding {
 	return found
 }
 
-const diskFull = "53100" // as the server says it
-
-// showSizes leaves out tables that are locked: their size could not be asked for.
-const showSizes = `psql "$DATABASE_URL" -c "SELECT relname AS table, pg_size_pretty(pg_total_relation_size(relid)) AS total_size FROM pg_stat_user_tables WHERE relid NOT IN (SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL) ORDER BY pg_total_relation_size(relid) DESC LIMIT 10"`
+// ShowSizes leaves out tables that are locked: their size could not be asked for.
+const ShowSizes = `psql "$DATABASE_URL" -c "SELECT relname AS table, pg_size_pretty(pg_total_relation_size(relid)) AS total_size FROM pg_stat_user_tables WHERE relid NOT IN (SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL) ORDER BY pg_total_relation_size(relid) DESC LIMIT 10"`
 
 // makeRoom adds what to do about a disk that is full, or nearly.
 func (f *Finding) makeRoom() {
-	f.do("see what uses it: often it is another program; a table that somebody holds for itself, or waits to, is left out", "df -h; "+showSizes)
+	f.do("see what uses it: often it is another program; a table that somebody holds for itself, or waits to, is left out", "df -h; "+ShowSizes)
 	f.do("see what is older than it has to be kept", "whalegate prune --dry-run")
 	f.do("remove that, or give the disk more room", "whalegate prune")
 }
@@ -301,12 +300,12 @@ func (f *Facts) strained() *Finding {
 		return found
 	case verySlow > 0 || f.Database.RoundTrip > slowAnswer:
 		found := database.found(P2, "it is slow: %d statements run for over five minutes, and a question about health takes %s", verySlow, f.Database.RoundTrip.Round(time.Millisecond))
-		found.do("see what runs", showSessions)
+		found.do("see what runs", ShowSessions)
 		found.do("renew what the planner knows", `psql "$DATABASE_URL" -c "ANALYZE"`)
 		return found
 	case slow > 0:
 		found := database.found(P3, "%d statements or open transactions are older than %s", slow, slowFor)
-		found.do("see what runs", showSessions)
+		found.do("see what runs", ShowSessions)
 		return found
 	default:
 		return nil
@@ -333,7 +332,7 @@ func (f *Facts) troubled(s Severity) *Finding {
 		found.do("let a paused one go on", "sudo pkill -CONT -x postgres")
 	}
 	found.Actions = append(found.Actions, remedy.actions...)
-	if !d.Trouble.asksWrongly() {
+	if !d.Trouble.AsksWrongly() {
 		found.do("nothing has to be restarted after it: wait until the database is well, and for two clean minutes", "whalegate runbook verify database --watch && "+twoCleanMinutes)
 	}
 	return found
@@ -373,14 +372,14 @@ func (s Session) text() string {
 	return text + ": " + oneLine(s.Query)
 }
 
-func databaseRecovery(f *Facts) []Criterion {
+func databaseRecovery(f Facts) []Criterion {
 	const open, quick, writes, clocks, disk = "it accepts connections, and its schema is current", "it answers within 2 s, and nobody waits for a lock", "it takes writes", "its clock agrees with this machine's and the service's within 30 s, and with what is stored", "disk more than 20 % free"
 	const refusals, leads = "no minute is refused for a clock", "a collector leads"
 	d := f.Database
 	if f.Stored == nil || d.Trouble != "" && d.Trouble != Denied {
 		why := string(d.Trouble) + ": " + d.Error
 		first := holds(open, false, "%s", oneLine(why))
-		if d.Trouble.asksWrongly() {
+		if d.Trouble.AsksWrongly() {
 			first = unsure(open, why)
 		}
 		return []Criterion{first, unsure(quick, why), unsure(writes, why), unsure(clocks, why), unsure(disk, why), unsure(refusals, why), unsure(leads, why)}
@@ -397,9 +396,9 @@ func databaseRecovery(f *Facts) []Criterion {
 		f.writes(writes),
 		f.clocksAgree(clocks),
 	}
-	if why := f.dark(parts.names()...); why != "" {
+	if why := f.dark(Parts...); why != "" {
 		list[1] = unsure(quick, why)
-		if strings.Contains(why, lockTimeout) {
+		if f.lockedOut() {
 			list[1] = holds(quick, false, "locked: %s", oneLine(why))
 		}
 	}
@@ -426,8 +425,8 @@ func (f *Facts) writes(name string) Criterion {
 	switch {
 	case f.readOnlyServer():
 		return holds(name, false, "%s", f.Database.whyReadOnly())
-	case f.Database.WriteError != "":
-		return holds(name, false, "%s", oneLine(f.Database.WriteError))
+	case f.Database.WriteError.Text != "":
+		return holds(name, false, "%s", oneLine(f.Database.WriteError.Text))
 	}
 	if unsaved, _ := f.Service.unsaved(); unsaved > 0 {
 		return holds(name, false, "%.0f minutes wait to be written", unsaved)
@@ -445,6 +444,6 @@ func (f *Facts) writes(name string) Criterion {
 	case f.Database.WriteTried:
 		return holds(name, true, "a row was taken, and rolled back")
 	default:
-		return holds(name, age <= stoppedFrom, "newest run %s, %s", newest.Status, since(age))
+		return holds(name, age <= stoppedFrom, "newest run %s, %s", newest.Status, duration.Since(age))
 	}
 }

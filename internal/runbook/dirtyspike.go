@@ -37,7 +37,7 @@ func (f *Facts) highestRate() (worst DirtyRate) {
 	return worst
 }
 
-func judgeDirtySpike(f *Facts) *Finding {
+func judgeDirtySpike(f Facts) *Finding {
 	if f.Stored == nil {
 		return nil
 	}
@@ -83,10 +83,10 @@ func (f *Facts) closedByDirt() (assets []string) {
 	return assets
 }
 
-func dirtySpikeRecovery(f *Facts) []Criterion {
+func dirtySpikeRecovery(f Facts) []Criterion {
 	const rate, quiet = "dirty rate of every asset below 10 %", "no minute of the last 10 with several wallets dirty at once"
 	truth := []Criterion{f.noneOpen("no failure of S11 is open"), f.different("the states of the newest run are of different wallets")}
-	if why := f.dark(partDirty); why != "" {
+	if why := f.dark(PartDirty); why != "" {
 		return append([]Criterion{unsure(rate, why), unsure(quiet, why)}, truth...)
 	}
 	worst, spikes := f.highestRate(), f.spikes(spikeQuiet)
@@ -99,7 +99,7 @@ func dirtySpikeRecovery(f *Facts) []Criterion {
 
 // noneOpen is the criterion that nothing happened to everybody at once that lasts.
 func (f *Facts) noneOpen(name string) Criterion {
-	if why := f.dark(partOpen); why != "" {
+	if why := f.dark(PartOpen); why != "" {
 		return unsure(name, why)
 	}
 	var open []string
@@ -111,7 +111,7 @@ func (f *Facts) noneOpen(name string) Criterion {
 
 // different is the criterion that no wallet's state was served for another one's.
 func (f *Facts) different(name string) Criterion {
-	if why := f.dark(partRuns); why != "" {
+	if why := f.dark(PartRuns); why != "" {
 		return unsure(name, why)
 	}
 	if len(f.Stored.Runs) == 0 {

@@ -5,9 +5,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
+
+	"github.com/whalegate/whalegate/internal/facts"
 	"github.com/whalegate/whalegate/internal/health"
-	"github.com/whalegate/whalegate/internal/lead"
-	"github.com/whalegate/whalegate/internal/status"
 )
 
 // Facts is what could be found out, and what could not.
@@ -23,16 +24,20 @@ type Facts struct {
 type Database struct {
 	Address    string // without its password
 	Trouble    Trouble
-	Error      string            // what it said
-	Unreadable map[string]string // parts that could not be read, and why
-	RoundTrip  time.Duration     // of one question about health
-	ClockAhead time.Duration     // of its clock over this machine's, beyond what the round trip explains
-	WriteError string            // why a write, rolled back, was refused; "" when it was taken
-	WriteTried bool              // false: this role may not
-	InRecovery bool              // it is a standby
-	ReadOnly   string            // where it was set that transactions are read-only, as pg_settings names it; "": they are not
+	Error      string             // what it said
+	Unreadable map[string]Failure // parts that could not be read, and why
+	RoundTrip  time.Duration      // of one question about health
+	ClockAhead time.Duration      // of its clock over this machine's, beyond what the round trip explains
+	WriteError Failure            // why a write, rolled back, was refused; none when it was taken
+	WriteTried bool               // false: this role may not
+	InRecovery bool               // it is a standby
+	ReadOnly   string             // where it was set that transactions are read-only, as pg_settings names it; "": they are not
+}
 
-	started time.Time // when the asking began
+// Failure is why a question got no answer.
+type Failure struct {
+	Code string // SQLSTATE, as the server says it in whatever language; "": it was not the server who said so
+	Text string // "": there is none
 }
 
 // Trouble is why the database could not be asked as it should.
@@ -54,9 +59,9 @@ const (
 	ReadFailed    Trouble = "answers_with_error" // anything else that it answered
 )
 
-// asksWrongly tells the troubles that lie with whoever asks: they say nothing of
+// AsksWrongly tells the troubles that lie with whoever asks: they say nothing of
 // how the database is.
-func (t Trouble) asksWrongly() bool {
+func (t Trouble) AsksWrongly() bool {
 	return slices.Contains([]Trouble{BadURL, LoginRefused, NoDatabase, SchemaNewer, Denied}, t)
 }
 
@@ -67,14 +72,24 @@ type Service struct {
 	Error    string
 	Ready    bool
 	NotReady string             // what /-/ready said when not
-	Status   *status.Report     // nil: no answer
+	Told     *Told              // nil: no answer
 	Metrics  map[string]float64 // by series as in the exposition; nil: no answer
 	Named    []string           // metrics and labels, for what must not be one
 	Up       time.Duration      // since its start; 0: not known
 
 	ClockAhead *time.Duration // of its clock over this machine's, beyond what the question explains; nil: not known
 
-	apart bool // it was asked before the database said what the state is, or answered after it said so again: the two may differ
+	Apart bool // it was asked before the database said what the state is, or answered after it said so again: the two may differ
+}
+
+// Told is what the service says of the state.
+type Told struct {
+	health.Health
+	Halt    *health.Halt
+	Leader  *facts.Leader // nil: it did not say
+	LastRun *Run          // as far as it says; nil: there is none
+	Signals int           // that it shows
+	Error   string        // why it could not ask the database; "": it could
 }
 
 // Watchdog is how the dead man's switch answered.
@@ -102,14 +117,16 @@ func (s Service) unsaved() (all, noRoom float64) {
 		return 0, 0
 	}
 	for series, n := range s.Metrics {
-		if strings.HasPrefix(series, unsavedRuns+"{") && !strings.Contains(series, `"skipped"`) {
+		if strings.HasPrefix(series, UnsavedRuns+"{") && !strings.Contains(series, `"skipped"`) {
 			all += n
 		}
 	}
-	return all, s.Metrics[unsavedRuns+`{reason="`+noRoomFor+`"}`]
+	return all, s.Metrics[UnsavedRuns+`{reason="`+noRoomFor+`"}`]
 }
 
-const unsavedRuns = "whalegate_runs_unsaved"
+// UnsavedRuns is the metric of the minutes that wait for the database; nobody else than the
+// service has it.
+const UnsavedRuns = "whalegate_runs_unsaved"
 
 // answers tells that the process is there and at work.
 func (s Service) answers() bool { return s.URL != "" && s.Trouble == "" }
@@ -132,7 +149,7 @@ type Stored struct {
 	Prepared []Prepared // transactions that were prepared, and never ended
 	Storage  Storage
 	Checks   []Check       // failed checks of the last hour
-	Leader   *lead.Who     // nil: it could not be read
+	Leader   *facts.Leader // nil: it could not be read
 	Led      time.Duration // since the lead was taken, as the clock of a test makes it
 	Beats    int64         // of whoever leads
 	Later    int64         // the same at the end of the asking
@@ -140,11 +157,11 @@ type Stored struct {
 	Clocks   Clocks
 	Lost     []Loss   // within a day
 	DayGone  *GoneDay // within a day; nil: it was not
-	Accounts *status.Accounts
-	Search   *status.Search // of the first start; nil: none yet
-	Coins    []status.Coin  // by asset
-	Open     []OpenFailure  // failures of S11 that last
-	Tampered []string       // functions and views that are not as the newest migration left them
+	Accounts *facts.Accounts
+	Search   *facts.Search // of the first start; nil: none yet
+	Coins    []facts.Coin  // by asset
+	Open     []OpenFailure // failures of S11 that last
+	Tampered []string      // functions and views that are not as the newest migration left them
 }
 
 // Run is a row of ingest_runs.
@@ -276,7 +293,7 @@ type Session struct {
 // Prepared is a transaction that waits for its end without a session, and keeps its locks
 // until then.
 type Prepared struct {
-	Name  string // by which it is ended
+	Name  string // by which it is ended, quoted as SQL wants it
 	Owner string
 	Since time.Time // by the database's clock
 }
@@ -300,6 +317,17 @@ type Check struct {
 	Error    string // what the check said; "": nothing
 }
 
+// unread tells that a part of the database could not be read.
+func (f *Facts) unread(part string) bool {
+	_, unread := f.Database.Unreadable[part]
+	return unread
+}
+
+// lockedOut tells that a part could not be read because somebody holds it for himself.
+func (f *Facts) lockedOut() bool {
+	return slices.ContainsFunc(Parts, func(part string) bool { return f.Database.Unreadable[part].Code == pgerrcode.LockNotAvailable })
+}
+
 // at is the present as the database knows it, or else this machine.
 func (f *Facts) at() time.Time {
 	if f.Stored != nil && !f.Stored.At.IsZero() {
@@ -308,9 +336,9 @@ func (f *Facts) at() time.Time {
 	return f.Now
 }
 
-// follows tells that the database that was asked only follows another one: the
+// Follows tells that the database that was asked only follows another one: the
 // service works on the primary, and the two may differ.
-func (f *Facts) follows() bool {
+func (f *Facts) Follows() bool {
 	return f.Database.InRecovery || f.Stored != nil && f.Stored.Standby != nil
 }
 
@@ -324,7 +352,7 @@ func (f *Facts) health() *health.Health {
 		}
 		return first
 	}
-	if s := f.Service.Status; s != nil && s.Error == "" && slices.Contains(health.States, s.State) {
+	if s := f.Service.Told; s != nil && s.Error == "" && slices.Contains(health.States, s.State) {
 		return &s.Health
 	}
 	return nil
@@ -336,8 +364,8 @@ func (f *Facts) unasked() bool {
 	if f.Stored != nil {
 		return false
 	}
-	d, s := f.Database, f.Service.Status
-	return d.Trouble != "" && !d.Trouble.asksWrongly() || s != nil && s.Error != ""
+	d, s := f.Database, f.Service.Told
+	return d.Trouble != "" && !d.Trouble.AsksWrongly() || s != nil && s.Error != ""
 }
 
 // stale tells that nothing may be traded: also when nobody knows the state.
@@ -360,4 +388,23 @@ func (f *Facts) worst(otherwise Severity) Severity {
 		return P1
 	}
 	return otherwise
+}
+
+// OpenFailure is a failure of S11 that lasts, with what was held before and is now.
+type OpenFailure struct {
+	Asset    string
+	Subject  string // mass_close:BTC, …
+	Opened   time.Time
+	Affected int
+	Holders  int
+	Factor   *float64 // of a rescaled asset
+	Before   Level
+	Present  *Level // nil: no minute has rows
+}
+
+// Level is how many wallets held an asset, and how much of it all together.
+type Level struct {
+	Holders int
+	Net     string // units of the asset, a decimal
+	At      time.Time
 }

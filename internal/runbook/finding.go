@@ -42,7 +42,7 @@ type Action struct {
 func (r *Runbook) found(s Severity, summary string, args ...any) *Finding {
 	return &Finding{
 		Runbook: r.Number, Slug: r.Slug, Title: r.Title, Severity: s, Summary: fmt.Sprintf(summary, args...),
-		Evidence: []Evidence{}, Actions: []Action{}, DoNot: r.DoNot, Page: r.Page,
+		Evidence: []Evidence{}, Actions: []Action{}, DoNot: r.doNot(), Page: r.Page,
 	}
 }
 
@@ -93,8 +93,8 @@ func Diagnose(f Facts) Report {
 	if starting != nil {
 		report.Starting = starting.Text()
 	}
-	for _, r := range causes {
-		if found := r.judge(&f); found != nil {
+	for _, r := range rules {
+		if found := r.judge(f); found != nil {
 			report.Findings = append(report.Findings, *found)
 		}
 	}
@@ -149,9 +149,9 @@ func (f *Facts) unknown() []string {
 	if f.Database.Trouble != "" {
 		list = append(list, fmt.Sprintf("database %s: %s: %s", f.Database.Address, f.Database.Trouble, oneLine(f.Database.Error)))
 	}
-	for _, part := range parts {
-		if why, ok := f.Database.Unreadable[part.name]; ok {
-			list = append(list, part.name+": "+oneLine(why))
+	for _, part := range Parts {
+		if why, ok := f.Database.Unreadable[part]; ok {
+			list = append(list, part+": "+oneLine(why.Text))
 		}
 	}
 	if s := f.Service; s.Error != "" && (s.Trouble == "" || s.Trouble == Answered) {
@@ -181,7 +181,14 @@ func unsure(name, why string) Criterion {
 }
 
 // Verify judges the recovery criteria.
-func (r *Runbook) Verify(f Facts) []Criterion { return r.recovery(&f) }
+func (r *Runbook) Verify(f Facts) []Criterion {
+	for _, rule := range rules {
+		if rule.of == r {
+			return rule.recovery(f)
+		}
+	}
+	panic("no rule for runbook " + r.Slug) // each has one
+}
 
 // ExitCode of a verification: 0 when all hold; else 2 while nothing may be
 // traded, be it for the state or for what is diagnosed, 3 when it only is not known, 1 otherwise.
@@ -211,7 +218,7 @@ func (f *Facts) dark(names ...string) string {
 	}
 	for _, name := range names {
 		if why, ok := f.Database.Unreadable[name]; ok {
-			return name + ": " + why
+			return name + ": " + why.Text
 		}
 	}
 	return ""

@@ -12,7 +12,7 @@ func (f *Facts) inForce() *health.Halt {
 	if f.Stored != nil && f.Stored.Halt != nil {
 		return f.Stored.Halt
 	}
-	if s := f.Service.Status; f.Stored == nil && s != nil {
+	if s := f.Service.Told; f.Stored == nil && s != nil {
 		return s.Halt
 	}
 	return nil
@@ -27,7 +27,7 @@ func (f *Facts) cleanSince(h health.Halt) (clean int) {
 	return clean
 }
 
-func judgeHalt(f *Facts) *Finding {
+func judgeHalt(f Facts) *Finding {
 	h := f.inForce()
 	if h == nil {
 		return nil
@@ -55,7 +55,7 @@ func unexplained(reasons []string) *Finding {
 	return found
 }
 
-func haltRecovery(f *Facts) []Criterion {
+func haltRecovery(f Facts) []Criterion {
 	const none, healthy, clean = "no halt in force", "health HEALTHY", "two consecutive clean cycles"
 	h := f.health()
 	if h == nil {
@@ -70,7 +70,7 @@ func haltRecovery(f *Facts) []Criterion {
 		}
 	} else if f.because("halted") {
 		first = holds(none, false, "health says so")
-	} else if why := f.dark(partHalt); why != "" && f.Service.Status == nil {
+	} else if why := f.dark(PartHalt); why != "" && f.Service.Told == nil {
 		first = unsure(none, why)
 	}
 	return []Criterion{

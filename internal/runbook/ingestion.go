@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/whalegate/whalegate/internal/duration"
 	"github.com/whalegate/whalegate/internal/health"
 )
 
@@ -20,7 +21,7 @@ const longWait = 5 * time.Minute
 
 const haltForForm = `whalegate halt --reason "the exchange changed the form of its answers"`
 
-func judgeIngestion(f *Facts) *Finding {
+func judgeIngestion(f Facts) *Finding {
 	c, at := f.broke()
 	if f.starting() != nil && f.Service.Trouble != Hanging {
 		return nil // it goes as it was announced
@@ -30,8 +31,8 @@ func judgeIngestion(f *Facts) *Finding {
 		return f.hangs(c == stopped)
 	case c == stopped && f.Service.answers() && f.Service.Ready && f.serviceCannot() == "" && !f.vacant():
 		found := ingestion.found(f.worst(P2), "the process answers, and no run comes")
-		found.lastRun(f)
-		found.whoLeads(f)
+		found.lastRun(&f)
+		found.whoLeads(&f)
 		if up := f.Service.Up; up > 0 {
 			found.figure("process up for", "%s", ago(up))
 		}
@@ -54,7 +55,7 @@ func judgeIngestion(f *Facts) *Finding {
 		return f.failing(at)
 	case f.runsUnknown() && f.because("run_failed", "coverage", "null_szi", "snapshot_age", "no_runs") && !f.because(health.ReasonDatabase) && f.Service.answers():
 		found := ingestion.found(f.worst(P2), "its runs cannot be read, and they are not good enough (%v)", f.health().Reasons)
-		if s := f.Service.Status; s != nil && s.LastRun != nil {
+		if s := f.Service.Told; s != nil && s.LastRun != nil {
 			run := s.LastRun
 			found.rows("newest run", []string{fmt.Sprintf("%s %s, coverage %.1f %%, %v", stamp(run.Timestamp), run.Status, run.CoveragePct, run.Failures)})
 		}
@@ -99,7 +100,7 @@ func (f *Facts) hangs(stopped bool) *Finding {
 
 // runsUnknown tells that nobody could read the runs.
 func (f *Facts) runsUnknown() bool {
-	return f.Stored == nil || f.Database.Unreadable[partRuns] != ""
+	return f.Stored == nil || f.unread(PartRuns)
 }
 
 // outlived tells that whoever leads has been at work for longer than since the gap
@@ -206,7 +207,7 @@ func (f *Finding) lastRun(facts *Facts) {
 		return
 	}
 	r := facts.Stored.Runs[0]
-	f.figure("newest run", "%s: %s", since(facts.at().Sub(r.Timestamp)), r.text())
+	f.figure("newest run", "%s: %s", duration.Since(facts.at().Sub(r.Timestamp)), r.text())
 }
 
 // checks adds the failed checks of a stage, by the letter of their ids.
@@ -220,7 +221,7 @@ func (f *Finding) checks(facts *Facts, letter string) {
 	f.rows("failed checks of the last hour", rows)
 }
 
-func ingestionRecovery(f *Facts) []Criterion {
+func ingestionRecovery(f Facts) []Criterion {
 	const clean, coverage, age, sizes = "two consecutive clean cycles", "coverage at least 90 %", "snapshot at most 2 minutes old", "sizes of every asset readable"
 	truth := []Criterion{
 		f.statesInTime("states of the exchange not too old, for 95 % of the wallets"),
@@ -239,8 +240,8 @@ func ingestionRecovery(f *Facts) []Criterion {
 		}
 	}
 	old := figure(h.AgeSeconds, "%.0f s")
-	if s := seconds(h.AgeSeconds); s != nil && s.Round(time.Second) < 0 {
-		old = since(*s)
+	if s := duration.Optional(h.AgeSeconds); s != nil && s.Round(time.Second) < 0 {
+		old = duration.Since(*s)
 	}
 	return append([]Criterion{
 		holds(clean, h.CleanRuns >= 2, "%d in a row", h.CleanRuns),

@@ -1,16 +1,12 @@
 package runbook
 
 import (
-	"context"
 	"slices"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
-	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/duration"
+	"github.com/whalegate/whalegate/internal/facts"
 	"github.com/whalegate/whalegate/internal/health"
-	"github.com/whalegate/whalegate/internal/lead"
-	"github.com/whalegate/whalegate/internal/status"
 )
 
 // What health asks of the leader's beat and of its newest good run (docs/health.md).
@@ -27,76 +23,24 @@ type Standby struct {
 	Received *time.Duration // since the primary last sent anything; nil: nothing is received, or this role may not know
 }
 
-// readLeader reads who leads, or how the standby that was asked follows.
-func readLeader(ctx context.Context, conn *pgx.Conn, s *Stored) error {
-	who, err := lead.Read(ctx, conn)
-	if err != nil {
-		return err
-	}
-	s.Leader = &who
-	var standby bool
-	var found Standby
-	var beat, received, led *float64
-	var beats *int64
-	err = conn.QueryRow(ctx, `
-		SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END,
-			(SELECT extract(epoch FROM beat_now() - beat_at) FROM collector_beat)::double precision,
-			(SELECT extract(epoch FROM clock_timestamp() - last_msg_receipt_time) FROM pg_stat_wal_receiver)::double precision,
-			(SELECT extract(epoch FROM beat_now() - taken_at) FROM collector_leader)::double precision, (SELECT beats FROM collector_beat)`).
-		Scan(&standby, &found.Paused, &beat, &received, &led, &beats)
-	if led != nil {
-		s.Led = *seconds(led)
-	}
-	if beats != nil {
-		s.Beats = *beats
-	}
-	if err == nil && standby {
-		found.Beat, found.Received = seconds(beat), seconds(received)
-		s.Standby = &found
-	}
-	return err
-}
-
-// readBeats reads the beats again: whether they moved tells a leader that lives from
-// one that froze a moment ago. Where the lead was taken meanwhile, who leads is read
-// again, too.
-func readBeats(ctx context.Context, conn *pgx.Conn, s *Stored, c clock.Clock) error {
-	var epoch *int64
-	err := conn.QueryRow(ctx, "SELECT coalesce((SELECT beats FROM collector_beat), 0), (SELECT epoch FROM collector_leader)").Scan(&s.Later, &epoch)
-	if err != nil || epoch == nil || s.Leader == nil || s.Leader.Epoch == nil || *epoch == *s.Leader.Epoch {
-		return err
-	}
-	before := s.Beats
-	err = readLeader(ctx, conn, s)
-	s.Beats, s.Led = before, c.Elapsed(s.Led)
-	return err
-}
-
-func seconds(s *float64) *time.Duration {
-	if s == nil {
-		return nil
-	}
-	return new(clock.Seconds(*s))
-}
-
 // leader is who leads, as the database or else the service knows it; nil when
 // nobody could tell, as on a standby.
-func (f *Facts) leader() *lead.Who {
+func (f *Facts) leader() *facts.Leader {
 	switch {
-	case f.follows():
+	case f.Follows():
 		return nil
 	case f.Stored != nil:
 		return f.Stored.Leader
-	case f.Service.Status != nil && f.Service.Status.Error == "":
-		return f.Service.Status.Leader
+	case f.Service.Told != nil && f.Service.Told.Error == "":
+		return f.Service.Told.Leader
 	default:
 		return nil
 	}
 }
 
 // held tells that a collector holds the lead, and is alive.
-func held(w lead.Who) bool {
-	beat := seconds(w.BeatSeconds)
+func held(w facts.Leader) bool {
+	beat := duration.Optional(w.BeatSeconds)
 	return w.Present && beat != nil && *beat <= oldestBeat && *beat >= earliestBeat
 }
 
@@ -137,15 +81,15 @@ func (f *Facts) working() time.Duration {
 // waits; on a standby who led as far as that was replicated.
 func (f *Finding) whoLeads(facts *Facts) {
 	w, standby := facts.leader(), false
-	if facts.follows() && facts.Stored != nil {
+	if facts.Follows() && facts.Stored != nil {
 		w, standby = facts.Stored.Leader, true
 	}
 	if w == nil {
 		return
 	}
-	f.figure("who leads", "%s", status.Leads(*w, standby))
-	if beat := seconds(w.BeatSeconds); beat != nil && w.Epoch != nil {
-		f.figure("its last beat", "%s", since(*beat))
+	f.figure("who leads", "%s", w.TextOf(standby))
+	if beat := duration.Optional(w.BeatSeconds); beat != nil && w.Epoch != nil {
+		f.figure("its last beat", "%s", duration.Since(*beat))
 	}
 }
 
@@ -169,14 +113,14 @@ func (f *Facts) leaderless() *Finding {
 	}
 	found := database.found(f.worst(P2), "%s", summary)
 	found.whoLeads(f)
-	found.do("see who holds what the lead needs; end a session in the way that is not the collector's, by its pid", showLead)
-	found.do("see whether a role's limit leaves it no connection: it needs three beside its pool", connectionLimits)
+	found.do("see who holds what the lead needs; end a session in the way that is not the collector's, by its pid", ShowLead)
+	found.do("see whether a role's limit leaves it no connection: it needs three beside its pool", ConnectionLimits)
 	found.do("read what it is told", "journalctl -u whalegate -n 50")
 	found.do("nothing is in the way: start it again", "sudo systemctl restart whalegate")
 	return found
 }
 
-const showLead = `psql "$DATABASE_URL" -c "SELECT a.pid, a.usename, a.application_name, a.state, l.relation::regclass, l.mode, l.granted, pg_blocking_pids(a.pid) AS blocked_by FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.relation IN ('leader_lock'::regclass, 'collector_leader'::regclass)"`
+const ShowLead = `psql "$DATABASE_URL" -c "SELECT a.pid, a.usename, a.application_name, a.state, l.relation::regclass, l.mode, l.granted, pg_blocking_pids(a.pid) AS blocked_by FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.relation IN ('leader_lock'::regclass, 'collector_leader'::regclass)"`
 
 // lagging is the finding for a standby that cannot show what the primary would.
 func (f *Facts) lagging() *Finding {
@@ -188,7 +132,7 @@ func (f *Facts) lagging() *Finding {
 	switch {
 	case s.Paused:
 		found = database.found(f.worst(P2), "this server is a standby, and its replay is paused")
-		found.do("let it go on, as an administrator of the standby", resumeReplay)
+		found.do("let it go on, as an administrator of the standby", ResumeReplay)
 	case s.Beat == nil:
 		found = database.found(f.worst(P2), "this server is a standby, and no collector ever led on its primary")
 		found.do("ask the primary", "whalegate runbook diagnose")
@@ -206,30 +150,30 @@ func (f *Facts) lagging() *Finding {
 	}
 	found.whoLeads(f)
 	if s.Received != nil {
-		found.figure("the primary last sent", "%s", since(*s.Received))
+		found.figure("the primary last sent", "%s", duration.Since(*s.Received))
 	}
 	found.do("until then point the boards at the primary, or leave them dark: they open by themselves", "whalegate runbook verify database --watch")
 	return found
 }
 
 const (
-	resumeReplay = `psql "$DATABASE_URL" -c "SELECT CASE WHEN pg_is_in_recovery() THEN pg_wal_replay_resume()::text END"`
+	ResumeReplay = `psql "$DATABASE_URL" -c "SELECT CASE WHEN pg_is_in_recovery() THEN pg_wal_replay_resume()::text END"`
 	showReplay   = `psql "$DATABASE_URL" -c "SELECT status, sender_host, last_msg_receipt_time, pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn(), pg_last_xact_replay_timestamp() FROM pg_stat_wal_receiver RIGHT JOIN (VALUES (1)) one ON true"`
 )
 
 // leads is the criterion that a collector leads. A standby knows it by the
 // replicated beat.
 func (f *Facts) leads(name string) Criterion {
-	if why := f.dark(partLeader); why != "" {
+	if why := f.dark(PartLeader); why != "" {
 		return unsure(name, why)
 	}
 	if s := f.Stored.Standby; s != nil {
 		figure := "no beat was ever replicated"
 		if s.Beat != nil {
-			figure = "this is a standby; the last beat that was replicated: " + since(*s.Beat)
+			figure = "this is a standby; the last beat that was replicated: " + duration.Since(*s.Beat)
 		}
 		if w := f.Stored.Leader; w != nil {
-			figure += "; " + status.Leads(*w, true)
+			figure += "; " + w.TextOf(true)
 		}
 		return holds(name, s.Beat != nil && !f.because(health.ReasonReplicaLag), "%s", figure)
 	}

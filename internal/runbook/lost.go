@@ -1,11 +1,8 @@
 package runbook
 
 import (
-	"context"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // Loss is what a database lacked of what it had taken, when it came back as another
@@ -15,24 +12,6 @@ type Loss struct {
 	Minutes      int
 	Since, Until string // the first and the last minute
 	WrittenAgain int
-}
-
-func readLost(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
-	s.Lost, err = list[Loss](ctx, conn, `
-		SELECT last_ts, coalesce((details->>'minutes')::integer, 0), coalesce(details->>'since', ''), coalesce(details->>'until', ''), coalesce((details->>'written_again')::integer, 0)
-		FROM qa_events WHERE check_id = 'lost' AND last_ts > whalegate_now() - interval '1 day'
-		ORDER BY last_ts DESC LIMIT 5`)
-	if err != nil {
-		return err
-	}
-	days, err := list[GoneDay](ctx, conn, `
-		SELECT last_ts, coalesce(details->>'day', ''), coalesce((details->>'minutes_without_rows')::integer, 0)
-		FROM qa_events WHERE check_id = 'day_gone' AND last_ts > whalegate_now() - interval '1 day'
-		ORDER BY last_ts DESC LIMIT 1`)
-	if len(days) > 0 {
-		s.DayGone = &days[0]
-	}
-	return err
 }
 
 // GoneDay is today's partition of the snapshots, which was missing and is there again.

@@ -3,14 +3,10 @@ package runbook
 import (
 	"cmp"
 	"slices"
-	"strings"
+
+	"github.com/jackc/pgerrcode"
 )
 
-// readOnlyTransaction is how the server refuses a write in a transaction that may only
-// read.
-const readOnlyTransaction = "25006"
-
-// setWhere says where the sources of pg_settings are set.
 var setWhere = map[string]string{
 	"default":              "by default",
 	"configuration file":   "for the whole server, in its configuration (ALTER SYSTEM, or postgresql.conf)",
@@ -33,7 +29,7 @@ func (d Database) whyReadOnly() string {
 // readOnlyServer tells that a setting keeps everybody from writing. A standby takes no
 // write either, and is another matter.
 func (f *Facts) readOnlyServer() bool {
-	return !f.follows() && f.Database.ReadOnly != "" && !slices.Contains(ofLogin, f.Database.ReadOnly)
+	return !f.Follows() && f.Database.ReadOnly != "" && !slices.Contains(ofLogin, f.Database.ReadOnly)
 }
 
 // readOnly is the finding for a server that takes no write because of a setting. It
@@ -44,10 +40,10 @@ func (f *Facts) readOnly() *Finding {
 	}
 	d := f.Database
 	found := database.found(P1, "this server is read-only by a setting, and takes no write: %s", d.whyReadOnly())
-	if d.WriteError != "" {
-		found.figure("a write", "%s", oneLine(d.WriteError))
+	if d.WriteError.Text != "" {
+		found.figure("a write", "%s", oneLine(d.WriteError.Text))
 	}
-	found.do("see which setting it is, and where it was made; the roles of the boards have it on purpose", showReadOnly)
+	found.do("see which setting it is, and where it was made; the roles of the boards have it on purpose", ShowReadOnly)
 	switch d.ReadOnly {
 	case "database":
 		found.do("if nobody means it: take it away, as an administrator", resetDatabase)
@@ -56,7 +52,7 @@ func (f *Facts) readOnly() *Finding {
 		found.do("if nobody means it: take it away, as an administrator", resetEverybody)
 		found.keptUntilRestart()
 	default:
-		found.do("if nobody means it: take it away, as an administrator on the database's machine; if it stays on, it stands in postgresql.conf", resetServer)
+		found.do("if nobody means it: take it away, as an administrator on the database's machine; if it stays on, it stands in postgresql.conf", ResetServer)
 	}
 	found.do("wait until the database is well, and for two clean minutes", "whalegate runbook verify database --watch && "+twoCleanMinutes)
 	return found
@@ -66,7 +62,7 @@ func (f *Facts) readOnly() *Finding {
 // may only read: it is the service's trouble only if that logs in alike.
 func (f *Facts) loginReadOnly() *Finding {
 	d := f.Database
-	if f.follows() || !strings.Contains(d.WriteError, "SQLSTATE "+readOnlyTransaction) {
+	if f.Follows() || d.WriteError.Code != pgerrcode.ReadOnlySQLTransaction {
 		return nil
 	}
 	severity, and := P1, "and no run comes: the service may log in alike"
@@ -77,8 +73,8 @@ func (f *Facts) loginReadOnly() *Finding {
 	if d.ReadOnly != "" {
 		found.figure("setting", "%s", d.whyReadOnly())
 	}
-	found.figure("a write", "%s", oneLine(d.WriteError))
-	found.do("see which setting it is, and where it was made", showReadOnly)
+	found.figure("a write", "%s", oneLine(d.WriteError.Text))
+	found.do("see which setting it is, and where it was made", ShowReadOnly)
 	found.do("if nobody means it: take it away, as an administrator", resetLogin)
 	if severity == P1 {
 		found.keptUntilRestart()
@@ -92,9 +88,9 @@ func (f *Finding) keptUntilRestart() {
 }
 
 const (
-	showReadOnly = `psql "$DATABASE_URL" -c "SHOW default_transaction_read_only" -c "SELECT setting, source, sourcefile, pg_is_in_recovery() AS standby FROM pg_settings WHERE name = 'default_transaction_read_only'" -c "SELECT coalesce(r.rolname, 'every role') AS role, coalesce(d.datname, 'every database') AS database, s.setconfig FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase WHERE s.setconfig::text LIKE '%read_only%'"`
+	ShowReadOnly = `psql "$DATABASE_URL" -c "SHOW default_transaction_read_only" -c "SELECT setting, source, sourcefile, pg_is_in_recovery() AS standby FROM pg_settings WHERE name = 'default_transaction_read_only'" -c "SELECT coalesce(r.rolname, 'every role') AS role, coalesce(d.datname, 'every database') AS database, s.setconfig FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase WHERE s.setconfig::text LIKE '%read_only%'"`
 
-	resetServer    = `sudo -u postgres psql -c "ALTER SYSTEM RESET default_transaction_read_only" -c "SELECT pg_reload_conf()"`
+	ResetServer    = `sudo -u postgres psql -c "ALTER SYSTEM RESET default_transaction_read_only" -c "SELECT pg_reload_conf()"`
 	resetDatabase  = `sudo -u postgres psql -c "ALTER DATABASE hyperliquid RESET default_transaction_read_only"`
 	resetEverybody = `sudo -u postgres psql -c "SET default_transaction_read_only = off" -c "ALTER ROLE ALL RESET default_transaction_read_only"`
 	resetLogin     = `sudo -u postgres psql -c "ALTER ROLE <login> RESET default_transaction_read_only"`

@@ -5,8 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
+
+	"github.com/whalegate/whalegate/internal/facts"
 	"github.com/whalegate/whalegate/internal/health"
-	"github.com/whalegate/whalegate/internal/lead"
 )
 
 // Each criterion fails by its own figure, and only by that.
@@ -24,15 +26,21 @@ func TestEachRecoveryCriterionIsHeldByItsFigure(t *testing.T) {
 		{ingestion, "sizes that nobody can read", func(f *Facts) { f.Stored.Health.Reasons = []string{"null_szi:BTC"} }, []int{3}},
 		{ingestion, "11 of 200 states are old", func(f *Facts) { f.Stored.Runs[0].Failures = map[string]int{"old_state": 7, "clock_skew": 4} }, []int{4}},
 		{ingestion, "a coin is delisted", func(f *Facts) { f.wrong("ETH", "delisted") }, []int{5}},
-		{ingestion, "coins that nobody could read", func(f *Facts) { f.Database.Unreadable[partCoins] = "permission denied" }, []int{5}},
+		{ingestion, "coins that nobody could read", func(f *Facts) {
+			f.Database.Unreadable[PartCoins] = Failure{pgerrcode.InsufficientPrivilege, "permission denied"}
+		}, []int{5}},
 		{ingestion, "the exchange has never answered", func(f *Facts) { f.Stored.Coins = nil }, []int{5}},
 		{ingestion, "one wallet's accounts unknown", func(f *Facts) { f.Stored.Accounts.Known = 199 }, []int{6}},
 		{ingestion, "a first start", func(f *Facts) { f.Stored.Accounts.Known, f.Stored.Search.EndedAt = 199, nil }, []int{6}},
-		{ingestion, "accounts that nobody could read", func(f *Facts) { f.Database.Unreadable[partAccounts] = "permission denied" }, []int{6}},
+		{ingestion, "accounts that nobody could read", func(f *Facts) {
+			f.Database.Unreadable[PartAccounts] = Failure{pgerrcode.InsufficientPrivilege, "permission denied"}
+		}, []int{6}},
 		{universe, "a leaderboard that stands still", func(f *Facts) { f.Stored.Universe.Refreshes[0].Changed = new(noon.Add(-50 * time.Hour)) }, []int{3}},
 		{universe, "nobody knows when it changed", func(f *Facts) { f.Stored.Universe.Refreshes[0].Changed = nil }, []int{3}},
 		{dirtySpike, "a failure of S11 is open", func(f *Facts) { f.Stored.Open = []OpenFailure{{Subject: "mass_close:BTC"}} }, []int{2}},
-		{dirtySpike, "open failures that nobody could read", func(f *Facts) { f.Database.Unreadable[partOpen] = "permission denied" }, []int{2}},
+		{dirtySpike, "open failures that nobody could read", func(f *Facts) {
+			f.Database.Unreadable[PartOpen] = Failure{pgerrcode.InsufficientPrivilege, "permission denied"}
+		}, []int{2}},
 		{dirtySpike, "one state for many", func(f *Facts) { f.Stored.Runs[0].Check, f.Stored.Runs[0].Error = "S10", "S10: same_state" }, []int{3}},
 		{universe, "failed", func(f *Facts) { f.refresh("failed", 190, 0, "U3") }, []int{0}},
 		{universe, "179 of 200", func(f *Facts) { f.refresh("success", 179, 0, "") }, []int{1}},
@@ -68,7 +76,7 @@ func TestEachRecoveryCriterionIsHeldByItsFigure(t *testing.T) {
 		}, []int{0}},
 		{database, "slow", func(f *Facts) { f.Database.RoundTrip = 3 * time.Second }, []int{1}},
 		{database, "a lock", func(f *Facts) { f.Stored.Sessions = []Session{{For: time.Minute, BlockedBy: []int{1}}} }, []int{1}},
-		{database, "no write", func(f *Facts) { f.Database.WriteError = "disk full" }, []int{2}},
+		{database, "no write", func(f *Facts) { f.Database.WriteError = Failure{Text: "disk full"} }, []int{2}},
 		{database, "no write by this role, and no run", func(f *Facts) { f.Database.WriteTried = false; f.silent(5) }, []int{2}},
 		{database, "read-only by a setting, as a role that may not write sees it", func(f *Facts) { f.Database.ReadOnly, f.Database.WriteTried = "database", false }, []int{2}},
 		{database, "minutes wait", func(f *Facts) { f.Service.Metrics[`whalegate_runs_unsaved{reason="database"}`] = 1 }, []int{2}},
@@ -80,12 +88,16 @@ func TestEachRecoveryCriterionIsHeldByItsFigure(t *testing.T) {
 		{database, "stored runs are later than now", func(f *Facts) { f.Stored.Health.Reasons = []string{"clock_skew"} }, []int{3}},
 		{database, "minutes are refused", func(f *Facts) { f.Stored.Clocks.Refused = &Refusal{Times: 1} }, []int{5}},
 		{database, "minutes are refused, by health", func(f *Facts) { f.Stored.Health.Reasons = []string{"clock_back"} }, []int{5}},
-		{database, "refusals that cannot be read", func(f *Facts) { f.Database.Unreadable[partClocks] = "permission denied" }, []int{1, 5}},
+		{database, "refusals that cannot be read", func(f *Facts) {
+			f.Database.Unreadable[PartClocks] = Failure{pgerrcode.InsufficientPrivilege, "permission denied"}
+		}, []int{1, 5}},
 		{database, "no collector leads", func(f *Facts) { f.gone(time.Minute) }, []int{6}},
 		{database, "a beat that stands still", func(f *Facts) { *f.Stored.Leader.BeatSeconds = 31 }, []int{6}},
 		{database, "a leader without a minute of its own", func(f *Facts) { f.Stored.Health.Reasons = []string{"no_collector"} }, []int{6}},
-		{database, "nobody ever led", func(f *Facts) { f.Stored.Leader = &lead.Who{} }, []int{6}},
-		{database, "a leader that cannot be read", func(f *Facts) { f.Stored.Leader, f.Database.Unreadable[partLeader] = nil, "permission denied" }, []int{1, 6}},
+		{database, "nobody ever led", func(f *Facts) { f.Stored.Leader = &facts.Leader{} }, []int{6}},
+		{database, "a leader that cannot be read", func(f *Facts) {
+			f.Stored.Leader, f.Database.Unreadable[PartLeader] = nil, Failure{pgerrcode.InsufficientPrivilege, "permission denied"}
+		}, []int{1, 6}},
 		{database, "a standby that is behind", func(f *Facts) {
 			f.Stored.Standby = &Standby{Beat: new(time.Minute)}
 			f.Stored.Health.Reasons = []string{"replica_lag"}

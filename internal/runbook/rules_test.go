@@ -7,8 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
+
+	"github.com/whalegate/whalegate/internal/facts"
 	"github.com/whalegate/whalegate/internal/health"
-	"github.com/whalegate/whalegate/internal/status"
 )
 
 // Every fault of a game day, and what has to be named first.
@@ -285,13 +287,13 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		}, "", "", "", 0},
 		{"1: paused a moment ago", func(f *Facts) { f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"} }, "ingestion", P3, "", 1},
 		{"1: it does not answer, and the runs cannot be read", func(f *Facts) {
-			f.Database.Trouble, f.Database.Unreadable[partRuns] = Denied, "permission denied for table ingest_runs"
+			f.Database.Trouble, f.Database.Unreadable[PartRuns] = Denied, Failure{pgerrcode.InsufficientPrivilege, "permission denied for table ingest_runs"}
 			f.Stored.Runs = nil
 			f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"}
 		}, "ingestion", P2, "database", 3},
 		{"1: stuck, and the runs cannot be read", func(f *Facts) {
 			f.unreached(LoginRefused, "no password")
-			f.Service.Status = &status.Report{Health: health.Health{State: health.Stale, Reasons: []string{"snapshot_age", "system_stale"}}}
+			f.Service.Told = &Told{Health: health.Health{State: health.Stale, Reasons: []string{"snapshot_age", "system_stale"}}}
 		}, "ingestion", P1, "database", 2},
 		{"1: the alert does not clear", func(f *Facts) {
 			f.state(health.Stale, "system_stale")
@@ -313,7 +315,7 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		{"7: out of disk", func(f *Facts) {
 			f.silent(5)
 			f.Service.Metrics[`whalegate_runs_unsaved{reason="database"}`] = 5
-			f.Database.WriteError = "could not extend file: No space left on device (SQLSTATE 53100)"
+			f.Database.WriteError = Failure{pgerrcode.DiskFull, "could not extend file: No space left on device (SQLSTATE 53100)"}
 		}, "database", P2, "signal-lock", 1},
 		{"7: stopped before the disk is full", func(f *Facts) { f.storm(3, 200, "disk_full") }, "database", P1, "signal-lock", 2},
 		{"7: room again", func(f *Facts) {
@@ -322,7 +324,7 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		}, "database", P1, "signal-lock", 2},
 		{"7: recovered", func(f *Facts) { f.Stored.Runs[4] = bad(4, 200, "database") }, "", "", "", 0},
 		{"7: a locked table", func(f *Facts) {
-			f.Database.Unreadable[partRuns] = "canceling statement due to " + lockTimeout
+			f.Database.Unreadable[PartRuns] = Failure{pgerrcode.LockNotAvailable, "canceling statement due to lock timeout"}
 			f.Stored.Runs = nil
 		}, "database", P2, "", 3},
 		{"7: somebody waits", func(f *Facts) {
@@ -431,7 +433,7 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		}, "ingestion", P3, "", 1},
 		{"7: read-only by a setting", func(f *Facts) {
 			f.silent(5)
-			f.Database.ReadOnly, f.Database.WriteError = "configuration file", "cannot execute INSERT in a read-only transaction (SQLSTATE 25006)"
+			f.Database.ReadOnly, f.Database.WriteError = "configuration file", Failure{pgerrcode.ReadOnlySQLTransaction, "cannot execute INSERT in a read-only transaction (SQLSTATE 25006)"}
 			f.Service.Metrics[`whalegate_runs_unsaved{reason="database"}`] = 5
 		}, "database", P1, "", 2},
 		{"7: read-only by a setting, as a role that may not write sees it", func(f *Facts) {
@@ -443,7 +445,7 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.Stored.Sessions = []Session{{PID: 7, State: "active", For: time.Minute, BlockedBy: []int{8}}}
 		}, "database", P1, "", 2},
 		{"7: this login alone is read-only", func(f *Facts) {
-			f.Database.ReadOnly, f.Database.WriteError = "user", "Transaktion ist nur lesend (SQLSTATE 25006)"
+			f.Database.ReadOnly, f.Database.WriteError = "user", Failure{pgerrcode.ReadOnlySQLTransaction, "Transaktion ist nur lesend (SQLSTATE 25006)"}
 		}, "database", P3, "", 1},
 		{"7: a login of the boards, which is read-only and may not write", func(f *Facts) { f.Database.ReadOnly, f.Database.WriteTried = "user", false }, "", "", "", 0},
 		{"7: a standby that is read-only by a setting too", func(f *Facts) {
@@ -509,7 +511,7 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		{"7: a schema from the future", func(f *Facts) { f.Database.Trouble, f.Database.Error = SchemaNewer, "migration 99" }, "database", P3, "", 3},
 		{"7: an altered migration", func(f *Facts) { f.Database.Trouble, f.Database.Error = SchemaBroken, "another text" }, "database", P1, "", 2},
 		{"7: a role that may not read", func(f *Facts) {
-			f.Database.Trouble, f.Database.Unreadable[partRuns] = Denied, "permission denied for table ingest_runs"
+			f.Database.Trouble, f.Database.Unreadable[PartRuns] = Denied, Failure{pgerrcode.InsufficientPrivilege, "permission denied for table ingest_runs"}
 			f.Stored.Runs = nil
 		}, "database", P3, "", 3},
 
@@ -609,7 +611,7 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.state(health.Stale, "recovering")
 		}, "crash", P1, "signal-lock", 2},
 		{"9: gone, and the runs cannot be read", func(f *Facts) {
-			f.Database.Trouble, f.Database.Unreadable[partRuns] = Denied, "permission denied for table ingest_runs"
+			f.Database.Trouble, f.Database.Unreadable[PartRuns] = Denied, Failure{pgerrcode.InsufficientPrivilege, "permission denied for table ingest_runs"}
 			f.Stored.Runs = nil
 			f.died()
 		}, "crash", P2, "database", 3},
@@ -722,7 +724,7 @@ func TestSizesThatCannotBeReadAreNotAnOldFailure(t *testing.T) {
 		f := calm()
 		before(&f)
 		f.state(health.Stale, "null_szi:BTC")
-		found := judgeIngestion(&f)
+		found := judgeIngestion(f)
 		if found == nil || !strings.Contains(found.Summary, "sizes cannot be read") || !slices.ContainsFunc(found.Actions, func(a Action) bool { return a.Command == haltForForm }) {
 			t.Errorf("%s: %+v", name, found)
 		}
@@ -730,7 +732,7 @@ func TestSizesThatCannotBeReadAreNotAnOldFailure(t *testing.T) {
 	f := calm()
 	f.Stored.Runs = nil
 	f.state(health.Stale, "null_szi:BTC")
-	if found := judgeIngestion(&f); found == nil {
+	if found := judgeIngestion(f); found == nil {
 		t.Error("without a run: nothing is found")
 	}
 }
@@ -739,7 +741,9 @@ func TestSizesThatCannotBeReadAreNotAnOldFailure(t *testing.T) {
 func TestAFullDiskIsNamed(t *testing.T) {
 	for name, fault := range map[string]func(*Facts){
 		"kept back": func(f *Facts) { f.storm(3, 200, "disk_full") },
-		"refused":   func(f *Facts) { f.Database.WriteError = "could not extend file (SQLSTATE 53100)" },
+		"refused": func(f *Facts) {
+			f.Database.WriteError = Failure{pgerrcode.DiskFull, "could not extend file (SQLSTATE 53100)"}
+		},
 		"refused to the service alone, and no row of it could be kept": func(f *Facts) {
 			f.silent(30)
 			f.Service.Metrics[`whalegate_runs_unsaved{reason="disk_full"}`] = 29
@@ -775,20 +779,20 @@ func TestAFullDiskIsNamed(t *testing.T) {
 func TestTheServiceIsBelievedWhenTheDatabaseCannotBeAsked(t *testing.T) {
 	f := calm()
 	f.unreached(LoginRefused, "password authentication failed")
-	f.Service.Status = &status.Report{Health: health.Health{State: health.Stale, Reasons: []string{"run_failed", "coverage"}}, LastRun: &status.Run{Failures: map[string]int{"timeout": 200}}}
+	f.Service.Told = &Told{Health: health.Health{State: health.Stale, Reasons: []string{"run_failed", "coverage"}}, LastRun: &Run{Failures: map[string]int{"timeout": 200}}}
 	r := Diagnose(f)
 	if r.State != "STALE" || r.Matching[0] != "ingestion" || !slices.Contains(r.Matching, "database") || r.Exit != 2 {
 		t.Errorf("%s %v exit %d", r.State, r.Matching, r.Exit)
 	}
-	f.Service.Status = &status.Report{Halt: &health.Halt{HaltedBy: "ann"}, Health: health.Health{State: health.Stale, Reasons: []string{"halted"}}}
+	f.Service.Told = &Told{Halt: &health.Halt{HaltedBy: "ann"}, Health: health.Health{State: health.Stale, Reasons: []string{"halted"}}}
 	if r := Diagnose(f); r.Matching[0] != "halt" {
 		t.Errorf("%v", r.Matching)
 	}
-	f.Service.Status = &status.Report{Error: "cannot ask", Health: health.Health{State: health.Stale, Reasons: []string{"database"}}}
+	f.Service.Told = &Told{Error: "cannot ask", Health: health.Health{State: health.Stale, Reasons: []string{"database"}}}
 	if r := Diagnose(f); r.State != "STALE" || !slices.Equal(r.Reasons, []string{"database"}) || r.Trading != "NO" {
 		t.Errorf("nor can the service ask: %s %v %s", r.State, r.Reasons, r.Trading)
 	}
-	f.Service.Status = nil
+	f.Service.Told = nil
 	if r := Diagnose(f); r.State != "UNKNOWN" || r.Trading != "NO" {
 		t.Errorf("nobody could be asked: %s %s", r.State, r.Trading)
 	}
@@ -800,7 +804,7 @@ func TestADatabaseThatCannotBeAskedIsStale(t *testing.T) {
 	for _, trouble := range []Trouble{Unreachable, Hangs, TooMany, SchemaPending, SchemaBroken, ReadFailed} {
 		f := calm()
 		f.unreached(trouble, "no answer")
-		f.Service.Status = &status.Report{Health: health.Health{State: health.Healthy}}
+		f.Service.Told = &Told{Health: health.Health{State: health.Healthy}}
 		if r := Diagnose(f); r.State != "STALE" || !slices.Equal(r.Reasons, []string{"database"}) || r.Matching[0] != "database" || r.Trading != "NO" || r.Exit != 2 {
 			t.Errorf("%s: %s %v %v %s, exit %d", trouble, r.State, r.Reasons, r.Matching, r.Trading, r.Exit)
 		}
@@ -827,7 +831,7 @@ func TestWhatMayBeTradedIsTheWorst(t *testing.T) {
 	}
 	f = calm()
 	f.unreached(LoginRefused, "no password")
-	f.Service.Status = &status.Report{} // of something else
+	f.Service.Told = &Told{} // of something else
 	if r := Diagnose(f); r.State != "UNKNOWN" || r.Trading != "NO" {
 		t.Errorf("an answer without a state: %s %s", r.State, r.Trading)
 	}
@@ -901,7 +905,7 @@ func TestTheSessionInTheWayIsTheOneThatWaitsForNobody(t *testing.T) {
 	} {
 		f := calm()
 		f.Stored.Sessions = tt.sessions
-		if got, _ := f.inTheWay(); got != tt.want {
+		if got, _ := f.InTheWay(); got != tt.want {
 			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
 		}
 	}
@@ -923,7 +927,7 @@ func TestNoMoreIsSaidThanIsKnown(t *testing.T) {
 		{"its runs are as old as it counts", func(f *Facts) { f.silent(4); unproven(f) }, "no good minute for 4m0s by its own count", "look younger"},
 		{"its runs cannot be read", func(f *Facts) {
 			unproven(f)
-			f.Stored.Runs, f.Database.Unreadable[partRuns] = nil, "permission denied"
+			f.Stored.Runs, f.Database.Unreadable[PartRuns] = nil, Failure{pgerrcode.InsufficientPrivilege, "permission denied"}
 		}, "by its own count", "look younger"},
 		{"the leader before hung or ended", func(f *Facts) { f.missed(2, 3); f.taken("db2", time.Minute) }, "may have ended, or hung", "process was away"},
 		{"the same, asked of the one that hung", func(f *Facts) { f.missed(2, 3); f.taken("db2", time.Minute); f.waiting() }, "may have ended, or hung", "process was away"},
@@ -1023,7 +1027,7 @@ func TestWhatCannotBeTrueIsToldWithItsFigures(t *testing.T) {
 	unanswered := func(f *Facts) {
 		f.refused(3, "S12", "meta:unanswered")
 		for i := range f.Stored.Coins {
-			f.Stored.Coins[i] = status.Coin{Asset: f.Stored.Coins[i].Asset, Expected: 5, Wrong: new("never answered")}
+			f.Stored.Coins[i] = facts.Coin{Asset: f.Stored.Coins[i].Asset, Expected: 5, Wrong: new("never answered")}
 		}
 	}
 	for _, tt := range []struct {

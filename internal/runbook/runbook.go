@@ -20,51 +20,46 @@ const (
 	P4 Severity = "P4" // next session
 )
 
-// Runbook is one kind of trouble: how it shows, and when it is over.
+// Runbook is one kind of trouble.
 type Runbook struct {
-	Number   int      `json:"n"`
-	Slug     string   `json:"slug"`
-	Title    string   `json:"title"`
-	Severity string   `json:"severity"` // what it can be, worst first
-	Page     string   `json:"page"`
-	DoNot    []string `json:"-"` // from the page
-
-	judge    func(*Facts) *Finding // nil: it does not show
-	recovery func(*Facts) []Criterion
+	Number   int    `json:"n"`
+	Slug     string `json:"slug"`
+	Title    string `json:"title"`
+	Severity string `json:"severity"` // what it can be, worst first
+	Page     string `json:"page"`
 }
 
 // The runbooks, by number.
 var (
-	ingestion  = &Runbook{Number: 1, Slug: "ingestion", Title: "Ingestion fails, partly or wholly", Severity: "P1/P2/P3/P4"}
-	universe   = &Runbook{Number: 2, Slug: "universe", Title: "The leaderboard refresh fails or churns", Severity: "P1/P2/P3"}
-	signalLock = &Runbook{Number: 3, Slug: "signal-lock", Title: "Signals are blocked, by design or because the job is dead", Severity: "P2/P3"}
-	dirtySpike = &Runbook{Number: 4, Slug: "dirty-spike", Title: "What the exchange says cannot be true: a glitch, one state for many, everybody at once", Severity: "P1/P2/P3"}
-	alertSpam  = &Runbook{Number: 5, Slug: "alert-spam", Title: "Alerts are too frequent, flicker, or do not get out", Severity: "P2/P3"}
-	boardTruth = &Runbook{Number: 6, Slug: "board-truth", Title: "A board shows what it must not", Severity: "P1"}
-	database   = &Runbook{Number: 7, Slug: "database", Title: "The database is unreachable, full, slow or locked", Severity: "P1/P2/P3"}
-	halt       = &Runbook{Number: 8, Slug: "halt", Title: "Full manual halt and controlled resume", Severity: "P1"}
-	crash      = &Runbook{Number: 9, Slug: "crash", Title: "The process died or was killed", Severity: "P1/P2/P3"}
+	ingestion  = &Runbook{1, "ingestion", "Ingestion fails, partly or wholly", "P1/P2/P3/P4", "docs/runbooks/1-ingestion.md"}
+	universe   = &Runbook{2, "universe", "The leaderboard refresh fails or churns", "P1/P2/P3", "docs/runbooks/2-universe.md"}
+	signalLock = &Runbook{3, "signal-lock", "Signals are blocked, by design or because the job is dead", "P2/P3", "docs/runbooks/3-signal-lock.md"}
+	dirtySpike = &Runbook{4, "dirty-spike", "What the exchange says cannot be true: a glitch, one state for many, everybody at once", "P1/P2/P3", "docs/runbooks/4-dirty-spike.md"}
+	alertSpam  = &Runbook{5, "alert-spam", "Alerts are too frequent, flicker, or do not get out", "P2/P3", "docs/runbooks/5-alert-spam.md"}
+	boardTruth = &Runbook{6, "board-truth", "A board shows what it must not", "P1", "docs/runbooks/6-board-truth.md"}
+	database   = &Runbook{7, "database", "The database is unreachable, full, slow or locked", "P1/P2/P3", "docs/runbooks/7-database.md"}
+	halt       = &Runbook{8, "halt", "Full manual halt and controlled resume", "P1", "docs/runbooks/8-halt.md"}
+	crash      = &Runbook{9, "crash", "The process died or was killed", "P1/P2/P3", "docs/runbooks/9-crash.md"}
 
 	all = []*Runbook{ingestion, universe, signalLock, dirtySpike, alertSpam, boardTruth, database, halt, crash}
 )
 
-// causes orders findings of one severity: a cause before what follows from it.
-var causes = []*Runbook{boardTruth, halt, database, crash, universe, ingestion, dirtySpike, alertSpam, signalLock}
-
-func init() {
-	ingestion.judge, ingestion.recovery = judgeIngestion, ingestionRecovery
-	universe.judge, universe.recovery = judgeUniverse, universeRecovery
-	signalLock.judge, signalLock.recovery = judgeSignalLock, signalLockRecovery
-	dirtySpike.judge, dirtySpike.recovery = judgeDirtySpike, dirtySpikeRecovery
-	alertSpam.judge, alertSpam.recovery = judgeAlertSpam, alertSpamRecovery
-	boardTruth.judge, boardTruth.recovery = judgeBoardTruth, boardTruthRecovery
-	database.judge, database.recovery = judgeDatabase, databaseRecovery
-	halt.judge, halt.recovery = judgeHalt, haltRecovery
-	crash.judge, crash.recovery = judgeCrash, crashRecovery
-	for _, r := range all {
-		r.Page = fmt.Sprintf("docs/runbooks/%d-%s.md", r.Number, r.Slug)
-		r.DoNot = bullets(r.Text(), "Do not")
-	}
+// rules are how each shows, and when it is over, in the order of findings of one
+// severity: a cause before what follows from it.
+var rules = []struct {
+	of       *Runbook
+	judge    func(Facts) *Finding // nil: it does not show
+	recovery func(Facts) []Criterion
+}{
+	{boardTruth, judgeBoardTruth, boardTruthRecovery},
+	{halt, judgeHalt, haltRecovery},
+	{database, judgeDatabase, databaseRecovery},
+	{crash, judgeCrash, crashRecovery},
+	{universe, judgeUniverse, universeRecovery},
+	{ingestion, judgeIngestion, ingestionRecovery},
+	{dirtySpike, judgeDirtySpike, dirtySpikeRecovery},
+	{alertSpam, judgeAlertSpam, alertSpamRecovery},
+	{signalLock, judgeSignalLock, signalLockRecovery},
 }
 
 // All lists the runbooks by number.
@@ -90,6 +85,9 @@ func (r *Runbook) Text() string {
 	}
 	return string(text)
 }
+
+// doNot is what the page forbids.
+func (r *Runbook) doNot() []string { return bullets(r.Text(), "Do not") }
 
 // bullets are the items of a section of a page.
 func bullets(page, section string) (items []string) {

@@ -6,9 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/whalegate/whalegate/internal/facts"
 	"github.com/whalegate/whalegate/internal/health"
-	"github.com/whalegate/whalegate/internal/lead"
-	"github.com/whalegate/whalegate/internal/status"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 3, 10, 0, time.UTC)
@@ -25,9 +24,9 @@ func calm() Facts {
 	s := &Stored{
 		At: noon, Health: &h, Again: &again,
 		Universe: Universe{Wallets: 200, Refreshes: []Refresh{{AsOf: noon.Add(-time.Hour), Status: "success", Requested: 200, Received: 200, Entered: 3, Exited: 3, Changed: new(noon.Add(-2 * time.Hour))}}},
-		Accounts: &status.Accounts{Wallets: 200, Known: 200, OldestSeconds: new(5 * time.Hour.Seconds())},
-		Search:   &status.Search{StartedAt: noon.Add(-48 * time.Hour), Announced: 480, Wallets: 200, Known: 200, DoneAt: noon.Add(-48 * time.Hour), EndedAt: new(noon.Add(-47 * time.Hour)), RunningSeconds: 420, Late: true},
-		Coins:    []status.Coin{coin("HYPE", 2), coin("BTC", 5), coin("ETH", 4)},
+		Accounts: &facts.Accounts{Wallets: 200, Known: 200, OldestSeconds: new(5 * time.Hour.Seconds())},
+		Search:   &facts.Search{StartedAt: noon.Add(-48 * time.Hour), Announced: 480, Wallets: 200, Known: 200, DoneAt: noon.Add(-48 * time.Hour), EndedAt: new(noon.Add(-47 * time.Hour)), RunningSeconds: 420, Late: true},
+		Coins:    []facts.Coin{coin("HYPE", 2), coin("BTC", 5), coin("ETH", 4)},
 		Storage:  Storage{Database: 1 << 30, FreePct: &free, Connections: 5, Most: 100},
 		Board:    Board{HeaderState: "HEALTHY", Rows: map[string]int{"board.gate": 3, "board.signals": 6}, AsRole: true},
 		Alerts:   Alerts{Assets: []AlertCount{{Asset: "BTC", Sent: 1}}},
@@ -45,11 +44,11 @@ func calm() Facts {
 	}
 	return Facts{
 		Now: noon, Stored: s,
-		Database: Database{Address: "postgres://db/hyperliquid", Unreadable: map[string]string{}, RoundTrip: 5 * time.Millisecond, WriteTried: true},
+		Database: Database{Address: "postgres://db/hyperliquid", Unreadable: map[string]Failure{}, RoundTrip: 5 * time.Millisecond, WriteTried: true},
 		Service: Service{
 			URL: "http://127.0.0.1:9464", Ready: true, Up: 48 * time.Hour,
 			Metrics: map[string]float64{`whalegate_health_state{state="HEALTHY"}`: 1, `whalegate_runs_unsaved{reason="database"}`: 0, "whalegate_leader": 1}, Named: []string{"whalegate_health_state", "state"},
-			Status: &status.Report{Health: h}, ClockAhead: new(time.Duration(0)),
+			Told: &Told{Health: h}, ClockAhead: new(time.Duration(0)),
 		},
 	}
 }
@@ -59,9 +58,9 @@ func good(n int) Run {
 }
 
 // leading is a collector that leads as it should.
-func leading(host string, process int) *lead.Who {
+func leading(host string, process int) *facts.Leader {
 	epoch, session, taken, beat, own := int64(7), 99, noon.Add(-48*time.Hour), 1.0, 10.0
-	return &lead.Who{Leads: true, Epoch: &epoch, Host: &host, Process: &process, Session: &session, Present: true, TakenAt: &taken, BeatSeconds: &beat, RunAgeSeconds: &own, Waiting: []string{}}
+	return &facts.Leader{Leads: true, Epoch: &epoch, Host: &host, Process: &process, Session: &session, Present: true, TakenAt: &taken, BeatSeconds: &beat, RunAgeSeconds: &own, Waiting: []string{}}
 }
 
 // gone leaves nobody in the lead, as the server knows it at once.
@@ -199,8 +198,8 @@ func (f *Facts) died() {
 }
 
 // coin is what the exchange last said of an asset that is as it should be.
-func coin(asset string, decimals int) status.Coin {
-	return status.Coin{Asset: asset, Listed: new(true), Delisted: new(false), Decimals: new(decimals), AnsweredAt: new(noon.Add(-time.Minute)), Expected: decimals, AgeSeconds: new(60.0)}
+func coin(asset string, decimals int) facts.Coin {
+	return facts.Coin{Asset: asset, Listed: new(true), Delisted: new(false), Decimals: new(decimals), AnsweredAt: new(noon.Add(-time.Minute)), Expected: decimals, AgeSeconds: new(60.0)}
 }
 
 // wrong makes what the exchange says of a coin wrong.
@@ -236,7 +235,7 @@ func (f *Facts) open(subject string) {
 
 // search puts a first start so far back, whose runs cannot be good yet.
 func (f *Facts) search(running time.Duration, known int) {
-	f.Stored.Search = &status.Search{
+	f.Stored.Search = &facts.Search{
 		StartedAt: noon.Add(-running), Announced: 480, Wallets: 200, Known: known, DoneAt: noon.Add(5 * time.Minute), RunningSeconds: running.Seconds(), Late: running > 624*time.Second,
 	}
 	f.Stored.Accounts.Known, f.Stored.Accounts.NeverFound = known, 200-known

@@ -18,8 +18,8 @@ const (
 // due is the newest boundary of which something must have become.
 func (f *Facts) due() time.Time { return f.at().Add(-settled).Truncate(period) }
 
-func judgeSignalLock(f *Facts) *Finding {
-	if f.Stored == nil || f.Database.Unreadable[partCycles] != "" {
+func judgeSignalLock(f Facts) *Finding {
+	if f.Stored == nil || f.unread(PartCycles) {
 		return nil
 	}
 	if f.starting() != nil {
@@ -53,7 +53,7 @@ func judgeSignalLock(f *Facts) *Finding {
 		return f.heldBack(due, "blocked by health ("+strings.Join(c.Reasons, ", ")+"), as it should be")
 	case len(c.Skipped) > 0 && f.Stored.Runs != nil:
 		found := signalLock.found(P3, "no signal of %s at the newest boundary: its window held too few snapshots", strings.Join(c.Skipped, ", "))
-		found.cycles(f)
+		found.cycles(&f)
 		found.do("wait for the next boundary", "whalegate runbook verify signal-lock --watch")
 		return found
 	default:
@@ -109,14 +109,14 @@ func (f *Finding) cycles(facts *Facts) {
 	f.rows("newest boundaries", rows)
 }
 
-func signalLockRecovery(f *Facts) []Criterion {
+func signalLockRecovery(f Facts) []Criterion {
 	const state, row = "health HEALTHY or DEGRADED", "a signal of the newest boundary"
 	h := f.health()
 	first := unsure(state, "nobody could be asked")
 	if h != nil {
 		first = holds(state, h.State != health.Stale, "%s %s", h.State, strings.Join(h.Reasons, ", "))
 	}
-	if why := f.dark(partCycles); why != "" {
+	if why := f.dark(PartCycles); why != "" {
 		return []Criterion{first, unsure(row, why)}
 	}
 	newest := "none"

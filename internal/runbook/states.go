@@ -7,7 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/whalegate/whalegate/internal/status"
+	"github.com/whalegate/whalegate/internal/duration"
+	"github.com/whalegate/whalegate/internal/facts"
 )
 
 // Reasons of wallets that failed for the age of a state (S9).
@@ -37,7 +38,7 @@ func (f *Finding) lag(facts *Facts) {
 	if !ok || math.IsNaN(seconds) || math.IsInf(seconds, 0) || facts.Service.waits() {
 		return
 	}
-	f.figure("oldest state of the newest answers", "%s", since(time.Duration(seconds*float64(time.Second))))
+	f.figure("oldest state of the newest answers", "%s", duration.Since(time.Duration(seconds*float64(time.Second))))
 }
 
 // agedSummary says what is wrong with the times of states; "" for another reason.
@@ -111,7 +112,7 @@ func (f *Facts) silentMeta() *Finding {
 	}
 	var oldest time.Duration
 	for _, c := range f.Stored.Coins {
-		if age := seconds(c.AgeSeconds); age != nil {
+		if age := duration.Optional(c.AgeSeconds); age != nil {
 			oldest = max(oldest, *age)
 		}
 	}
@@ -142,7 +143,7 @@ const (
 
 // statesInTime is the criterion that the exchange's states are of the present.
 func (f *Facts) statesInTime(name string) Criterion {
-	if why := f.dark(partRuns); why != "" {
+	if why := f.dark(PartRuns); why != "" {
 		return unsure(name, why)
 	}
 	if len(f.Stored.Runs) == 0 {
@@ -155,7 +156,7 @@ func (f *Facts) statesInTime(name string) Criterion {
 // coinsRight is the criterion that the exchange has said within a day that our coins are
 // what they were.
 func (f *Facts) coinsRight(name string) Criterion {
-	if why := f.dark(partCoins); why != "" {
+	if why := f.dark(PartCoins); why != "" {
 		return unsure(name, why)
 	}
 	var wrong []string
@@ -167,16 +168,16 @@ func (f *Facts) coinsRight(name string) Criterion {
 	if len(wrong) > 0 {
 		return holds(name, false, "%s", strings.Join(wrong, "; "))
 	}
-	i := slices.IndexFunc(f.Stored.Coins, func(c status.Coin) bool { return c.AgeSeconds != nil })
+	i := slices.IndexFunc(f.Stored.Coins, func(c facts.Coin) bool { return c.AgeSeconds != nil })
 	if i < 0 {
 		return holds(name, false, "it has never answered")
 	}
-	return holds(name, true, "answered %s", since(*seconds(f.Stored.Coins[i].AgeSeconds)))
+	return holds(name, true, "answered %s", duration.Since(*duration.Optional(f.Stored.Coins[i].AgeSeconds)))
 }
 
 // accountsKnown is the criterion that the accounts of every wallet are known.
 func (f *Facts) accountsKnown(name string) Criterion {
-	if why := f.dark(partAccounts); why != "" {
+	if why := f.dark(PartAccounts); why != "" {
 		return unsure(name, why)
 	}
 	a := f.Stored.Accounts

@@ -3,6 +3,8 @@ package runbook
 import (
 	"fmt"
 	"time"
+
+	"github.com/whalegate/whalegate/internal/duration"
 )
 
 const (
@@ -12,8 +14,8 @@ const (
 	minReceivedPct = 90
 )
 
-func judgeUniverse(f *Facts) *Finding {
-	if f.Stored == nil || f.Database.Unreadable[partUniverse] != "" {
+func judgeUniverse(f Facts) *Finding {
+	if f.Stored == nil || f.unread(PartUniverse) {
 		return nil
 	}
 	u := f.Stored.Universe
@@ -111,9 +113,9 @@ func (r Refresh) text() string {
 	return text
 }
 
-func universeRecovery(f *Facts) []Criterion {
+func universeRecovery(f Facts) []Criterion {
 	const succeeded, received, churn, changes = "the newest refresh succeeded", "received at least 90 % of the wallets", "churn warnings 0", "the leaderboard changed within two days"
-	if why := f.dark(partUniverse); why != "" {
+	if why := f.dark(PartUniverse); why != "" {
 		return []Criterion{unsure(succeeded, why), unsure(received, why), unsure(churn, why), unsure(changes, why)}
 	}
 	if len(f.Stored.Universe.Refreshes) == 0 {
@@ -121,7 +123,7 @@ func universeRecovery(f *Facts) []Criterion {
 	}
 	last := f.Stored.Universe.Refreshes[0]
 	return []Criterion{
-		holds(succeeded, last.Status == "success" && f.at().Sub(last.AsOf) <= refreshOverdue, "%s %s, one is due every six hours", last.Status, since(f.at().Sub(last.AsOf))),
+		holds(succeeded, last.Status == "success" && f.at().Sub(last.AsOf) <= refreshOverdue, "%s %s, one is due every six hours", last.Status, duration.Since(f.at().Sub(last.AsOf))),
 		holds(received, percent(last.Received, last.Requested) >= minReceivedPct, "%d of %d", last.Received, last.Requested),
 		holds(churn, last.Warnings == 0, "%d", last.Warnings),
 		f.changing(changes),

@@ -6,7 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/whalegate/whalegate/internal/status"
+	"github.com/whalegate/whalegate/internal/duration"
+	"github.com/whalegate/whalegate/internal/facts"
 )
 
 // untrue is the finding for what the exchange says and cannot be true: one wallet's state
@@ -38,7 +39,7 @@ func (f *Facts) allAtOnce() *Finding {
 	}
 	found := dirtySpike.found(f.worst(P2), "%s: every run fails until the sizes are back, or until somebody accepts the present ones", strings.Join(what, "; "))
 	for _, o := range f.Stored.Open {
-		found.figure(o.Subject, "%d of %d wallets, since %s (%s)", o.Affected, o.Holders, stamp(o.Opened), since(f.at().Sub(o.Opened)))
+		found.figure(o.Subject, "%d of %d wallets, since %s (%s)", o.Affected, o.Holders, stamp(o.Opened), duration.Since(f.at().Sub(o.Opened)))
 		if o.Factor != nil {
 			found.figure("factor of "+o.Asset, "%.6g", *o.Factor)
 		}
@@ -81,10 +82,10 @@ func (f *Facts) sameState(bad Run) *Finding {
 	found := dirtySpike.found(f.worst(P2), "the states of different wallets are the same: one wallet's state is served for others, and runs fail")
 	found.figure("what the check says", "%s", oneLine(bad.Error))
 	if first := f.sinceWhen("S10"); !first.IsZero() {
-		found.figure("since", "%s (%s)", stamp(first), since(f.at().Sub(first)))
+		found.figure("since", "%s (%s)", stamp(first), duration.Since(f.at().Sub(first)))
 	}
 	for _, o := range f.Stored.Open {
-		found.figure(o.Subject, "%s, since %s (%s): as long as the states are the same, that says nothing, and no level can be accepted", o.happened(), stamp(o.Opened), since(f.at().Sub(o.Opened)))
+		found.figure(o.Subject, "%s, since %s (%s): as long as the states are the same, that says nothing, and no level can be accepted", o.happened(), stamp(o.Opened), duration.Since(f.at().Sub(o.Opened)))
 	}
 	found.newestRuns(f)
 	found.do("see which wallets have the same sizes", showSame)
@@ -108,8 +109,8 @@ func (f *Facts) sinceWhen(check string) (first time.Time) {
 }
 
 // coin is what the exchange last said of an asset; nil when that could not be read.
-func (f *Facts) coin(asset string) *status.Coin {
-	if i := slices.IndexFunc(f.Stored.Coins, func(c status.Coin) bool { return c.Asset == asset }); i >= 0 {
+func (f *Facts) coin(asset string) *facts.Coin {
+	if i := slices.IndexFunc(f.Stored.Coins, func(c facts.Coin) bool { return c.Asset == asset }); i >= 0 {
 		return &f.Stored.Coins[i]
 	}
 	return nil

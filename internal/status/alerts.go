@@ -8,7 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
@@ -68,7 +68,7 @@ const (
 	selectPause = "SELECT paused_at, paused_by, reason, until FROM alert_pauses WHERE unpaused_at IS NULL AND until > whalegate_now()"
 )
 
-func readAlerts(ctx context.Context, db health.Querier) (*Alerts, error) {
+func readAlerts(ctx context.Context, db watch.Querier) (*Alerts, error) {
 	a := &Alerts{}
 	var err error
 	if a.Active, err = list[ActiveAlert](ctx, db, selectActive); err != nil {
@@ -90,7 +90,7 @@ func readAlerts(ctx context.Context, db health.Querier) (*Alerts, error) {
 	return a, err
 }
 
-func list[T any](ctx context.Context, db health.Querier, sql string) ([]T, error) {
+func list[T any](ctx context.Context, db watch.Querier, sql string) ([]T, error) {
 	rows, err := db.Query(ctx, sql)
 	if err != nil {
 		return nil, postgres.Cause(err)

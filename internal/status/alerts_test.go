@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/whalegate/whalegate/internal/halt"
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
 )
@@ -99,7 +100,7 @@ func TestStatusOfNoAlertsSaysSo(t *testing.T) {
 func TestStatusShowsNoBehaviouralAlertWhileStale(t *testing.T) {
 	for what, breakIt := range map[string]func(*testing.T, *pgxpool.Pool){
 		"halted": func(t *testing.T, db *pgxpool.Pool) {
-			if _, err := health.Stop(t.Context(), db, "looks odd", "ann"); err != nil {
+			if _, err := halt.Stop(t.Context(), db, "looks odd", "ann"); err != nil {
 				t.Fatal(err)
 			}
 		},

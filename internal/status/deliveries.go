@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 )
 
 // Deliveries are how the sending of alerts stands, all receivers together and each
@@ -37,7 +37,7 @@ const selectQueues = `
 	WHERE state IN ('pending', 'unknown') OR state = 'failed' AND created_at > whalegate_now() - interval '48 hours' AND expires_at > whalegate_now() - interval '24 hours'
 	GROUP BY receiver ORDER BY receiver`
 
-func readDeliveries(ctx context.Context, db health.Querier) (*Deliveries, error) {
+func readDeliveries(ctx context.Context, db watch.Querier) (*Deliveries, error) {
 	queues, err := list[ReceiverQueue](ctx, db, selectQueues)
 	if err != nil {
 		return nil, fmt.Errorf("read deliveries: %w", err)

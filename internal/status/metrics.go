@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/whalegate/whalegate/internal/asset"
-	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
@@ -15,13 +15,13 @@ import (
 // database cannot be asked has no series: unknown is neither 0 nor fine. No wallet is
 // ever a label and no size a value.
 type Collector struct {
-	db health.Querier
+	db watch.Querier
 
 	open, metaAge, known, wallets, oldest *prometheus.Desc
 }
 
 // NewCollector makes the collector that asks db at every scrape.
-func NewCollector(db health.Querier) *Collector {
+func NewCollector(db watch.Querier) *Collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(name, help, labels, nil)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
@@ -50,7 +51,7 @@ const selectSignals = `
 	WHERE h.health_state <> 'STALE'
 	ORDER BY a.place`
 
-func readSignals(ctx context.Context, db health.Querier) ([]Signal, error) {
+func readSignals(ctx context.Context, db watch.Querier) ([]Signal, error) {
 	rows, err := db.Query(ctx, selectSignals)
 	if err != nil {
 		return nil, fmt.Errorf("read signals: %w", postgres.Cause(err))
@@ -62,7 +63,7 @@ func readSignals(ctx context.Context, db health.Querier) ([]Signal, error) {
 	return list, nil
 }
 
-func readCycle(ctx context.Context, db health.Querier) (*Cycle, error) {
+func readCycle(ctx context.Context, db watch.Querier) (*Cycle, error) {
 	rows, err := db.Query(ctx, "SELECT timestamp, outcome, reasons, skipped FROM signal_cycles ORDER BY timestamp DESC LIMIT 1")
 	return one[Cycle](rows, err, "read newest signal cycle")
 }

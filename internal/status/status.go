@@ -15,8 +15,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/duration"
+	"github.com/whalegate/whalegate/internal/facts"
+	"github.com/whalegate/whalegate/internal/halt"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
@@ -25,22 +28,22 @@ import (
 type Report struct {
 	At time.Time `json:"at"`
 	health.Health
-	ReasonWords    []string      `json:"reason_words"`    // the reasons, each in words; empty: there is none, or nobody answered
-	TradingAllowed string        `json:"trading_allowed"` // what the state allows
-	Leader         *lead.Who     `json:"leader"`          // who leads and who waits; nil: nobody asked, or nobody answered
-	Standby        bool          `json:"standby"`         // the server only follows another one, and sees no session of its collectors
-	Universe       *Universe     `json:"universe"`        // nil: there is none yet
-	Accounts       *Accounts     `json:"accounts"`        // nil: nobody asked, or nobody answered
-	Search         *Search       `json:"account_search"`  // of the first start; nil: none yet
-	Coins          []Coin        `json:"exchange_meta"`   // by asset
-	Open           []OpenFailure `json:"baselines_open"`  // failures of S11 that last
-	LastRun        *Run          `json:"last_run"`
-	LastCycle      *Cycle        `json:"last_signal_cycle"`
-	Signals        []Signal      `json:"signals"`    // by asset; empty while STALE
-	Alerts         *Alerts       `json:"alerts"`     // nil: nobody asked, or nobody answered
-	Deliveries     *Deliveries   `json:"deliveries"` // the same
-	Halt           *health.Halt  `json:"halt"`
-	Error          string        `json:"error,omitempty"` // why the database could not be asked
+	ReasonWords    []string            `json:"reason_words"`    // the reasons, each in words; empty: there is none, or nobody answered
+	TradingAllowed string              `json:"trading_allowed"` // what the state allows
+	Leader         *facts.Leader       `json:"leader"`          // who leads and who waits; nil: nobody asked, or nobody answered
+	Standby        bool                `json:"standby"`         // the server only follows another one, and sees no session of its collectors
+	Universe       *Universe           `json:"universe"`        // nil: there is none yet
+	Accounts       *facts.Accounts     `json:"accounts"`        // nil: nobody asked, or nobody answered
+	Search         *facts.Search       `json:"account_search"`  // of the first start; nil: none yet
+	Coins          []facts.Coin        `json:"exchange_meta"`   // by asset
+	Open           []facts.OpenFailure `json:"baselines_open"`  // failures of S11 that last
+	LastRun        *Run                `json:"last_run"`
+	LastCycle      *Cycle              `json:"last_signal_cycle"`
+	Signals        []Signal            `json:"signals"`    // by asset; empty while STALE
+	Alerts         *Alerts             `json:"alerts"`     // nil: nobody asked, or nobody answered
+	Deliveries     *Deliveries         `json:"deliveries"` // the same
+	Halt           *health.Halt        `json:"halt"`
+	Error          string              `json:"error,omitempty"` // why the database could not be asked
 }
 
 // Universe is how the tracked wallets came to be.
@@ -75,7 +78,7 @@ var allowed = map[health.State]string{
 
 // OfHealth is a report of health alone, and of why it could not be asked.
 func OfHealth(h health.Health, err error, now time.Time) Report {
-	r := Report{At: now.UTC(), Health: h, ReasonWords: []string{}, TradingAllowed: allowed[h.State], Coins: []Coin{}, Open: []OpenFailure{}, Signals: []Signal{}}
+	r := Report{At: now.UTC(), Health: h, ReasonWords: []string{}, TradingAllowed: allowed[h.State], Coins: []facts.Coin{}, Open: []facts.OpenFailure{}, Signals: []Signal{}}
 	if err != nil {
 		r.Error = err.Error()
 	}
@@ -84,8 +87,8 @@ func OfHealth(h health.Health, err error, now time.Time) Report {
 
 // Read asks the database. It always returns a report: a database that cannot be
 // asked is STALE, and the error says why.
-func Read(ctx context.Context, db health.Querier, now time.Time) (Report, error) {
-	h, err := health.Read(ctx, db)
+func Read(ctx context.Context, db watch.Querier, now time.Time) (Report, error) {
+	h, err := watch.Read(ctx, db)
 	report := OfHealth(h, err, now)
 	if err == nil {
 		report.ReasonWords, err = readWords(ctx, db, h.Reasons)
@@ -94,13 +97,13 @@ func Read(ctx context.Context, db health.Querier, now time.Time) (Report, error)
 		report.Standby, err = readStandby(ctx, db)
 	}
 	if err == nil {
-		var who lead.Who
+		var who facts.Leader
 		if who, err = lead.Read(ctx, db); err == nil {
 			report.Leader = &who
 		}
 	}
 	if err == nil {
-		report.Halt, err = health.InForce(ctx, db)
+		report.Halt, err = halt.InForce(ctx, db)
 	}
 	if err == nil {
 		report.Universe, err = readUniverse(ctx, db)
@@ -129,7 +132,7 @@ func Read(ctx context.Context, db health.Querier, now time.Time) (Report, error)
 	return report, err
 }
 
-func readWords(ctx context.Context, db health.Querier, reasons []string) ([]string, error) {
+func readWords(ctx context.Context, db watch.Querier, reasons []string) ([]string, error) {
 	rows, err := db.Query(ctx, "SELECT reason_words(r) FROM unnest($1::text[]) WITH ORDINALITY AS listed (r, n) ORDER BY n", reasons)
 	if err != nil {
 		return nil, fmt.Errorf("word the reasons: %w", postgres.Cause(err))
@@ -141,7 +144,7 @@ func readWords(ctx context.Context, db health.Querier, reasons []string) ([]stri
 	return words, nil
 }
 
-func readStandby(ctx context.Context, db health.Querier) (standby bool, err error) {
+func readStandby(ctx context.Context, db watch.Querier) (standby bool, err error) {
 	rows, err := db.Query(ctx, "SELECT pg_is_in_recovery()")
 	if err == nil {
 		standby, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[bool])
@@ -152,20 +155,7 @@ func readStandby(ctx context.Context, db health.Querier) (standby bool, err erro
 	return standby, nil
 }
 
-// Leads says in one line who leads and who waits. A standby knows the leader only by
-// its replicated row: it sees no session of the primary.
-func Leads(who lead.Who, standby bool) string {
-	if !standby {
-		return who.Text()
-	}
-	text := "nobody so far (as replicated)"
-	if who.Epoch != nil {
-		text = fmt.Sprintf("%s/%d (as replicated) since %s (epoch %d)", *who.Host, *who.Process, who.TakenAt.UTC().Format(time.RFC3339), *who.Epoch)
-	}
-	return text + "; who waits cannot be seen from a standby"
-}
-
-func readUniverse(ctx context.Context, db health.Querier) (*Universe, error) {
+func readUniverse(ctx context.Context, db watch.Querier) (*Universe, error) {
 	rows, err := db.Query(ctx, `
 		SELECT count(*), (SELECT known FROM account_facts), max(u.as_of_ts), r.status, r.churn_warning_count
 		FROM wallet_universe_current u
@@ -174,7 +164,7 @@ func readUniverse(ctx context.Context, db health.Querier) (*Universe, error) {
 	return one[Universe](rows, err, "read universe")
 }
 
-func readRun(ctx context.Context, db health.Querier) (*Run, error) {
+func readRun(ctx context.Context, db watch.Querier) (*Run, error) {
 	rows, err := db.Query(ctx, `
 		SELECT timestamp, status, wallets_expected, wallet_success_count, wallet_fail_count, rows_written, coverage_pct, failures, duration_ms, error
 		FROM ingest_runs WHERE NOT superseded ORDER BY timestamp DESC LIMIT 1`)
@@ -227,7 +217,7 @@ func (r Report) WriteText(w io.Writer) error {
 	}
 	switch {
 	case r.LastSuccess != nil:
-		line("last success", "%s (%s, %s clean in a row)", r.LastSuccess.Format(time.RFC3339), since(clock.Seconds(*r.AgeSeconds)), cleanRuns(r.CleanRuns))
+		line("last success", "%s (%s, %s clean in a row)", r.LastSuccess.Format(time.RFC3339), duration.Since(duration.Seconds(*r.AgeSeconds)), cleanRuns(r.CleanRuns))
 	case r.Error == "":
 		line("last success", "none yet")
 	}
@@ -236,7 +226,7 @@ func (r Report) WriteText(w io.Writer) error {
 			run.Succeeded, run.Expected, run.CoveragePct, run.RowsWritten, time.Duration(run.DurationMS)*time.Millisecond, parenthesis(reasons(run)))
 	}
 	if r.Leader != nil {
-		line("leads", "%s", Leads(*r.Leader, r.Standby))
+		line("leads", "%s", r.Leader.TextOf(r.Standby))
 	}
 	if u := r.Universe; u != nil {
 		line("universe", "%d wallets as of %s, last refresh %s, churn warnings %d", u.Wallets, u.AsOf.UTC().Format(time.RFC3339), u.LastStatus, u.ChurnWarnings)
@@ -260,15 +250,6 @@ func (r Report) WriteText(w io.Writer) error {
 		line("halt", "since %s by %s: %s", h.HaltedAt.UTC().Format(time.RFC3339), h.HaltedBy, h.Reason)
 	}
 	return t.Flush()
-}
-
-// since says how long ago a success was, or by how much it is dated later than the
-// clock that judges.
-func since(age time.Duration) string {
-	if age = age.Round(time.Second); age < 0 {
-		return "dated " + (-age).String() + " ahead"
-	}
-	return age.String() + " ago"
 }
 
 // cleanRuns says that the count ends at ten.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/whalegate/whalegate/internal/halt"
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
@@ -45,7 +46,7 @@ func TestStatusShowsFiguresAndTheHalt(t *testing.T) {
 	if err != nil || report.State != health.Healthy || report.ExitCode() != 0 {
 		t.Fatalf("Read = %+v, %v", report, err)
 	}
-	if _, err := health.Stop(t.Context(), db, "looks odd", "ann"); err != nil {
+	if _, err := halt.Stop(t.Context(), db, "looks odd", "ann"); err != nil {
 		t.Fatal(err)
 	}
 	if report, err = Read(t.Context(), db, now); err != nil || report.ExitCode() != 2 {

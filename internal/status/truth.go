@@ -4,90 +4,46 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
-	"github.com/whalegate/whalegate/internal/clock"
-	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/duration"
+	"github.com/whalegate/whalegate/internal/facts"
+	"github.com/whalegate/whalegate/internal/health/watch"
 )
 
-// Accounts is how well the accounts of the universe's wallets are known: the view
-// account_facts.
-type Accounts struct {
-	Wallets       int      `json:"wallets"`
-	Known         int      `json:"known"`       // confirmed within 24 h, and shared with no other wallet
-	NeverFound    int      `json:"never_found"` // of the rest
-	Unconfirmed   int      `json:"unconfirmed"` // for 24 h
-	Shared        int      `json:"shared"`      // claimed by two wallets
-	OldestSeconds *float64 `json:"oldest_confirmed_seconds"`
-}
-
-// Search is the search for accounts at a first start: the view search_facts.
-type Search struct {
-	StartedAt      time.Time  `json:"started_at"`
-	Announced      float64    `json:"announced_seconds"` // from the start to the first HEALTHY
-	Wallets        int        `json:"wallets"`
-	Known          int        `json:"known"`
-	DoneAt         time.Time  `json:"done_at"` // as estimated last
-	EndedAt        *time.Time `json:"ended_at"`
-	RunningSeconds float64    `json:"running_seconds"`
-	Late           bool       `json:"is_late"` // after 1.3 times the announced time, and at the latest after half an hour
-}
-
-// Coin is what the exchange last said of an asset: a row of the view meta_facts.
-type Coin struct {
-	Asset      string     `json:"asset"`
-	Listed     *bool      `json:"listed"` // nil, as the next three: never answered
-	Delisted   *bool      `json:"delisted"`
-	Decimals   *int       `json:"sz_decimals"`
-	AnsweredAt *time.Time `json:"answered_at"`
-	Expected   int        `json:"expected_decimals"`
-	AgeSeconds *float64   `json:"age_seconds"`
-	Wrong      *string    `json:"wrong"` // nil: it is right
-}
-
-// OpenFailure is a failure of S11 that lasts: a row of baselines, without what is held.
-type OpenFailure struct {
-	Asset    string    `json:"asset"`
-	Subject  string    `json:"subject"` // mass_close:BTC, …
-	OpenedTS time.Time `json:"opened_ts"`
-	Affected int       `json:"affected"`
-	Holders  int       `json:"holders"`
-}
-
 // ReadAccounts asks how well the accounts are known.
-func ReadAccounts(ctx context.Context, db health.Querier) (Accounts, error) {
+func ReadAccounts(ctx context.Context, db watch.Querier) (facts.Accounts, error) {
 	rows, err := db.Query(ctx, "SELECT wallets, known, never_found, unconfirmed, shared, oldest_confirmed_seconds FROM account_facts")
-	a, err := one[Accounts](rows, err, "read accounts")
+	a, err := one[facts.Accounts](rows, err, "read accounts")
 	if a == nil {
-		return Accounts{}, err
+		return facts.Accounts{}, err
 	}
 	return *a, err
 }
 
 // ReadSearch asks how far the search for accounts is; nil when there was none yet.
-func ReadSearch(ctx context.Context, db health.Querier) (*Search, error) {
+func ReadSearch(ctx context.Context, db watch.Querier) (*facts.Search, error) {
 	rows, err := db.Query(ctx, "SELECT started_at, announced_seconds, wallets, known, done_at, ended_at, running_seconds, is_late FROM search_facts")
-	return one[Search](rows, err, "read the search for accounts")
+	return one[facts.Search](rows, err, "read the search for accounts")
 }
 
 // ReadCoins asks what the exchange last said of each asset.
-func ReadCoins(ctx context.Context, db health.Querier) ([]Coin, error) {
-	coins, err := list[Coin](ctx, db, "SELECT asset, listed, delisted, sz_decimals, answered_at, expected_decimals, age_seconds, wrong FROM meta_facts ORDER BY place")
+func ReadCoins(ctx context.Context, db watch.Querier) ([]facts.Coin, error) {
+	coins, err := list[facts.Coin](ctx, db, "SELECT asset, listed, delisted, sz_decimals, answered_at, expected_decimals, age_seconds, wrong FROM meta_facts ORDER BY place")
 	if err != nil {
 		return nil, fmt.Errorf("read coins: %w", err)
 	}
 	return coins, nil
 }
 
-func readOpen(ctx context.Context, db health.Querier) ([]OpenFailure, error) {
-	open, err := list[OpenFailure](ctx, db, "SELECT asset, subject, opened_ts, affected, holders FROM baselines WHERE ended_ts IS NULL ORDER BY opened_ts, asset")
+func readOpen(ctx context.Context, db watch.Querier) ([]facts.OpenFailure, error) {
+	open, err := list[facts.OpenFailure](ctx, db, "SELECT asset, subject, opened_ts, affected, holders FROM baselines WHERE ended_ts IS NULL ORDER BY opened_ts, asset")
 	if err != nil {
 		return nil, fmt.Errorf("read open failures: %w", err)
 	}
 	return open, nil
 }
 
-func (r *Report) readTruth(ctx context.Context, db health.Querier) error {
+func (r *Report) readTruth(ctx context.Context, db watch.Querier) error {
 	accounts, err := ReadAccounts(ctx, db)
 	if err != nil {
 		return err
@@ -108,54 +64,8 @@ func (r *Report) readTruth(ctx context.Context, db health.Querier) error {
 	return nil
 }
 
-// Text says how far a first start is, and when it will be done.
-func (s Search) Text() string {
-	if s.Late && s.EndedAt == nil {
-		return fmt.Sprintf("late: %d of %d wallets known after %s, %s were announced", s.Known, s.Wallets, span(s.RunningSeconds), span(s.Announced))
-	}
-	return fmt.Sprintf("starting, %d of %d wallets known, done about %s UTC", s.Known, s.Wallets, s.DoneAt.UTC().Format("15:04"))
-}
-
-func span(seconds float64) string { return clock.Seconds(seconds).Round(time.Second).String() }
-
-// Text says how many wallets have known accounts, and how old the oldest knowledge is.
-func (a Accounts) Text() string {
-	text := fmt.Sprintf("%d of %d wallets known", a.Known, a.Wallets)
-	for _, part := range []struct {
-		n    int
-		what string
-	}{{a.NeverFound, "never found"}, {a.Unconfirmed, "not confirmed for a day"}, {a.Shared, "claimed by two wallets"}} {
-		if part.n > 0 {
-			text += fmt.Sprintf(", %d %s", part.n, part.what)
-		}
-	}
-	if a.OldestSeconds != nil {
-		text += ", the oldest confirmed " + since(clock.Seconds(*a.OldestSeconds))
-	}
-	return text
-}
-
-// Text says what the exchange last said of the coin, and what is expected.
-func (c Coin) Text() string {
-	if c.AnsweredAt == nil {
-		return c.Asset + ": never answered"
-	}
-	verdict := "as expected"
-	if c.Wrong != nil {
-		verdict = *c.Wrong
-	}
-	said := "not listed"
-	switch {
-	case *c.Delisted:
-		said = "delisted"
-	case *c.Listed:
-		said = fmt.Sprintf("listed, sizes with %d decimals", *c.Decimals)
-	}
-	return fmt.Sprintf("%s: %s; %s, %d decimals are expected; answered %s", c.Asset, verdict, said, c.Expected, since(clock.Seconds(*c.AgeSeconds)))
-}
-
 // coinsText says in one line whether all coins are what they should be.
-func coinsText(coins []Coin) string {
+func coinsText(coins []facts.Coin) string {
 	var wrong []string
 	var oldest float64
 	for _, c := range coins {
@@ -169,16 +79,11 @@ func coinsText(coins []Coin) string {
 	if len(wrong) == len(coins) && coins[0].AnsweredAt == nil {
 		return "the exchange has never said which coins it has"
 	}
-	text := "answered " + since(clock.Seconds(oldest))
+	text := "answered " + duration.Since(duration.Seconds(oldest))
 	if len(wrong) > 0 {
 		return strings.Join(wrong, ", ") + "; " + text
 	}
 	return "as expected, " + text
-}
-
-// Text says what happened to how many wallets at once, and since when runs fail for it.
-func (o OpenFailure) Text() string {
-	return fmt.Sprintf("%s open since %s: %d of %d wallets at once", o.Subject, o.OpenedTS.UTC().Format(time.RFC3339), o.Affected, o.Holders)
 }
 
 // truth are the lines about the accounts, the coins and what cannot be true.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
@@ -117,7 +118,7 @@ func recompute(ctx context.Context, tx pgx.Tx, memory *Memory, t time.Time, judg
 	var h health.Health
 	var err error
 	if judgedAt != nil {
-		h, err = health.ReadAt(ctx, tx, *judgedAt)
+		h, err = watch.ReadAt(ctx, tx, *judgedAt)
 	} else {
 		h, err = AsItStood(ctx, tx, t)
 	}

@@ -7,11 +7,13 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/qa"
@@ -112,7 +114,7 @@ func (c *Cycle) compute(ctx context.Context, r Result) (Result, error) {
 }
 
 // judge asks for health (G0). stop: the cycle must not go on.
-func (c *Cycle) judge(ctx context.Context, db health.Querier, r *Result) (stop bool, err error) {
+func (c *Cycle) judge(ctx context.Context, db watch.Querier, r *Result) (stop bool, err error) {
 	r.Health, err = c.Judge(ctx, db, r.Boundary)
 	return err != nil || r.Health.State == health.Stale, err
 }
@@ -207,16 +209,14 @@ func (c *Cycle) commit(ctx context.Context, r *Result, list []computed, using he
 		return err
 	}
 	var answer *pgconn.PgError
-	if errors.As(err, &answer) && answer.Code == uniqueViolation {
+	if errors.As(err, &answer) && answer.Code == pgerrcode.UniqueViolation {
 		err = fmt.Errorf("another process has written this boundary: %w", err)
 	}
 	return postgres.Because(ctx, "commit signals", err)
 }
 
-// uniqueViolation is how the primary key refuses a second row for an asset and
+// pgerrcode.UniqueViolation is how the primary key refuses a second row for an asset and
 // boundary.
-const uniqueViolation = "23505"
-
 // block drops the whole cycle (G0) and records that it did; or returns the cause
 // when health could not be asked, as nothing can be recorded then either.
 func (c *Cycle) block(ctx context.Context, r Result, cause error) (Result, error) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/qa"
 )
 
@@ -21,10 +22,10 @@ import (
 type meddler struct {
 	k      int
 	happen func()
-	asked  []health.Querier
+	asked  []watch.Querier
 }
 
-func (m *meddler) judge(ctx context.Context, db health.Querier, t time.Time) (health.Health, error) {
+func (m *meddler) judge(ctx context.Context, db watch.Querier, t time.Time) (health.Health, error) {
 	m.asked = append(m.asked, db)
 	if len(m.asked) == m.k {
 		m.happen()
@@ -109,7 +110,7 @@ func TestG0ADatabaseThatDoesNotAnswerLeavesTheBoundaryOpen(t *testing.T) {
 	s := lifelike(t)
 	for k := 1; k <= questions; k++ {
 		asked := 0
-		c := s.cycle(func(ctx context.Context, db health.Querier, b time.Time) (health.Health, error) {
+		c := s.cycle(func(ctx context.Context, db watch.Querier, b time.Time) (health.Health, error) {
 			if asked++; asked == k {
 				return health.Health{State: health.Stale, Reasons: []string{health.ReasonDatabase}}, errAway
 			}

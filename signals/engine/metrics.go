@@ -11,6 +11,7 @@ import (
 
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
 
@@ -83,12 +84,12 @@ func assetNames() []string {
 // AgeCollector exports how old the newest signals are, by the database's clock
 // at the scrape.
 type AgeCollector struct {
-	db  health.Querier
+	db  watch.Querier
 	age *prometheus.Desc
 }
 
 // NewAgeCollector makes the collector that asks db.
-func NewAgeCollector(db health.Querier) *AgeCollector {
+func NewAgeCollector(db watch.Querier) *AgeCollector {
 	return &AgeCollector{db, prometheus.NewDesc("whalegate_signal_age_seconds",
 		"Age of the newest signal's boundary, by asset; +Inf when there is none or the database cannot be asked.", []string{"asset"}, nil)}
 }

@@ -14,7 +14,7 @@ import (
 
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/postgres"
-	"github.com/whalegate/whalegate/internal/qa"
+	"github.com/whalegate/whalegate/internal/qa/check"
 )
 
 // samples gathers every sample as "name{label}", the count of a histogram being
@@ -71,7 +71,7 @@ func allSeries() []string {
 	for _, a := range []string{"HYPE", "BTC", "ETH"} {
 		list = append(list, "whalegate_signals_skipped_total{asset="+a+"}", "whalegate_signals_degraded_total{asset="+a+"}", "whalegate_signal_age_seconds{asset="+a+"}")
 	}
-	for _, check := range qa.Checks {
+	for _, check := range check.All {
 		list = append(list, "whalegate_qa_failures_total{check_id="+check+"}")
 	}
 	slices.Sort(list)

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/whalegate/whalegate/internal/asset"
-	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/signals"
 )
@@ -106,7 +106,7 @@ const selectSignals = `
 
 // List gives the stored signals from one instant to another, newest first, limit
 // at most; name is an asset, or empty for all.
-func List(ctx context.Context, db health.Querier, from, to time.Time, name string, limit int, visit func(Row) error) error {
+func List(ctx context.Context, db watch.Querier, from, to time.Time, name string, limit int, visit func(Row) error) error {
 	rows, err := db.Query(ctx, selectSignals, from, to, name, limit)
 	if err != nil {
 		return postgres.Because(ctx, "read signals", err)

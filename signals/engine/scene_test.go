@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
 	"github.com/whalegate/whalegate/signals"
 )
@@ -149,7 +150,7 @@ const (
 )
 
 // healthy is a Judge that never objects.
-func healthy(_ context.Context, _ health.Querier, t time.Time) (health.Health, error) {
+func healthy(_ context.Context, _ watch.Querier, t time.Time) (health.Health, error) {
 	return health.Health{State: health.Healthy, At: t.Add(2 * time.Second)}, nil
 }
 

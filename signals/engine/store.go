@@ -11,6 +11,7 @@ import (
 
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/signals"
 )
@@ -37,7 +38,7 @@ const selectPast = `
 	WHERE timestamp IN ($1, $2, $3)`
 
 // readPast reads the scores that the trend at t is measured against.
-func readPast(ctx context.Context, db health.Querier, t time.Time) (past pasts, err error) {
+func readPast(ctx context.Context, db watch.Querier, t time.Time) (past pasts, err error) {
 	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
 	rows, err := db.Query(ctx, selectPast, t.Add(-signals.Period), t.Add(-2*signals.Period), t.Add(-3*signals.Period))

@@ -12,7 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/whalegate/whalegate/internal/asset"
+	"github.com/whalegate/whalegate/internal/halt"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
 	"github.com/whalegate/whalegate/internal/qa"
@@ -147,7 +149,7 @@ func TestASignalFollowsRunsAndHaltsAlone(t *testing.T) {
 			s := lifelike(t)
 			s.exec(tt.sql)
 			s.clock(2 * time.Second)
-			if h, err := health.Read(t.Context(), s.db); err != nil || h.State != health.Degraded || h.Reasons[len(h.Reasons)-1] != health.ReasonNoCollector {
+			if h, err := watch.Read(t.Context(), s.db); err != nil || h.State != health.Degraded || h.Reasons[len(h.Reasons)-1] != health.ReasonNoCollector {
 				t.Fatalf("the case shows nothing: %s %v, %v", h.State, h.Reasons, err)
 			}
 			s.work(s.job(), 1)
@@ -169,7 +171,7 @@ func TestAHaltUnderCommitCountsForTheBoundary(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tx.Rollback(t.Context())
-	if _, err := health.Stop(t.Context(), tx, "odd", "op"); err != nil { // and its commit takes a while
+	if _, err := halt.Stop(t.Context(), tx, "odd", "op"); err != nil { // and its commit takes a while
 		t.Fatal(err)
 	}
 	s.clock(2 * time.Second)

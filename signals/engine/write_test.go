@@ -12,6 +12,7 @@ import (
 
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
 )
 
@@ -81,7 +82,7 @@ func TestTwoCyclesAtOnceLeaveOneSetOfRows(t *testing.T) {
 		var errs [2]error
 		for k := range results {
 			asked := 0
-			c := s.cycle(func(ctx context.Context, db health.Querier, b time.Time) (health.Health, error) {
+			c := s.cycle(func(ctx context.Context, db watch.Querier, b time.Time) (health.Health, error) {
 				if asked++; asked == questions-1 { // then the rows are computed and not written
 					ready.Done()
 					ready.Wait()

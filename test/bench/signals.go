@@ -13,6 +13,7 @@ import (
 	"github.com/whalegate/whalegate/collector"
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/postgres/server"
 	"github.com/whalegate/whalegate/signals"
@@ -49,7 +50,7 @@ func openStage(ctx context.Context, url string, c *crowd, from time.Time) (*stag
 	return s, err
 }
 
-func (s *stage) judge(ctx context.Context, db health.Querier, boundary time.Time) (health.Health, error) {
+func (s *stage) judge(ctx context.Context, db watch.Querier, boundary time.Time) (health.Health, error) {
 	s.asked = append(s.asked, time.Now())
 	h, err := engine.AsItStood(ctx, db, boundary)
 	s.asked = append(s.asked, time.Now())

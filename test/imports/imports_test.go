@@ -12,7 +12,8 @@ const module = "github.com/whalegate/whalegate/"
 // forbidden says which packages may not be reached, even indirectly, from where.
 var forbidden = []struct{ from, to, why string }{
 	{"internal/asset", "internal/", "the assets are values and stand on nothing"},
-	{"internal/health", "collector", "health is asked by the collector, and asks nobody"},
+	{"internal/health/watch", "collector", "health is asked by the collector, and asks nobody"},
+	{"internal/halt", "collector", "who stops by hand needs no collector"},
 	{"internal/postgres", "collector", "the database knows none of its users"},
 	{"collector/hyperliquid", "internal/postgres", "the exchange's client knows no database"},
 	{"collector/simulator", "internal/postgres", "the simulator knows no database"},
@@ -26,6 +27,9 @@ var forbidden = []struct{ from, to, why string }{
 	{"internal/status", "signals", "what all rooms stand on knows none of them"},
 	{"internal/runbook", "collector", "what is judged is what is stored"},
 	{"internal/runbook", "signals", "no signal value is an argument of a diagnosis"},
+	{"internal/runbook", "internal/postgres", "who judges asks nobody"},
+	{"internal/runbook/gather", "collector", "what is judged is what is stored"},
+	{"internal/runbook/gather", "signals", "no signal value is an argument of a diagnosis"},
 	{"alerting", "internal/postgres", "the rules know no database"},
 	{"alerting/engine", "collector", "alerts stand on what is stored, not on who stored it"},
 	{"alerting/engine", "signals/engine", "alerts know the signal's type, and not how it is made"},

@@ -28,7 +28,7 @@ import (
 	"github.com/whalegate/whalegate/alerting/receiver"
 	"github.com/whalegate/whalegate/alerting/watchdog"
 	"github.com/whalegate/whalegate/internal/clock"
-	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
 )
@@ -136,7 +136,7 @@ func TestTheWatchdogsRoleSuffices(t *testing.T) {
 	t.Cleanup(server.Close)
 	receivers := load(t, server.URL)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(health.NewCollector(db), postgres.NewCollector(db), outbox.NewCollector(db, receivers))
+	registry.MustRegister(watch.NewCollector(db), postgres.NewCollector(db), outbox.NewCollector(db, receivers))
 	sender := outbox.NewSender(outbox.Config{Pool: db, Clock: fast, Logger: logger, Registerer: registry, Receivers: receivers})
 	dog := watchdog.New(watchdog.Config{Pool: db, Clock: fast, Logger: logger, Registerer: registry, Receivers: receivers, Told: sender.Wake})
 	if err := postgres.CheckSchema(t.Context(), db); err != nil {

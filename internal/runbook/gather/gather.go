@@ -1,19 +1,22 @@
-package runbook
+// Package gather asks the database, the service and the dead man's switch what a diagnosis
+// stands on, each with its own deadline.
+package gather
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/whalegate/whalegate/internal/clock"
-	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/postgres"
+	"github.com/whalegate/whalegate/internal/runbook"
 )
 
 // Source is where the facts are.
@@ -32,7 +35,6 @@ const (
 	statementTimeout = "1500ms"
 	answersWithin    = 2 * time.Second // longer than the server lets a statement run
 	lockWait         = "250ms"
-	lockTimeout      = "SQLSTATE 55P03" // as the server says it, in whatever language
 	// startsWithin is until when a question may begin.
 	startsWithin = 2500 * time.Millisecond
 	// lastQuestion is what is left of that for the last one, when the service does not answer.
@@ -44,13 +46,15 @@ const (
 
 var errTooLate = fmt.Errorf("not asked: everything before it took longer than %s", startsWithin)
 
-// Gather asks the database, the service and the dead man's switch side by side. It has no error: what could not
+// Ask asks the database, the service and the dead man's switch side by side. It has no error: what could not
 // be found out is a fact as well.
-func Gather(ctx context.Context, from Source) Facts {
-	f := Facts{Database: Database{Address: postgres.Redact(from.DatabaseURL), Unreadable: map[string]string{}, started: time.Now()}}
-	watched := make(chan Watchdog, 1)
+func Ask(ctx context.Context, from Source) runbook.Facts {
+	g := gathering{started: time.Now(), from: from, facts: runbook.Facts{
+		Database: runbook.Database{Address: postgres.Redact(from.DatabaseURL), Unreadable: map[string]runbook.Failure{}},
+	}}
+	watched := make(chan runbook.Watchdog, 1)
 	go func() { watched <- askWatchdog(ctx, from.WatchdogURL) }()
-	judged, asked := make(chan struct{}), make(chan Service, 1)
+	judged, asked := make(chan struct{}), make(chan runbook.Service, 1)
 	go func() {
 		early := false
 		select {
@@ -59,110 +63,143 @@ func Gather(ctx context.Context, from Source) Facts {
 			early = true
 		}
 		s := askService(ctx, from)
-		s.apart = early
+		s.Apart = early
 		asked <- s
 	}()
 	// told waits for the service while there is time for another question to the database.
 	var told bool
-	f.askDatabase(ctx, from, func() { close(judged) }, func() {
+	g.askDatabase(ctx, func() { close(judged) }, func() {
 		select {
-		case f.Service = <-asked:
+		case g.facts.Service = <-asked:
 			told = true
-		case <-time.After(startsWithin - lastQuestion - time.Since(f.Database.started)):
+		case <-time.After(startsWithin - lastQuestion - time.Since(g.started)):
 		}
 	})
 	if !told {
-		f.Service = <-asked
-		f.Service.apart = true
+		g.facts.Service = <-asked
+		g.facts.Service.Apart = true
 	}
-	f.Watchdog = <-watched
-	f.Now = from.Clock.Now()
-	return f
+	g.facts.Watchdog = <-watched
+	g.facts.Now = from.Clock.Now()
+	return g.facts
+}
+
+// gathering is one asking of everything.
+type gathering struct {
+	from    Source
+	facts   runbook.Facts
+	started time.Time
 }
 
 // askDatabase asks the database for everything. It calls judged once it has said what the
 // state is, or cannot, and told before it asks for that again.
-func (f *Facts) askDatabase(ctx context.Context, from Source, judged, told func()) {
-	conn, err := connect(ctx, from.DatabaseURL)
+func (g *gathering) askDatabase(ctx context.Context, judged, told func()) {
+	f := &g.facts
+	conn, err := connect(ctx, g.from.DatabaseURL)
 	if err != nil {
 		judged()
 		f.Database.Trouble, f.Database.Error = refusal(err), err.Error()
 		return
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	f.Stored = &Stored{}
-	f.Database.read(ctx, conn, partSettings, func(ctx context.Context) error { return f.Database.guard(ctx, conn) })
-	f.Database.read(ctx, conn, partHealth, func(ctx context.Context) error { return f.askHealth(ctx, conn, from.Clock) })
+	f.Stored = &runbook.Stored{}
+	g.read(ctx, conn, runbook.PartSettings, func(ctx context.Context) error { return guard(ctx, conn, &f.Database) })
+	g.read(ctx, conn, runbook.PartHealth, func(ctx context.Context) error { return g.askHealth(ctx, conn) })
 	judged()
-	f.checkSchema(ctx, conn)
-	f.readParts(ctx, conn, from.Clock)
-	f.tryWrite(ctx, conn)
+	g.checkSchema(ctx, conn)
+	g.readParts(ctx, conn)
+	g.tryWrite(ctx, conn)
 	told()
-	f.askAgain(ctx, conn, from.Clock)
-	if f.changed() {
+	g.askAgain(ctx, conn)
+	if g.changed() {
 		// What was read before the change does not explain the state after it.
 		h, beats := f.Stored.Again, f.Stored.Beats
-		f.Stored = &Stored{Health: h, At: h.At}
-		f.readParts(ctx, conn, from.Clock)
+		f.Stored = &runbook.Stored{Health: h, At: h.At}
+		g.readParts(ctx, conn)
 		f.Stored.Beats = min(beats, f.Stored.Beats)
-		f.askAgain(ctx, conn, from.Clock)
+		g.askAgain(ctx, conn)
 	}
-	f.Database.settle()
-	if f.Database.Trouble == Hangs || f.Database.Trouble == Unreachable {
+	g.settle()
+	if f.Database.Trouble == runbook.Hangs || f.Database.Trouble == runbook.Unreachable {
 		f.Stored = nil // what was read before belongs to another time
 	}
 }
 
+// readers read the parts. The settings and health are asked by themselves, first.
+var readers = map[string]func(context.Context, *pgx.Conn, *runbook.Stored) error{
+	runbook.PartSessions: readSessions,
+	runbook.PartLeader:   readLeader,
+	runbook.PartClocks:   readClocks,
+	runbook.PartHalt:     readHalt,
+	runbook.PartRuns:     readRuns,
+	runbook.PartUniverse: readUniverse,
+	runbook.PartAccounts: readAccounts,
+	runbook.PartCoins:    readCoins,
+	runbook.PartOpen:     readOpen,
+	runbook.PartCycles:   readCycles,
+	runbook.PartDirty:    readDirty,
+	runbook.PartAlerts:   readAlerts,
+	runbook.PartChecks:   readChecks,
+	runbook.PartLost:     readLost,
+	runbook.PartStorage:  readStorage,
+	runbook.PartDefined:  readDefined,
+	runbook.PartBoard:    readBoard,
+}
+
 // readParts reads everything that is stored but health.
-func (f *Facts) readParts(ctx context.Context, conn *pgx.Conn, c clock.Clock) {
-	for _, p := range parts {
+func (g *gathering) readParts(ctx context.Context, conn *pgx.Conn) {
+	stored, unreadable := g.facts.Stored, g.facts.Database.Unreadable
+	for _, part := range runbook.Parts {
+		read := readers[part]
 		switch {
-		case p.read == nil:
-		case p.name == partBoard && f.Stored.Health == nil:
+		case read == nil:
+		case part == runbook.PartBoard && stored.Health == nil:
 			// Each of its views would wait for the same lock, to be compared with nothing.
-			f.Database.Unreadable[p.name] = "not looked at: there is no state to compare it with"
+			unreadable[part] = runbook.Failure{Text: "not looked at: there is no state to compare it with"}
 		default:
-			delete(f.Database.Unreadable, p.name)
-			f.Database.read(ctx, conn, p.name, func(ctx context.Context) error { return p.read(ctx, conn, f.Stored) })
+			delete(unreadable, part)
+			g.read(ctx, conn, part, func(ctx context.Context) error { return read(ctx, conn, stored) })
 		}
 	}
-	f.Stored.Led = c.Elapsed(f.Stored.Led)
+	stored.Led = g.from.Clock.Elapsed(stored.Led)
 }
 
 // askAgain asks at the end what may have changed while everything else was asked.
-func (f *Facts) askAgain(ctx context.Context, conn *pgx.Conn, c clock.Clock) {
-	if f.Database.late() {
+func (g *gathering) askAgain(ctx context.Context, conn *pgx.Conn) {
+	if g.late() {
 		return // what was read first stands
 	}
-	if f.Stored.Beats > 0 {
-		f.Database.read(ctx, conn, partLeader, func(ctx context.Context) error { return readBeats(ctx, conn, f.Stored, c) })
+	stored := g.facts.Stored
+	if stored.Beats > 0 {
+		g.read(ctx, conn, runbook.PartLeader, func(ctx context.Context) error { return readBeats(ctx, conn, stored, g.from.Clock) })
 	}
-	if f.Stored.Health == nil {
+	if stored.Health == nil {
 		return
 	}
-	f.Database.read(ctx, conn, partHealth, func(ctx context.Context) error {
-		h, err := health.Read(ctx, conn)
+	g.read(ctx, conn, runbook.PartHealth, func(ctx context.Context) error {
+		h, err := watch.Read(ctx, conn)
 		if err != nil {
 			return errors.Unwrap(err)
 		}
-		f.Stored.Again = &h
+		stored.Again = &h
 		return nil
 	})
 }
 
 // changed tells that the state, or what it is for, is another one than it was at first.
-func (f *Facts) changed() bool {
-	first, again := f.Stored.Health, f.Stored.Again
+func (g *gathering) changed() bool {
+	first, again := g.facts.Stored.Health, g.facts.Stored.Again
 	return first != nil && again != nil && (first.State != again.State || !slices.Equal(first.Reasons, again.Reasons))
 }
 
 // late tells that nothing more is to be begun.
-func (d *Database) late() bool { return time.Since(d.started) > startsWithin }
+func (g *gathering) late() bool { return time.Since(g.started) > startsWithin }
 
 // read runs one question; what keeps it from an answer is kept by its name.
-func (d *Database) read(ctx context.Context, conn *pgx.Conn, name string, ask func(context.Context) error) {
-	if d.late() {
-		d.Unreadable[name] = errTooLate.Error()
+func (g *gathering) read(ctx context.Context, conn *pgx.Conn, name string, ask func(context.Context) error) {
+	d := &g.facts.Database
+	if g.late() {
+		d.Unreadable[name] = failure(errTooLate)
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, answersWithin)
@@ -171,42 +208,54 @@ func (d *Database) read(ctx context.Context, conn *pgx.Conn, name string, ask fu
 	if err == nil {
 		return
 	}
-	d.Unreadable[name] = err.Error()
+	d.Unreadable[name] = failure(err)
 	var answer *pgconn.PgError
 	switch {
-	case errors.As(err, &answer) && answer.Code == insufficientPrivilege:
-		d.trouble(Denied, err)
-	case errors.As(err, &answer) && (answer.Code[:2] == "57" && answer.Code != postgres.QueryCanceled):
-		d.trouble(Unreachable, err) // it is being stopped
+	case errors.As(err, &answer) && answer.Code == pgerrcode.InsufficientPrivilege:
+		g.trouble(runbook.Denied, err)
+	case errors.As(err, &answer) && pgerrcode.IsOperatorIntervention(answer.Code) && answer.Code != pgerrcode.QueryCanceled:
+		g.trouble(runbook.Unreachable, err) // it is being stopped
 	case errors.As(err, &answer):
 		// One part only: the rest may be told. The schema is looked at by itself.
 	case conn.IsClosed() && (ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded)):
-		d.trouble(Hangs, err)
+		g.trouble(runbook.Hangs, err)
 	case conn.IsClosed():
-		d.trouble(Unreachable, err)
+		g.trouble(runbook.Unreachable, err)
 	}
 }
 
+// failure keeps what the server said, by its code.
+func failure(err error) runbook.Failure {
+	f := runbook.Failure{Text: err.Error()}
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) {
+		f.Code = answer.Code
+	}
+	return f
+}
+
 // trouble keeps the worst that was met.
-func (d *Database) trouble(t Trouble, err error) {
-	if d.Trouble == "" || d.Trouble.asksWrongly() && !t.asksWrongly() {
+func (g *gathering) trouble(t runbook.Trouble, err error) {
+	if d := &g.facts.Database; d.Trouble == "" || d.Trouble.AsksWrongly() && !t.AsksWrongly() {
 		d.Trouble, d.Error = t, err.Error()
 	}
 }
 
 // settle names the trouble of a database that cannot tell health. A lock has its
 // own symptoms.
-func (d *Database) settle() {
-	if why, ok := d.Unreadable[partHealth]; ok && d.Trouble == "" && !strings.Contains(why, lockTimeout) {
-		d.Trouble, d.Error = ReadFailed, why
+func (g *gathering) settle() {
+	d := &g.facts.Database
+	if why, ok := d.Unreadable[runbook.PartHealth]; ok && d.Trouble == "" && why.Code != pgerrcode.LockNotAvailable {
+		d.Trouble, d.Error = runbook.ReadFailed, why.Text
 	}
 }
 
 // askHealth asks for the state, measures how long that takes, and how far the
 // database's clock lies outside of the time that it took.
-func (f *Facts) askHealth(ctx context.Context, conn *pgx.Conn, c clock.Clock) error {
+func (g *gathering) askHealth(ctx context.Context, conn *pgx.Conn) error {
+	f, c := &g.facts, g.from.Clock
 	before, started := c.Now(), time.Now()
-	h, err := health.Read(ctx, conn)
+	h, err := watch.Read(ctx, conn)
 	if err != nil {
 		return errors.Unwrap(err) // what the server said is enough
 	}
@@ -230,8 +279,8 @@ func outside(at, before, after time.Time) time.Duration {
 }
 
 // checkSchema tells a schema that is older, newer or half applied.
-func (f *Facts) checkSchema(ctx context.Context, conn *pgx.Conn) {
-	if f.Database.late() {
+func (g *gathering) checkSchema(ctx context.Context, conn *pgx.Conn) {
+	if g.late() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, answersWithin)
@@ -240,16 +289,16 @@ func (f *Facts) checkSchema(ctx context.Context, conn *pgx.Conn) {
 	var answer *pgconn.PgError
 	switch {
 	case errors.Is(err, postgres.ErrNewer):
-		f.Database.trouble(SchemaNewer, err)
+		g.trouble(runbook.SchemaNewer, err)
 		return
 	case errors.Is(err, postgres.ErrSchema):
-		f.Database.trouble(SchemaBroken, err)
+		g.trouble(runbook.SchemaBroken, err)
 		return
-	case errors.As(err, &answer) && answer.Code == insufficientPrivilege:
-		f.Database.trouble(Denied, err)
+	case errors.As(err, &answer) && answer.Code == pgerrcode.InsufficientPrivilege:
+		g.trouble(runbook.Denied, err)
 		return
 	case err != nil:
-		f.Database.Unreadable[partHealth] = err.Error()
+		g.facts.Database.Unreadable[runbook.PartHealth] = failure(err)
 		return
 	}
 	pending := 0
@@ -257,23 +306,23 @@ func (f *Facts) checkSchema(ctx context.Context, conn *pgx.Conn) {
 		switch {
 		case m.Version == 0: // the definitions, after every step
 			if m.Applied.IsZero() && pending == 0 {
-				f.Database.trouble(SchemaPending, errors.New("its functions and views are those of another version of this program"))
+				g.trouble(runbook.SchemaPending, errors.New("its functions and views are those of another version of this program"))
 			}
 		case m.Applied.IsZero() && pending == 0:
 			pending = m.Version
 		case !m.Applied.IsZero() && pending > 0:
-			f.Database.trouble(SchemaBroken, fmt.Errorf("migration %d is missing, and %d (%s) was applied: the schema is half applied", pending, m.Version, m.Name))
+			g.trouble(runbook.SchemaBroken, fmt.Errorf("migration %d is missing, and %d (%s) was applied: the schema is half applied", pending, m.Version, m.Name))
 			return
 		}
 	}
 	if pending > 0 {
-		f.Database.trouble(SchemaPending, fmt.Errorf("migration %d (%s) is pending, of %d", pending, migrations[pending-1].Name, len(migrations)-1))
+		g.trouble(runbook.SchemaPending, fmt.Errorf("migration %d (%s) is pending, of %d", pending, migrations[pending-1].Name, len(migrations)-1))
 	}
 }
 
 // guard makes the session read-only, and keeps what it was by itself: what the service
 // meets when it writes.
-func (d *Database) guard(ctx context.Context, conn *pgx.Conn) error {
+func guard(ctx context.Context, conn *pgx.Conn, d *runbook.Database) error {
 	var setting, source string
 	err := conn.QueryRow(ctx, `
 		SELECT pg_is_in_recovery(), setting, source, set_config(name, 'on', false) IS NULL
@@ -287,8 +336,9 @@ func (d *Database) guard(ctx context.Context, conn *pgx.Conn) error {
 // tryWrite writes a row as the service would, in a transaction as the server makes it
 // by itself, and takes the row back. A role that may not is no evidence of anything, nor
 // is a standby, which takes none.
-func (f *Facts) tryWrite(ctx context.Context, conn *pgx.Conn) {
-	if conn.IsClosed() || f.Database.late() || f.follows() || f.Database.Trouble != "" && f.Database.Trouble != Denied {
+func (g *gathering) tryWrite(ctx context.Context, conn *pgx.Conn) {
+	f := &g.facts
+	if conn.IsClosed() || g.late() || f.Follows() || f.Database.Trouble != "" && f.Database.Trouble != runbook.Denied {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, answersWithin)
@@ -312,6 +362,6 @@ func (f *Facts) tryWrite(ctx context.Context, conn *pgx.Conn) {
 		_ = tx.Rollback(ctx) // the end of the session does it too
 	}
 	if err != nil {
-		f.Database.WriteError = err.Error()
+		f.Database.WriteError = failure(err)
 	}
 }

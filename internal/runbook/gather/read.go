@@ -1,4 +1,4 @@
-package runbook
+package gather
 
 import (
 	"context"
@@ -6,72 +6,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/whalegate/whalegate/internal/clock"
-	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/duration"
+	"github.com/whalegate/whalegate/internal/halt"
 	"github.com/whalegate/whalegate/internal/postgres"
+	"github.com/whalegate/whalegate/internal/runbook"
 )
-
-// The parts of what is stored, read one by one, so that one that cannot be read
-// hides no other.
-const (
-	partSettings = "settings"
-	partHealth   = "health"
-	partHalt     = "halts"
-	partRuns     = "runs"
-	partUniverse = "universe"
-	partCycles   = "signal cycles"
-	partDirty    = "dirty rows"
-	partAlerts   = "alerts"
-	partChecks   = "failed checks"
-	partSessions = "sessions"
-	partStorage  = "storage"
-	partBoard    = "board"
-	partLeader   = "leader"
-	partClocks   = "clocks"
-	partLost     = "lost minutes"
-	partAccounts = "accounts"
-	partCoins    = "coins"
-	partOpen     = "open failures"
-	partDefined  = "functions and views"
-)
-
-type part struct {
-	name string
-	read func(context.Context, *pgx.Conn, *Stored) error
-}
-
-type partList []part
-
-func (l partList) names() (names []string) {
-	for _, p := range l {
-		names = append(names, p.name)
-	}
-	return names
-}
-
-// parts in the order of reading; the sessions first, before the reading itself
-// waits for somebody.
-var parts = partList{
-	{partSettings, nil}, // asked by itself, first
-	{partHealth, nil},   // asked by itself, twice
-	{partSessions, readSessions},
-	{partLeader, readLeader},
-	{partClocks, readClocks},
-	{partHalt, readHalt},
-	{partRuns, readRuns},
-	{partUniverse, readUniverse},
-	{partAccounts, readAccounts},
-	{partCoins, readCoins},
-	{partOpen, readOpen},
-	{partCycles, readCycles},
-	{partDirty, readDirty},
-	{partAlerts, readAlerts},
-	{partChecks, readChecks},
-	{partLost, readLost},
-	{partStorage, readStorage},
-	{partDefined, readDefined},
-	{partBoard, readBoard},
-}
 
 // list reads rows by position.
 func list[T any](ctx context.Context, conn *pgx.Conn, sql string, args ...any) ([]T, error) {
@@ -82,28 +21,28 @@ func list[T any](ctx context.Context, conn *pgx.Conn, sql string, args ...any) (
 	return pgx.CollectRows(rows, pgx.RowToStructByPos[T])
 }
 
-func readDefined(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
+func readDefined(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err error) {
 	s.Tampered, err = postgres.Tampered(ctx, conn)
 	return err
 }
 
-func readHalt(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
-	s.Halt, err = health.InForce(ctx, conn)
+func readHalt(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err error) {
+	s.Halt, err = halt.InForce(ctx, conn)
 	return err
 }
 
-func readRuns(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
-	s.Runs, err = list[Run](ctx, conn, `
+func readRuns(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err error) {
+	s.Runs, err = list[runbook.Run](ctx, conn, `
 		SELECT timestamp, status, wallets_expected, wallet_fail_count, coverage_pct, failures, coalesce(error, ''), is_clean, finished_at, coalesce(failed_check, ''), coalesce(failed_subject, '')
 		FROM ingest_runs WHERE NOT superseded ORDER BY timestamp DESC LIMIT 70`)
 	return err
 }
 
-func readUniverse(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
+func readUniverse(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err error) {
 	if err := conn.QueryRow(ctx, "SELECT count(*) FROM wallet_universe_current").Scan(&s.Universe.Wallets); err != nil {
 		return err
 	}
-	s.Universe.Refreshes, err = list[Refresh](ctx, conn, `
+	s.Universe.Refreshes, err = list[runbook.Refresh](ctx, conn, `
 		SELECT r.as_of_ts, r.status, r.n_requested, r.n_received, r.entered_count, r.exited_count, r.churn_warning_count, coalesce(r.error, ''), r.changed_at, coalesce(q.check_id, '')
 		FROM wallet_universe_runs r
 		LEFT JOIN LATERAL (SELECT check_id FROM qa_events WHERE last_ts = r.as_of_ts AND stage = 'ingestion' AND subject = 'universe' AND severity = 'error' LIMIT 1) q ON true
@@ -112,19 +51,19 @@ func readUniverse(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 }
 
 // Of a signal only when it was, and why it is degraded: no value of it.
-func readCycles(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
-	if s.Cycles, err = list[Cycle](ctx, conn, "SELECT timestamp, outcome, reasons, skipped FROM signal_cycles ORDER BY timestamp DESC LIMIT 12"); err != nil {
+func readCycles(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err error) {
+	if s.Cycles, err = list[runbook.Cycle](ctx, conn, "SELECT timestamp, outcome, reasons, skipped FROM signal_cycles ORDER BY timestamp DESC LIMIT 12"); err != nil {
 		return err
 	}
-	s.Newest, err = list[SignalTime](ctx, conn, `
+	s.Newest, err = list[runbook.SignalTime](ctx, conn, `
 		SELECT DISTINCT ON (asset) asset, timestamp, coalesce(degraded_reason, '')
 		FROM signals WHERE timestamp > whalegate_now() - interval '1 day' AND timestamp <= whalegate_now()
 		ORDER BY asset, timestamp DESC`)
 	return err
 }
 
-func readDirty(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
-	s.Dirty, err = list[DirtyMinute](ctx, conn, `
+func readDirty(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err error) {
+	s.Dirty, err = list[runbook.DirtyMinute](ctx, conn, `
 		SELECT s.timestamp, count(DISTINCT s.wallet_id), coalesce(max(r.wallet_success_count), 0)
 		FROM wallet_snapshots s
 		LEFT JOIN ingest_runs r ON r.timestamp = s.timestamp
@@ -134,7 +73,7 @@ func readDirty(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 	if err != nil {
 		return err
 	}
-	s.Rates, err = list[DirtyRate](ctx, conn, `
+	s.Rates, err = list[runbook.DirtyRate](ctx, conn, `
 		SELECT asset, count(*) FILTER (WHERE is_dirty), count(*)
 		FROM wallet_snapshots s
 		WHERE timestamp > whalegate_now() - interval '15 minutes' AND NOT EXISTS (SELECT FROM ingest_runs r WHERE r.timestamp = s.timestamp AND r.superseded)
@@ -142,17 +81,17 @@ func readDirty(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 	return err
 }
 
-func readChecks(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
-	s.Checks, err = list[Check](ctx, conn, `
+func readChecks(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err error) {
+	s.Checks, err = list[runbook.Check](ctx, conn, `
 		SELECT check_id, severity, subject, occurrences, last_ts, action_taken, coalesce(details->>'error', '')
 		FROM qa_events WHERE last_ts > whalegate_now() - interval '1 hour'
 		ORDER BY last_ts DESC LIMIT 30`)
 	return err
 }
 
-func readAlerts(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
+func readAlerts(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err error) {
 	a := &s.Alerts
-	a.Assets, err = list[AlertCount](ctx, conn, `
+	a.Assets, err = list[runbook.AlertCount](ctx, conn, `
 		SELECT asset, count(*) FILTER (WHERE NOT suppressed), count(*) FILTER (WHERE suppress_reason = 'daily_cap'),
 			count(*) FILTER (WHERE suppress_reason = 'cooldown'), count(*) FILTER (WHERE suppress_reason = 'paused')
 		FROM alerts WHERE asset <> 'SYSTEM' AND timestamp > whalegate_now() - interval '24 hours'
@@ -173,7 +112,7 @@ func readAlerts(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 		return err
 	}
 	// A score between the thresholds is on neither side.
-	a.Swings, err = list[Swing](ctx, conn, `
+	a.Swings, err = list[runbook.Swing](ctx, conn, `
 		WITH lately AS (
 			SELECT timestamp, asset, allowed_playbook, CASE WHEN exit_cluster_score > 25 THEN true WHEN exit_cluster_score < 20 THEN false END AS high
 			FROM signals WHERE timestamp > whalegate_now() - interval '2 hours' AND timestamp <= whalegate_now()
@@ -202,6 +141,6 @@ func readAlerts(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
 		SELECT count(*) FILTER (WHERE state = 'failed' AND created_at > whalegate_now() - interval '48 hours' AND expires_at > whalegate_now() - interval '24 hours'), count(*) FILTER (WHERE state IN ('pending', 'unknown')),
 			coalesce(extract(epoch FROM whalegate_now() - min(created_at) FILTER (WHERE state IN ('pending', 'unknown'))), 0)::double precision
 		FROM alert_deliveries WHERE kind <> 'test'`).Scan(&a.Failed, &a.Waiting, &oldest)
-	a.Oldest = clock.Seconds(max(0, oldest)) // negative while a clock that was ahead has dated them
+	a.Oldest = duration.Seconds(max(0, oldest)) // negative while a clock that was ahead has dated them
 	return err
 }

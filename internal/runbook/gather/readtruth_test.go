@@ -1,10 +1,11 @@
-package runbook
+package gather
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
+	"github.com/whalegate/whalegate/internal/runbook"
 )
 
 // What cannot be true is read as it is stored, by the service's own role too.
@@ -29,7 +30,7 @@ func TestWhatCannotBeTrueIsRead(t *testing.T) {
 			t.Fatalf("as %q: %v, %+v", role, f.Database.Unreadable, f.Stored.Open)
 		}
 		o := f.Stored.Open[0]
-		if o.Subject != "rescaled:BTC" || o.Affected != 19 || o.Holders != 20 || o.Factor == nil || *o.Factor != 10 || o.Before != (Level{Holders: 19, Net: "9.5"}) ||
+		if o.Subject != "rescaled:BTC" || o.Affected != 19 || o.Holders != 20 || o.Factor == nil || *o.Factor != 10 || o.Before != (runbook.Level{Holders: 19, Net: "9.5"}) ||
 			o.Present == nil || o.Present.Holders != 20 || !strings.HasPrefix(o.Present.Net, "100") || !o.Present.At.Equal(f.Stored.Runs[0].Timestamp) {
 			t.Errorf("as %q: %+v, now %+v", role, o, o.Present)
 		}
@@ -40,7 +41,7 @@ func TestWhatCannotBeTrueIsRead(t *testing.T) {
 		if s.Accounts.Known != 1 || s.Search == nil || s.Search.Late || s.Search.RunningSeconds < 300 || len(s.Coins) != 3 || s.Coins[0].Wrong != nil {
 			t.Errorf("as %q: %+v, %+v, %+v", role, s.Accounts, s.Search, s.Coins)
 		}
-		if r := Diagnose(f); r.Matching[0] != "dirty-spike" || r.Starting != "" {
+		if r := runbook.Diagnose(f); r.Matching[0] != "dirty-spike" || r.Starting != "" {
 			t.Errorf("as %q: %v %s", role, r.Matching, r.Starting)
 		}
 	}

@@ -1,4 +1,4 @@
-package runbook
+package gather
 
 import (
 	"context"
@@ -21,9 +21,20 @@ import (
 	"github.com/whalegate/whalegate/internal/clock"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
 	"github.com/whalegate/whalegate/internal/postgres/server"
+	"github.com/whalegate/whalegate/internal/runbook"
 )
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+// verify judges a runbook's recovery.
+func verify(t *testing.T, name string, f runbook.Facts) []runbook.Criterion {
+	t.Helper()
+	r, err := runbook.Find(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Verify(f)
+}
 
 func must(t *testing.T, db *pgxpool.Pool, sql string) {
 	t.Helper()
@@ -48,9 +59,9 @@ func address(t *testing.T, db *pgxpool.Pool, role, database string) string {
 	return u.String()
 }
 
-func ask(t *testing.T, db *pgxpool.Pool, role string) Facts {
+func ask(t *testing.T, db *pgxpool.Pool, role string) runbook.Facts {
 	t.Helper()
-	return Gather(t.Context(), Source{DatabaseURL: address(t, db, role, "")})
+	return Ask(t.Context(), Source{DatabaseURL: address(t, db, role, "")})
 }
 
 // A whole hour of a system in which nothing is wrong, up to the present minute.
@@ -79,10 +90,10 @@ func TestNothingIsFoundWhereNothingIsWrong(t *testing.T) {
 	for _, role := range []string{"", "whalegate_writer"} {
 		f := ask(t, db, role)
 		f.Stored.Storage.FreePct = nil // of whatever machine the test runs on
-		if r := Diagnose(f); r.Exit != 0 || r.State != "HEALTHY" {
+		if r := runbook.Diagnose(f); r.Exit != 0 || r.State != "HEALTHY" {
 			t.Errorf("as %q: exit %d, %s, %v, %q: %+v", role, r.Exit, r.State, r.Matching, r.Unknown, r.Findings)
 		}
-		if !f.Database.WriteTried || f.Database.WriteError != "" {
+		if !f.Database.WriteTried || f.Database.WriteError.Text != "" {
 			t.Errorf("as %q: the write: %v %s", role, f.Database.WriteTried, f.Database.WriteError)
 		}
 		s := f.Stored
@@ -111,7 +122,7 @@ func TestFactsGoWithTheStateThatTheyExplain(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), "LOCK TABLE signal_cycles"); err != nil { // which is read after the runs
 		t.Fatal(err)
 	}
-	facts := make(chan Facts, 1)
+	facts := make(chan runbook.Facts, 1)
 	go func() { facts <- ask(t, db, "") }()
 	for waits := false; !waits; {
 		if err := db.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'signal_cycles'::regclass AND NOT granted)").Scan(&waits); err != nil {
@@ -125,7 +136,7 @@ func TestFactsGoWithTheStateThatTheyExplain(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := <-facts
-	r := Diagnose(f)
+	r := runbook.Diagnose(f)
 	if s := f.Stored; s.Runs[0].Status != "failed" || s.Health.State != "STALE" || len(r.Findings) == 0 || !strings.Contains(r.Findings[0].Summary, "rate") {
 		t.Errorf("%+v, newest run %+v, %+v", s.Health, s.Runs[0], r.Findings)
 	}
@@ -143,28 +154,28 @@ func TestTheTroubleIsNamedAsWhatItIs(t *testing.T) {
 		name  string
 		url   func(*testing.T, *pgxpool.Pool) string
 		spoil string // SQL as the superuser
-		want  Trouble
+		want  runbook.Trouble
 		says  string
 	}{
-		{"nobody listens", func(*testing.T, *pgxpool.Pool) string { return "postgres://ann:s3cret@127.0.0.1:1/hyperliquid" }, "", Unreachable, "refused"},
-		{"no such host", func(*testing.T, *pgxpool.Pool) string { return "postgres://ann:s3cret@host.invalid/hyperliquid" }, "", NameUnknown, "host.invalid"},
+		{"nobody listens", func(*testing.T, *pgxpool.Pool) string { return "postgres://ann:s3cret@127.0.0.1:1/hyperliquid" }, "", runbook.Unreachable, "refused"},
+		{"no such host", func(*testing.T, *pgxpool.Pool) string { return "postgres://ann:s3cret@host.invalid/hyperliquid" }, "", runbook.NameUnknown, "host.invalid"},
 		{"somebody listens, and does not answer", func(*testing.T, *pgxpool.Pool) string {
 			return "postgres://ann:s3cret@" + silent.Addr().String() + "/hyperliquid"
-		}, "", Unreachable, "timeout"},
-		{"no address", func(*testing.T, *pgxpool.Pool) string { return "hyperliquid" }, "", BadURL, "not a PostgreSQL URL"},
+		}, "", runbook.Unreachable, "timeout"},
+		{"no address", func(*testing.T, *pgxpool.Pool) string { return "hyperliquid" }, "", runbook.BadURL, "not a PostgreSQL URL"},
 		{"wrong password", func(*testing.T, *pgxpool.Pool) string {
 			return strings.Replace(guarded.URL(server.Superuser, "postgres"), ":right@", ":s3cret@", 1)
-		}, "", LoginRefused, "password authentication failed"},
-		{"no such role", func(t *testing.T, db *pgxpool.Pool) string { return address(t, db, "nobody_here", "") }, "", LoginRefused, "does not exist"},
-		{"no such database", func(t *testing.T, db *pgxpool.Pool) string { return address(t, db, "", "elsewhere") }, "", NoDatabase, "does not exist"},
-		{"no schema at all", func(t *testing.T, db *pgxpool.Pool) string { return address(t, db, "", "postgres") }, "", SchemaPending, "migration 1 "},
-		{"an old schema", nil, "DELETE FROM schema_migrations WHERE version = (SELECT max(version) FROM schema_migrations)", SchemaPending, "is pending"},
-		{"a schema from the future", nil, "INSERT INTO schema_migrations (version, name, checksum) VALUES (999, 'later', 'x')", SchemaNewer, "use the newer program"},
-		{"an altered migration", nil, "UPDATE schema_migrations SET checksum = 'x' WHERE version = 1", SchemaBroken, "another text"},
-		{"functions of another version", nil, "UPDATE schema_definitions SET checksum = 'x'", SchemaPending, "functions and views are those of another version"},
-		{"a role that may not read", func(t *testing.T, db *pgxpool.Pool) string { return address(t, db, "whalegate_board", "") }, "", Denied, "permission denied"},
-		{"a role that may read some", func(t *testing.T, db *pgxpool.Pool) string { return address(t, db, "whalegate_watchdog", "") }, "", Denied, "permission denied"},
-		{"the health function is gone", nil, "DROP FUNCTION ingest_health_at CASCADE", ReadFailed, "does not exist"},
+		}, "", runbook.LoginRefused, "password authentication failed"},
+		{"no such role", func(t *testing.T, db *pgxpool.Pool) string { return address(t, db, "nobody_here", "") }, "", runbook.LoginRefused, "does not exist"},
+		{"no such database", func(t *testing.T, db *pgxpool.Pool) string { return address(t, db, "", "elsewhere") }, "", runbook.NoDatabase, "does not exist"},
+		{"no schema at all", func(t *testing.T, db *pgxpool.Pool) string { return address(t, db, "", "postgres") }, "", runbook.SchemaPending, "migration 1 "},
+		{"an old schema", nil, "DELETE FROM schema_migrations WHERE version = (SELECT max(version) FROM schema_migrations)", runbook.SchemaPending, "is pending"},
+		{"a schema from the future", nil, "INSERT INTO schema_migrations (version, name, checksum) VALUES (999, 'later', 'x')", runbook.SchemaNewer, "use the newer program"},
+		{"an altered migration", nil, "UPDATE schema_migrations SET checksum = 'x' WHERE version = 1", runbook.SchemaBroken, "another text"},
+		{"functions of another version", nil, "UPDATE schema_definitions SET checksum = 'x'", runbook.SchemaPending, "functions and views are those of another version"},
+		{"a role that may not read", func(t *testing.T, db *pgxpool.Pool) string { return address(t, db, "whalegate_board", "") }, "", runbook.Denied, "permission denied"},
+		{"a role that may read some", func(t *testing.T, db *pgxpool.Pool) string { return address(t, db, "whalegate_watchdog", "") }, "", runbook.Denied, "permission denied"},
+		{"the health function is gone", nil, "DROP FUNCTION ingest_health_at CASCADE", runbook.ReadFailed, "does not exist"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			db := pgtest.New(t)
@@ -175,11 +186,11 @@ func TestTheTroubleIsNamedAsWhatItIs(t *testing.T) {
 			if tt.url != nil {
 				where = tt.url(t, db)
 			}
-			f := Gather(t.Context(), Source{DatabaseURL: where})
+			f := Ask(t.Context(), Source{DatabaseURL: where})
 			if f.Database.Trouble != tt.want || !strings.Contains(f.Database.Error, tt.says) {
 				t.Errorf("%s: %s", f.Database.Trouble, f.Database.Error)
 			}
-			r := Diagnose(f)
+			r := runbook.Diagnose(f)
 			if r.Exit != 2 && r.Exit != 3 || !slices.Contains(r.Matching, "database") || r.Trading != "NO" {
 				t.Errorf("exit %d, %v, trading %s", r.Exit, r.Matching, r.Trading)
 			}
@@ -187,7 +198,7 @@ func TestTheTroubleIsNamedAsWhatItIs(t *testing.T) {
 			if err := r.WriteText(&text); err != nil || !strings.Contains(text.String(), string(tt.want)) || strings.Contains(text.String(), "s3cret") {
 				t.Errorf("%v %s", err, text.String())
 			}
-			if tt.want != Denied && ExitCode(f, database.Verify(f)) == 0 {
+			if tt.want != runbook.Denied && runbook.ExitCode(f, verify(t, "database", f)) == 0 {
 				t.Error("verify holds")
 			}
 		})
@@ -226,7 +237,7 @@ func TestAClockAnHourOffIsNamed(t *testing.T) {
 		if got := f.Database.ClockAhead.Abs().Round(time.Minute); got != time.Hour {
 			t.Errorf("%s off: %s", off, f.Database.ClockAhead)
 		}
-		if r := Diagnose(f); r.Matching[0] != "database" || r.Exit != 2 {
+		if r := runbook.Diagnose(f); r.Matching[0] != "database" || r.Exit != 2 {
 			t.Errorf("%s off: %v, exit %d", off, r.Matching, r.Exit)
 		}
 	}
@@ -246,11 +257,11 @@ func TestALockedTableIsSeenAndWhoHoldsIt(t *testing.T) {
 				t.Fatal(err)
 			}
 			f := ask(t, db, "")
-			r := Diagnose(f)
+			r := runbook.Diagnose(f)
 			if r.Matching[0] != "database" || r.Exit == 0 || !strings.Contains(r.Findings[0].Summary, "lock") {
 				t.Errorf("%v, exit %d, %q: %+v", r.Matching, r.Exit, f.Database.Unreadable, r.Findings)
 			}
-			if ExitCode(f, database.Verify(f)) == 0 {
+			if runbook.ExitCode(f, verify(t, "database", f)) == 0 {
 				t.Error("verify holds while a table is locked")
 			}
 			// Its holder is shown once it has been there for a second, also to the service's
@@ -259,8 +270,8 @@ func TestALockedTableIsSeenAndWhoHoldsIt(t *testing.T) {
 			for _, role := range []string{"", "whalegate_writer"} {
 				await(t, func() bool {
 					f := ask(t, db, role)
-					pid, may := f.inTheWay()
-					return pid == holder && may == (role == "") && slices.ContainsFunc(f.Stored.Sessions, func(s Session) bool {
+					pid, may := f.InTheWay()
+					return pid == holder && may == (role == "") && slices.ContainsFunc(f.Stored.Sessions, func(s runbook.Session) bool {
 						return slices.Contains(s.Locks, table) && s.PID == holder
 					})
 				})
@@ -278,8 +289,8 @@ func TestALockedTableIsSeenAndWhoHoldsIt(t *testing.T) {
 			}
 			f = ask(t, db, "")
 			f.Stored.Storage.FreePct = nil
-			if code := ExitCode(f, database.Verify(f)); code != 0 {
-				t.Errorf("verify does not hold afterwards: %+v", database.Verify(f))
+			if code := runbook.ExitCode(f, verify(t, "database", f)); code != 0 {
+				t.Errorf("verify does not hold afterwards: %+v", verify(t, "database", f))
 			}
 		})
 	}
@@ -306,7 +317,7 @@ func TestNoCommandForALockWaitsForIt(t *testing.T) {
 	if _, err := conn.Exec(t.Context(), "SET lock_timeout = '500ms'"); err != nil {
 		t.Fatal(err)
 	}
-	for _, command := range []string{showSessions, showSizes, showLead, showReadOnly, connectionLimits} {
+	for _, command := range []string{runbook.ShowSessions, runbook.ShowSizes, runbook.ShowLead, runbook.ShowReadOnly, runbook.ConnectionLimits} {
 		for _, sql := range regexp.MustCompile(`-c "([^"]*)"`).FindAllStringSubmatch(command, -1) {
 			if _, err := conn.Exec(t.Context(), sql[1]); err != nil {
 				t.Errorf("%s: %v", sql[1], err)
@@ -322,7 +333,7 @@ func TestNoCommandForALockWaitsForIt(t *testing.T) {
 		t.Errorf("shown: %d; holder %d, leader %d", shown, tx.Conn().PgConn().PID(), leader)
 	}
 	f := ask(t, db, "")
-	if found := Diagnose(f).Findings[0]; found.Slug != "database" || found.Actions[0].Command != showSessions {
+	if found := runbook.Diagnose(f).Findings[0]; found.Slug != "database" || found.Actions[0].Command != runbook.ShowSessions {
 		t.Errorf("%s: %s", found.Slug, found.Summary)
 	}
 }
@@ -330,7 +341,7 @@ func TestNoCommandForALockWaitsForIt(t *testing.T) {
 // sessionsShown are those that the command of the runbook shows.
 func sessionsShown(t *testing.T, conn *pgx.Conn) []int {
 	t.Helper()
-	_, sql, _ := strings.Cut(showSessions, ` -c "`)
+	_, sql, _ := strings.Cut(runbook.ShowSessions, ` -c "`)
 	rows, err := conn.Query(t.Context(), "SELECT pid FROM ("+strings.TrimSuffix(sql, `"`)+") s")
 	if err != nil {
 		t.Fatal(err)
@@ -347,23 +358,22 @@ func sessionsShown(t *testing.T, conn *pgx.Conn) []int {
 func TestAReadOnlySettingIsNamed(t *testing.T) {
 	for _, tt := range []struct {
 		name, sql, role, says string
-		severity              Severity
+		severity              runbook.Severity
 	}{
-		{"for the database", "ALTER DATABASE %s SET default_transaction_read_only = on", "", "for this database (ALTER DATABASE)", P1},
-		{"for the database, as the service's login", "ALTER DATABASE %s SET default_transaction_read_only = on", "whalegate_writer", "for this database (ALTER DATABASE)", P1},
-		{"for the login", "ALTER ROLE whalegate_writer IN DATABASE %s SET default_transaction_read_only = on", "whalegate_writer", "it is this login alone", P3},
+		{"for the database", "ALTER DATABASE %s SET default_transaction_read_only = on", "", "for this database (ALTER DATABASE)", runbook.P1},
+		{"for the database, as the service's login", "ALTER DATABASE %s SET default_transaction_read_only = on", "whalegate_writer", "for this database (ALTER DATABASE)", runbook.P1},
+		{"for the login", "ALTER ROLE whalegate_writer IN DATABASE %s SET default_transaction_read_only = on", "whalegate_writer", "it is this login alone", runbook.P3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			db := pgtest.New(t)
 			must(t, db, wholeHour)
 			must(t, db, fmt.Sprintf(tt.sql, db.Config().ConnConfig.Database))
 			f := ask(t, db, tt.role)
-			r := Diagnose(f)
-			checkReport(t, r)
-			if found := r.Findings[0]; found.Slug != "database" || found.Severity != tt.severity || !strings.Contains(found.Summary, tt.says) || !strings.Contains(f.Database.WriteError, "SQLSTATE 25006") {
+			r := runbook.Diagnose(f)
+			if found := r.Findings[0]; found.Slug != "database" || found.Severity != tt.severity || !strings.Contains(found.Summary, tt.says) || !strings.Contains(f.Database.WriteError.Text, "SQLSTATE 25006") {
 				t.Errorf("%s %s: %s (%s)", found.Slug, found.Severity, found.Summary, f.Database.WriteError)
 			}
-			if c := database.Verify(f)[2]; c.Holds || c.Unknown {
+			if c := verify(t, "database", f)[2]; c.Holds || c.Unknown {
 				t.Errorf("verify: %+v", c)
 			}
 		})
@@ -379,21 +389,21 @@ func TestAReadOnlyServerIsMadeToWriteAgain(t *testing.T) {
 	}
 	db := pool(t, s)
 	must(t, db, wholeHour)
-	ask := func() Facts { return Gather(t.Context(), Source{DatabaseURL: s.URL(server.Superuser, followed)}) }
+	ask := func() runbook.Facts { return Ask(t.Context(), Source{DatabaseURL: s.URL(server.Superuser, followed)}) }
 	must(t, db, "ALTER SYSTEM SET default_transaction_read_only = on")
 	must(t, db, "SELECT pg_reload_conf()")
 	await(t, func() bool { return ask().Database.ReadOnly != "" })
-	r := Diagnose(ask())
+	r := runbook.Diagnose(ask())
 	found := r.Findings[0]
-	if found.Slug != "database" || !strings.Contains(found.Summary, "for the whole server") || found.Actions[0].Command != showReadOnly || found.Actions[1].Command != resetServer {
+	if found.Slug != "database" || !strings.Contains(found.Summary, "for the whole server") || found.Actions[0].Command != runbook.ShowReadOnly || found.Actions[1].Command != runbook.ResetServer {
 		t.Errorf("%v: %s %+v", r.Matching, found.Summary, found.Actions)
 	}
-	for _, sql := range regexp.MustCompile(`-c "([^"]*)"`).FindAllStringSubmatch(resetServer, -1) {
+	for _, sql := range regexp.MustCompile(`-c "([^"]*)"`).FindAllStringSubmatch(runbook.ResetServer, -1) {
 		must(t, db, sql[1])
 	}
 	await(t, func() bool {
 		f := ask()
-		return f.Database.ReadOnly == "" && f.Database.WriteTried && f.Database.WriteError == ""
+		return f.Database.ReadOnly == "" && f.Database.WriteTried && f.Database.WriteError.Text == ""
 	})
 }
 
@@ -442,7 +452,7 @@ func TestWhatIsStoredIsFound(t *testing.T) {
 			db := pgtest.New(t)
 			must(t, db, wholeHour)
 			must(t, db, tt.sql)
-			r := Diagnose(ask(t, db, ""))
+			r := runbook.Diagnose(ask(t, db, ""))
 			if len(r.Matching) == 0 || r.Matching[0] != tt.want {
 				t.Errorf("%v (%q)", r.Matching, r.Unknown)
 			}
@@ -455,10 +465,10 @@ func TestClocksLeadersAndLossesAreRead(t *testing.T) {
 	db := pgtest.New(t)
 	must(t, db, wholeHour)
 	f := ask(t, db, "")
-	if s := f.Stored; s.Leader == nil || !s.Leader.Leads || *s.Leader.Host != "test" || s.Standby != nil || s.Clocks.Refused != nil || s.Clocks.Settled != nil || s.Clocks.Newest == nil || s.Clocks.Ahead > 0 || len(s.Lost) != 0 || !f.led() {
+	if s := f.Stored; s.Leader == nil || !s.Leader.Leads || *s.Leader.Host != "test" || s.Standby != nil || s.Clocks.Refused != nil || s.Clocks.Settled != nil || s.Clocks.Newest == nil || s.Clocks.Ahead > 0 || len(s.Lost) != 0 {
 		t.Errorf("%+v %+v", s.Leader, s.Clocks)
 	}
-	if slices.ContainsFunc(f.Stored.Sessions, func(s Session) bool { return s.PID == *f.Stored.Leader.Session }) {
+	if slices.ContainsFunc(f.Stored.Sessions, func(s runbook.Session) bool { return s.PID == *f.Stored.Leader.Session }) {
 		t.Errorf("the leader's session is a long transaction: %+v", f.Stored.Sessions)
 	}
 
@@ -519,13 +529,13 @@ func TestTheServiceIsAsked(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name, url string
-		want      ServiceTrouble
+		want      runbook.ServiceTrouble
 	}{
-		{"nobody", "http://127.0.0.1:1", Refused},
-		{"somebody who does not answer", "http://" + silent.Addr().String(), Hanging},
-		{"somebody else", other.URL, Answered},
-		{"the watchdog", watchdog.URL, Answered},
-		{"no address", "nonsense", Answered},
+		{"nobody", "http://127.0.0.1:1", runbook.Refused},
+		{"somebody who does not answer", "http://" + silent.Addr().String(), runbook.Hanging},
+		{"somebody else", other.URL, runbook.Answered},
+		{"the watchdog", watchdog.URL, runbook.Answered},
+		{"no address", "nonsense", runbook.Answered},
 		{"not asked", "", ""},
 		{"it", answering.URL + "/", ""},
 	} {
@@ -537,8 +547,8 @@ func TestTheServiceIsAsked(t *testing.T) {
 			if tt.name != "it" {
 				return
 			}
-			if s.Ready || s.NotReady != "schema not current" || s.Status == nil || s.Status.Halt.HaltedBy != "ann" || s.Metrics[`whalegate_health_state{state="STALE"}`] != 1 ||
-				!slices.Contains(s.Named, "state") || s.Up < time.Hour || s.waits() || s.ClockAhead == nil || *s.ClockAhead > -30*time.Minute {
+			if s.Ready || s.NotReady != "schema not current" || s.Told == nil || s.Told.Halt.HaltedBy != "ann" || s.Metrics[`whalegate_health_state{state="STALE"}`] != 1 ||
+				!slices.Contains(s.Named, "state") || s.Up < time.Hour || s.ClockAhead == nil || *s.ClockAhead > -30*time.Minute {
 				t.Errorf("%+v", s)
 			}
 		})

@@ -1,4 +1,4 @@
-package runbook
+package gather
 
 import (
 	"context"
@@ -7,7 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/duration"
+	"github.com/whalegate/whalegate/internal/runbook"
 )
 
 // readSessions reads who has been at work for more than a second, by the
@@ -15,7 +16,7 @@ import (
 // stays in its transaction on purpose, is known by the lock that it holds. How long a
 // session of another login has been at work not every login may see: one that holds
 // a table for itself is told all the same, without an age.
-func readSessions(ctx context.Context, conn *pgx.Conn, s *Stored) error {
+func readSessions(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) error {
 	rows, err := conn.Query(ctx, `
 		SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(a.state, ''), coalesce(extract(epoch FROM age.since), 0)::double precision,
 			pg_blocking_pids(a.pid), coalesce(alone.tables, '{}'), left(a.query, 200),
@@ -40,19 +41,19 @@ func readSessions(ctx context.Context, conn *pgx.Conn, s *Stored) error {
 	if err != nil {
 		return err
 	}
-	s.Sessions, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (found Session, err error) {
+	s.Sessions, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (found runbook.Session, err error) {
 		var seconds float64
 		err = row.Scan(&found.PID, &found.User, &found.Program, &found.State, &seconds, &found.BlockedBy, &found.Locks, &found.Query, &found.MayEnd)
-		found.For = clock.Seconds(seconds)
+		found.For = duration.Seconds(seconds)
 		return found, err
 	})
 	if err == nil {
-		s.Prepared, err = list[Prepared](ctx, conn, "SELECT gid, owner::text, prepared FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared LIMIT 5")
+		s.Prepared, err = list[runbook.Prepared](ctx, conn, "SELECT quote_literal(gid), owner::text, prepared FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared LIMIT 5")
 	}
 	return err
 }
 
-func readStorage(ctx context.Context, conn *pgx.Conn, s *Stored) error {
+func readStorage(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) error {
 	var local bool
 	var folder *string // only some roles may know
 	err := conn.QueryRow(ctx, `
@@ -85,7 +86,7 @@ const alwaysShown = "{health,header,header_lines,system_alert}"
 
 // readBoard reads the board's views, as the board's own role where it may, and
 // what the roles of Grafana may read beside theirs.
-func readBoard(ctx context.Context, conn *pgx.Conn, s *Stored) error {
+func readBoard(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) error {
 	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = 'whalegate_board' AND pg_has_role(oid, 'MEMBER'))").Scan(&s.Board.AsRole)
 	if err != nil {
 		return err

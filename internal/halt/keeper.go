@@ -1,4 +1,4 @@
-package health
+package halt
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
@@ -18,18 +20,18 @@ import (
 // Keeper remembers the halt in force, and puts it in force again when the database comes
 // back without it. It is safe for concurrent use.
 type Keeper struct {
-	DB     Database
+	DB     watch.Database
 	Fence  *lead.Fence // only the collector that leads writes
 	Logger *slog.Logger
 
-	halt atomic.Pointer[Halt] // as it was seen in force last, and not seen resumed since; nil: none
+	halt atomic.Pointer[health.Halt] // as it was seen in force last, and not seen resumed since; nil: none
 }
 
 // Look takes in what health says now. It is for every look, and not for changes alone:
 // what could not be put back is tried again.
-func (k *Keeper) Look(ctx context.Context, h Health) {
+func (k *Keeper) Look(ctx context.Context, h health.Health) {
 	switch {
-	case slices.Contains(h.Reasons, ReasonDatabase):
+	case slices.Contains(h.Reasons, health.ReasonDatabase):
 	case slices.Contains(h.Reasons, "halted"):
 		halt, err := InForce(ctx, k.DB)
 		if err != nil {
@@ -53,7 +55,7 @@ func (k *Keeper) Settle(ctx context.Context, tx pgx.Tx, restored bool) error {
 		return nil
 	}
 	// It is dated by the database's clock, as everything later than that is.
-	h := Halt{HaltedAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), HaltedBy: "whalegate", Reason: Restored}
+	h := health.Halt{HaltedAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), HaltedBy: "whalegate", Reason: Restored}
 	if known != nil {
 		h = *known
 	}
@@ -82,7 +84,7 @@ func (k *Keeper) Watch(ctx context.Context, tx pgx.Tx) error {
 }
 
 // miss looks where the halt has gone.
-func (k *Keeper) miss(ctx context.Context, halt Halt) {
+func (k *Keeper) miss(ctx context.Context, halt health.Halt) {
 	done, err := PutBack(ctx, k.DB, k.Fence, halt)
 	switch {
 	case errors.Is(err, lead.ErrNotLeading):
@@ -100,12 +102,12 @@ func (k *Keeper) miss(ctx context.Context, halt Halt) {
 	}
 }
 
-func (k *Keeper) tell(h Halt) {
+func (k *Keeper) tell(h health.Halt) {
 	k.Logger.Error("the database came back without the halt that was in force: it is in force again", "halted_at", h.HaltedAt, "by", h.HaltedBy, "reason", h.Reason)
 }
 
 // resumed tells whether a halt is stored as one that was lifted.
-func resumed(ctx context.Context, db Querier, h Halt) (is bool, err error) {
+func resumed(ctx context.Context, db watch.Querier, h health.Halt) (is bool, err error) {
 	ctx, cancel := postgres.Reading(ctx)
 	defer cancel()
 	rows, err := db.Query(ctx, "SELECT FROM halts WHERE id = $1 AND halted_by = $2 AND reason = $3 AND resumed_at IS NOT NULL", h.ID, h.HaltedBy, h.Reason)

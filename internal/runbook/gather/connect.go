@@ -1,12 +1,15 @@
-package runbook
+package gather
 
 import (
 	"context"
 	"errors"
 	"net"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/whalegate/whalegate/internal/runbook"
 )
 
 // connect opens one session that cannot be held for long.
@@ -34,31 +37,29 @@ func connect(ctx context.Context, databaseURL string) (*pgx.Conn, error) {
 var errBadURL = errors.New("not a PostgreSQL URL or connection string such as postgres://user@host:5432/hyperliquid")
 
 // refusal classifies why no session could be opened.
-func refusal(err error) Trouble {
+func refusal(err error) runbook.Trouble {
 	if errors.Is(err, errBadURL) {
-		return BadURL
+		return runbook.BadURL
 	}
 	var answer *pgconn.PgError
 	var name *net.DNSError
 	switch {
 	case errors.As(err, &answer):
 	case errors.As(err, &name):
-		return NameUnknown
+		return runbook.NameUnknown
 	default:
-		return Unreachable
+		return runbook.Unreachable
 	}
 	switch answer.Code {
-	case "28P01", "28000":
-		return LoginRefused
-	case "3D000":
-		return NoDatabase
-	case "53300":
-		return TooMany
-	case insufficientPrivilege:
-		return Denied
+	case pgerrcode.InvalidPassword, pgerrcode.InvalidAuthorizationSpecification:
+		return runbook.LoginRefused
+	case pgerrcode.InvalidCatalogName:
+		return runbook.NoDatabase
+	case pgerrcode.TooManyConnections:
+		return runbook.TooMany
+	case pgerrcode.InsufficientPrivilege:
+		return runbook.Denied
 	default:
-		return Unreachable
+		return runbook.Unreachable
 	}
 }
-
-const insufficientPrivilege = "42501"

@@ -1,4 +1,4 @@
-package health
+package watch
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
@@ -32,29 +33,29 @@ type Watcher struct {
 	Every  time.Duration // between two looks, of Clock
 
 	// Looked is told of each look; may be nil.
-	Looked func(context.Context, Health)
+	Looked func(context.Context, health.Health)
 	// Changed is told of each new state or set of reasons; may be nil.
-	Changed func(context.Context, Health)
+	Changed func(context.Context, health.Health)
 }
 
 // transition is a change that has been seen; those seen while the database was
 // away are written when it is back.
 type transition struct {
 	at       time.Time
-	from, to State
+	from, to health.State
 	reasons  []string
 	unled    bool // nobody led when it was seen
 }
 
 // unknown is the state before the first look.
-const unknown State = "UNKNOWN"
+const unknown health.State = "UNKNOWN"
 
 // maxPending bounds what is remembered of an outage.
 const maxPending = 1000
 
 // Run looks until ctx ends.
 func (w *Watcher) Run(ctx context.Context) error {
-	last := Health{State: unknown}
+	last := health.Health{State: unknown}
 	var pending []transition
 	for {
 		h, err := Read(ctx, w.DB)
@@ -83,9 +84,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 	}
 }
 
-func (w *Watcher) log(ctx context.Context, from, to Health, err error) {
+func (w *Watcher) log(ctx context.Context, from, to health.Health, err error) {
 	level := slog.LevelInfo
-	if to.State != Healthy {
+	if to.State != health.Healthy {
 		level = slog.LevelWarn
 	}
 	attrs := []any{"from", from.State, "to", to.State, "reasons", to.Reasons}
@@ -161,10 +162,10 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
 	flag := map[bool]float64{true: 1}
-	for _, state := range States {
+	for _, state := range health.States {
 		gauge(c.state, flag[h.State == state], string(state))
 	}
-	for _, reason := range Reasons {
+	for _, reason := range health.Reasons {
 		gauge(c.reason, flag[slices.Contains(h.Reasons, reason)], reason)
 	}
 	gauge(c.age, orElse(h.AgeSeconds, inf))

@@ -1,4 +1,4 @@
-package runbook
+package gather
 
 import (
 	"context"
@@ -6,30 +6,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/whalegate/whalegate/internal/runbook"
 	"github.com/whalegate/whalegate/internal/status"
 )
 
-// OpenFailure is a failure of S11 that lasts, with what was held before and is now.
-type OpenFailure struct {
-	Asset    string
-	Subject  string // mass_close:BTC, …
-	Opened   time.Time
-	Affected int
-	Holders  int
-	Factor   *float64 // of a rescaled asset
-	Before   Level
-	Present  *Level // nil: no minute has rows
-}
-
-// Level is how many wallets held an asset, and how much of it all together.
-type Level struct {
-	Holders int
-	Net     string // units of the asset, a decimal
-	At      time.Time
-}
-
 // readAccounts reads how well the accounts are known, and how far a first start is.
-func readAccounts(ctx context.Context, conn *pgx.Conn, s *Stored) error {
+func readAccounts(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) error {
 	accounts, err := status.ReadAccounts(ctx, conn)
 	if err != nil {
 		return err
@@ -39,14 +21,14 @@ func readAccounts(ctx context.Context, conn *pgx.Conn, s *Stored) error {
 	return err
 }
 
-func readCoins(ctx context.Context, conn *pgx.Conn, s *Stored) (err error) {
+func readCoins(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err error) {
 	s.Coins, err = status.ReadCoins(ctx, conn)
 	return err
 }
 
 // readOpen reads the failures of S11 that last. The present level is that of the newest
 // minute with rows, which a failed run keeps as well.
-func readOpen(ctx context.Context, conn *pgx.Conn, s *Stored) error {
+func readOpen(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) error {
 	rows, err := conn.Query(ctx, `
 		SELECT b.asset, b.subject, b.opened_ts, b.affected, b.holders, b.factor, s.holders, s.net, r.timestamp, w.holders, w.net
 		FROM baselines b
@@ -63,8 +45,8 @@ func readOpen(ctx context.Context, conn *pgx.Conn, s *Stored) error {
 	if err != nil {
 		return err
 	}
-	s.Open, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (o OpenFailure, err error) {
-		var now Level
+	s.Open, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (o runbook.OpenFailure, err error) {
+		var now runbook.Level
 		var at *time.Time
 		err = row.Scan(&o.Asset, &o.Subject, &o.Opened, &o.Affected, &o.Holders, &o.Factor, &o.Before.Holders, &o.Before.Net, &at, &now.Holders, &now.Net)
 		if at != nil {

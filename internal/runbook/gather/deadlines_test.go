@@ -1,4 +1,4 @@
-package runbook
+package gather
 
 import (
 	"context"
@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/runbook"
 )
 
 // However much hangs, the last answer is in before five seconds are over.
@@ -47,11 +50,11 @@ func silent(t *testing.T) string {
 // Where both hang, both are named.
 func TestTheServiceIsAskedBesideADatabaseThatHangs(t *testing.T) {
 	t.Parallel()
-	f := Gather(context.Background(), Source{WatchdogURL: "http://" + silent(t), DatabaseURL: "postgres://a@" + silent(t) + "/b?sslmode=disable", ServiceURL: "http://" + silent(t)})
-	if f.Database.Trouble != Unreachable || f.Service.Trouble != Hanging || f.Stored != nil || f.Watchdog.Error == "" {
+	f := Ask(context.Background(), Source{WatchdogURL: "http://" + silent(t), DatabaseURL: "postgres://a@" + silent(t) + "/b?sslmode=disable", ServiceURL: "http://" + silent(t)})
+	if f.Database.Trouble != runbook.Unreachable || f.Service.Trouble != runbook.Hanging || f.Stored != nil || f.Watchdog.Error == "" {
 		t.Errorf("%+v, %+v", f.Database, f.Service)
 	}
-	if r := Diagnose(f); r.Matching[0] != "database" || r.Matching[1] != "ingestion" {
+	if r := runbook.Diagnose(f); r.Matching[0] != "database" || r.Matching[1] != "ingestion" {
 		t.Error(r.Matching)
 	}
 }
@@ -72,12 +75,12 @@ func TestAServiceThatIsAskedInAnotherWayIsNotGone(t *testing.T) {
 		secured.URL: "its certificate is not trusted here",
 	} {
 		s := askService(t.Context(), Source{ServiceURL: address})
-		if s.Trouble != Answered || !strings.Contains(s.Error, says) {
+		if s.Trouble != runbook.Answered || !strings.Contains(s.Error, says) {
 			t.Errorf("%s: %s %q", address, s.Trouble, s.Error)
 		}
-		f := calm()
+		f := runbook.Facts{Stored: &runbook.Stored{Health: &health.Health{State: health.Healthy}, At: time.Now(), Runs: []runbook.Run{{Timestamp: time.Now(), Status: "success", Clean: true}}}}
 		f.Service = s
-		if r := Diagnose(f); len(r.Matching) > 0 || len(r.Unknown) != 1 || !strings.Contains(r.Unknown[0], says) || r.Exit != 3 {
+		if r := runbook.Diagnose(f); len(r.Matching) > 0 || len(r.Unknown) != 1 || !strings.Contains(r.Unknown[0], says) || r.Exit != 3 {
 			t.Errorf("%v, unknown %v, exit %d", r.Matching, r.Unknown, r.Exit)
 		}
 	}

@@ -1,4 +1,6 @@
-package health
+// Package halt stops everything by hand and lets it go on again, on the record, and keeps
+// a halt that the database lost.
+package halt
 
 import (
 	"context"
@@ -10,21 +12,11 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/health/watch"
 	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/postgres"
 )
-
-// Halt is a manual stop and its incident record.
-type Halt struct {
-	ID        int64      `json:"id"`
-	HaltedAt  time.Time  `json:"halted_at"`
-	HaltedBy  string     `json:"halted_by"`
-	Reason    string     `json:"reason"`
-	ResumedAt *time.Time `json:"resumed_at"`
-	ResumedBy *string    `json:"resumed_by"`
-	Cause     *string    `json:"cause"`
-	Actions   *string    `json:"actions"`
-}
 
 // Beginner begins transactions: a pool or a connection.
 type Beginner interface {
@@ -48,9 +40,9 @@ const newestDecided = `(SELECT max(finished_at) FROM ingest_runs WHERE NOT super
 const haltColumns = "id, halted_at, halted_by, reason, resumed_at, resumed_by, cause, actions"
 
 // Stop puts a halt in force until Resume. It returns ErrHalted when one is.
-func Stop(ctx context.Context, db Beginner, reason, by string) (halt Halt, err error) {
+func Stop(ctx context.Context, db Beginner, reason, by string) (halt health.Halt, err error) {
 	if strings.TrimSpace(reason) == "" {
-		return Halt{}, errors.New("halt: the reason is empty: say what made you halt")
+		return health.Halt{}, errors.New("halt: the reason is empty: say what made you halt")
 	}
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		if err := lead.HoldJudging(ctx, tx); err != nil {
@@ -62,26 +54,26 @@ func Stop(ctx context.Context, db Beginner, reason, by string) (halt Halt, err e
 		if err != nil {
 			return err
 		}
-		halt, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Halt])
+		halt, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[health.Halt])
 		return err
 	})
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) && answer.ConstraintName == "halts_one_in_force" {
-		return Halt{}, ErrHalted
+		return health.Halt{}, ErrHalted
 	}
 	if err != nil {
-		return Halt{}, fmt.Errorf("halt: %w", postgres.Cause(err))
+		return health.Halt{}, fmt.Errorf("halt: %w", postgres.Cause(err))
 	}
 	return halt, nil
 }
 
 // InForce returns the halt that is in force, or nil.
-func InForce(ctx context.Context, db Querier) (*Halt, error) {
+func InForce(ctx context.Context, db watch.Querier) (*health.Halt, error) {
 	rows, err := db.Query(ctx, "SELECT "+haltColumns+" FROM halts WHERE resumed_at IS NULL")
 	if err != nil {
 		return nil, fmt.Errorf("look for a halt: %w", postgres.Cause(err))
 	}
-	halt, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Halt])
+	halt, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[health.Halt])
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -95,7 +87,7 @@ func InForce(ctx context.Context, db Querier) (*Halt, error) {
 // from before it, or promoted without it. Nothing but a resume lifts a halt. It does
 // nothing where the halt is known, resumed or not, or another one is in force, and
 // tells whether it did.
-func PutBack(ctx context.Context, db lead.Beginner, fence *lead.Fence, h Halt) (done bool, err error) {
+func PutBack(ctx context.Context, db lead.Beginner, fence *lead.Fence, h health.Halt) (done bool, err error) {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
 	err = fence.InTx(ctx, db, func(tx pgx.Tx) (err error) {
@@ -105,7 +97,7 @@ func PutBack(ctx context.Context, db lead.Beginner, fence *lead.Fence, h Halt) (
 	return done, postgres.Because(ctx, "put a halt back", err)
 }
 
-func putBack(ctx context.Context, tx pgx.Tx, h Halt) (done bool, err error) {
+func putBack(ctx context.Context, tx pgx.Tx, h health.Halt) (done bool, err error) {
 	tag, err := tx.Exec(ctx, `
 		INSERT INTO halts (halted_at, halted_by, reason)
 		SELECT least($2, whalegate_now()), $3, $4
@@ -120,8 +112,8 @@ const needCleanRuns = 2
 // Resume ends the halt in force and completes its record. It returns a
 // *RefusedError that names everything that is missing: the cause, the actions
 // taken, a halt, or two recent consecutive clean cycles written since the halt.
-func Resume(ctx context.Context, db Beginner, cause, actions, by string) (Halt, error) {
-	var resumed Halt
+func Resume(ctx context.Context, db Beginner, cause, actions, by string) (health.Halt, error) {
+	var resumed health.Halt
 	var refused *RefusedError
 	err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		if err := lead.HoldJudging(ctx, tx); err != nil {
@@ -140,14 +132,14 @@ func Resume(ctx context.Context, db Beginner, cause, actions, by string) (Halt, 
 		if err != nil {
 			return err
 		}
-		resumed, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Halt])
+		resumed, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[health.Halt])
 		return err
 	})
 	switch {
 	case err != nil:
-		return Halt{}, fmt.Errorf("resume: %w", postgres.Cause(err))
+		return health.Halt{}, fmt.Errorf("resume: %w", postgres.Cause(err))
 	case refused != nil:
-		return Halt{}, refused
+		return health.Halt{}, refused
 	}
 	return resumed, nil
 }
@@ -170,7 +162,7 @@ func missingForResume(ctx context.Context, tx pgx.Tx, cause, actions string) (mi
 	if err != nil {
 		return nil, err
 	}
-	h, err := Read(ctx, tx)
+	h, err := watch.Read(ctx, tx)
 	if err != nil {
 		return nil, err
 	}

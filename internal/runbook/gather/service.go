@@ -1,4 +1,4 @@
-package runbook
+package gather
 
 import (
 	"context"
@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/runbook"
 	"github.com/whalegate/whalegate/internal/status"
 )
 
@@ -31,39 +32,39 @@ const (
 )
 
 // askService asks whether the process lives, can work, and what it knows.
-func askService(ctx context.Context, from Source) Service {
+func askService(ctx context.Context, from Source) runbook.Service {
 	base := strings.TrimSuffix(from.ServiceURL, "/")
 	if base == "" {
-		return Service{}
+		return runbook.Service{}
 	}
-	s := Service{URL: "(not shown)"}
+	s := runbook.Service{URL: "(not shown)"}
 	u, err := url.Parse(base)
 	if err == nil {
 		s.URL = u.Redacted() // it may hold the password of basic auth
 	}
 	if err != nil || u.Host == "" {
-		s.Trouble, s.Error = Answered, "service URL: not of the form http://127.0.0.1:9464, nor empty for none"
+		s.Trouble, s.Error = runbook.Answered, "service URL: not of the form http://127.0.0.1:9464, nor empty for none"
 		return s
 	}
 	before := from.Clock.Now()
-	healthy, ready, told, measured := &answer{}, &answer{}, &answer{}, &answer{}
+	healthy, ready, reported, measured := &answer{}, &answer{}, &answer{}, &answer{}
 	var asking sync.WaitGroup
-	for path, a := range map[string]*answer{"/-/healthy": healthy, "/-/ready": ready, "/api/v1/status": told, "/metrics": measured} {
+	for path, a := range map[string]*answer{"/-/healthy": healthy, "/-/ready": ready, "/api/v1/status": reported, "/metrics": measured} {
 		asking.Go(func() { *a = get(ctx, base+path) })
 	}
 	asking.Wait()
 	switch a := healthy; {
 	case schemeIsWrong(a) != "":
-		s.Trouble, s.Error = Answered, schemeIsWrong(a)
+		s.Trouble, s.Error = runbook.Answered, schemeIsWrong(a)
 		return s
 	case a.err != nil && timedOut(a.err):
-		s.Trouble, s.Error = Hanging, "connected, and no answer within "+toldWithin.String()
+		s.Trouble, s.Error = runbook.Hanging, "connected, and no answer within "+toldWithin.String()
 		return s
 	case a.err != nil:
-		s.Trouble, s.Error = Refused, said(a.err)
+		s.Trouble, s.Error = runbook.Refused, said(a.err)
 		return s
 	case a.code != http.StatusOK:
-		s.Trouble, s.Error = Answered, fmt.Sprintf("/-/healthy answers %d", a.code)
+		s.Trouble, s.Error = runbook.Answered, fmt.Sprintf("/-/healthy answers %d", a.code)
 		return s
 	}
 	a := ready
@@ -73,11 +74,11 @@ func askService(ctx context.Context, from Source) Service {
 			s.NotReady = said(a.err)
 		}
 	}
-	a = told
+	a = reported
 	if a.err == nil {
 		var report status.Report
 		if a.err = json.Unmarshal(a.body, &report); a.err == nil {
-			s.Status = &report
+			s.Told = told(report)
 			if !report.At.IsZero() {
 				s.ClockAhead = new(outside(report.At, before, from.Clock.Now()))
 			}
@@ -88,7 +89,7 @@ func askService(ctx context.Context, from Source) Service {
 	}
 	a = measured
 	if a.err == nil {
-		a.err = s.metrics(string(a.body), from.Clock)
+		a.err = readMetrics(&s, string(a.body), from.Clock)
 	}
 	if a.err != nil {
 		s.Error = "/metrics: " + said(a.err)
@@ -97,12 +98,12 @@ func askService(ctx context.Context, from Source) Service {
 }
 
 // askWatchdog asks whether the dead man's switch lives, and can work.
-func askWatchdog(ctx context.Context, address string) Watchdog {
+func askWatchdog(ctx context.Context, address string) runbook.Watchdog {
 	base := strings.TrimSuffix(address, "/")
 	if base == "" {
-		return Watchdog{}
+		return runbook.Watchdog{}
 	}
-	w := Watchdog{URL: "(not shown)"}
+	w := runbook.Watchdog{URL: "(not shown)"}
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" {
 		w.Error = "watchdog URL: not of the form http://127.0.0.1:9466, nor empty for none"
@@ -116,7 +117,7 @@ func askWatchdog(ctx context.Context, address string) Watchdog {
 	case a.err != nil:
 		w.Error = said(a.err)
 	case a.code != http.StatusOK:
-		w.Error = fmt.Sprintf("it cannot work: %s", oneLine(strings.TrimSpace(string(a.body))))
+		w.Error = fmt.Sprintf("it cannot work: %s", strings.TrimSpace(string(a.body)))
 	}
 	return w
 }
@@ -181,8 +182,8 @@ func said(err error) string {
 	return err.Error()
 }
 
-// metrics keeps the gauges and counters by their series, and every name.
-func (s *Service) metrics(text string, c clock.Clock) error {
+// readMetrics keeps the gauges and counters by their series, and every name.
+func readMetrics(s *runbook.Service, text string, c clock.Clock) error {
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
 	if err != nil {
@@ -204,8 +205,8 @@ func (s *Service) metrics(text string, c clock.Clock) error {
 			}
 		}
 	}
-	if !names[unsavedRuns] {
-		s.Trouble = Answered
+	if !names[runbook.UnsavedRuns] {
+		s.Trouble = runbook.Answered
 		return errors.New("what answers there is not the service, which counts the runs that wait: is it the watchdog?")
 	}
 	for name := range names {
@@ -229,4 +230,13 @@ func series(name string, m *dto.Metric) string {
 		labels[i] = fmt.Sprintf("%s=%q", l.GetName(), l.GetValue())
 	}
 	return name + "{" + strings.Join(labels, ",") + "}"
+}
+
+// told is what a diagnosis needs of the service's report.
+func told(r status.Report) *runbook.Told {
+	t := &runbook.Told{Health: r.Health, Halt: r.Halt, Leader: r.Leader, Signals: len(r.Signals), Error: r.Error}
+	if run := r.LastRun; run != nil {
+		t.LastRun = &runbook.Run{Timestamp: run.Timestamp, Status: run.Status, CoveragePct: run.CoveragePct, Failures: run.Failures}
+	}
+	return t
 }
