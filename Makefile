@@ -6,7 +6,7 @@ GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.1.4
 ACTIONLINT    := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 VERSION       := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: run help check test soak gamedays build lint vuln bench fuzz prerequisites clean
+.PHONY: generate run help check test soak gamedays build lint vuln bench fuzz prerequisites clean
 
 run: prerequisites build ## everything, live, on this machine
 	bin/whalegate demo $(ARGS)
@@ -44,6 +44,9 @@ lint: ## what .golangci.yml asks for, each with its reason there
 
 vuln: ## known vulnerabilities; needs the public vulnerability database
 	scripts/vulncheck.sh $(GOVULNCHECK)
+
+generate: ## write the figures of internal/threshold into the rules and the pages again
+	go run ./internal/threshold/generate/main
 
 bench: prerequisites build ## the figures of docs/performance.md
 	go run ./test/bench $(ARGS)

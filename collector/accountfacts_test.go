@@ -47,7 +47,7 @@ func TestAccountFactsAreWhatIsRead(t *testing.T) {
 			tooMany++
 		}
 		want := fmt.Sprint(len(wallets), reasons[""], reasons[reasonAccountsShared])
-		same(t, fmt.Sprintf("round %d of %d wallets", round, n), list(t, db, "SELECT concat_ws(' ', wallets, known, shared) FROM account_facts"), want)
+		same(t, fmt.Sprintf("round %d of %d wallets", round, n), list(t, db, "SELECT concat_ws(' ', wallets, known, shared) FROM facts.accounts"), want)
 	}
 	if tooMany == 0 {
 		t.Error("no universe claims too much of itself")

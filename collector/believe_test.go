@@ -357,7 +357,7 @@ func TestS12TheExchangeKnowsOurCoins(t *testing.T) {
 	w.want(w.minuteAfter(5), "failed S12 meta:HYPE")
 	w.c.forget()
 	w.want(w.minute(), "failed S12 meta:HYPE")
-	same(t, "said", list(t, w.db, "SELECT asset || ': ' || wrong FROM meta_facts WHERE wrong IS NOT NULL"), "HYPE: listed twice")
+	same(t, "said", list(t, w.db, "SELECT asset || ': ' || wrong FROM facts.coins WHERE wrong IS NOT NULL"), "HYPE: listed twice")
 	answer = listed()
 	w.want(w.minuteAfter(5), "success")
 	failure = failing(hyperliquid.Timeout)

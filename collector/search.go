@@ -319,6 +319,6 @@ func (s *Store) searchEnded(ctx context.Context) (ended bool, err error) {
 func (s *Store) EndProgress(ctx context.Context, now time.Time) error {
 	ctx, cancel := postgres.Writing(ctx)
 	defer cancel()
-	err := s.fence.Exec(ctx, s.pool, "UPDATE account_search SET ended_at = $1, known = f.known, wallets = f.wallets FROM account_facts f WHERE ended_at IS NULL", now)
+	err := s.fence.Exec(ctx, s.pool, "UPDATE account_search SET ended_at = $1, known = f.known, wallets = f.wallets FROM facts.accounts f WHERE ended_at IS NULL", now)
 	return postgres.Because(ctx, "end the progress of the search", err)
 }

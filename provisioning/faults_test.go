@@ -185,7 +185,7 @@ var scenes = []scene{
 	{"the disk is full", map[string]string{`whalegate_database_disk_free_bytes{service}`: "50000000000x29 4000000000x700"}, "38m", []string{"WhalegateDatabaseDiskFilling", "WhalegateDatabaseDiskFull"}},
 	{"a moment without room", map[string]string{`whalegate_database_disk_free_bytes{service}`: "50000000000x29 4000000000x1 50000000000x700"}, "31m", nil},
 	{"a short time with little room", map[string]string{`whalegate_database_disk_free_bytes{service}`: "50000000000x29 14000000000x700"}, "34m", nil},
-	{"a disk that is used well", map[string]string{`whalegate_database_disk_free_bytes{service}`: "50000000000x29 16000000000x700"}, "36m", nil},
+	{"a disk that is used well", map[string]string{`whalegate_database_disk_free_bytes{service}`: "50000000000x29 21000000000x700"}, "36m", nil},
 	{"a database elsewhere", map[string]string{`whalegate_database_disk_free_bytes{service}`: gone, `whalegate_database_disk_size_bytes{service}`: gone}, "90m", nil},
 	{"the reserve of the disk is reached", map[string]string{`whalegate_qa_failures_total{service,check_id="S8"}`: "0x29 1+1x700"}, "31m", []string{"WhalegateDiskStopsIngestion"}},
 	{"there is room again", map[string]string{`whalegate_qa_failures_total{service,check_id="S8"}`: "0x29 1+1x5 6x700"}, "42m", nil},

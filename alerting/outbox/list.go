@@ -71,14 +71,15 @@ type Depth struct {
 	Receiver      string
 	State         string // pending, unknown, or failed within the last day
 	Rows          int
-	OldestSeconds float64 // how long the oldest has waited
+	OldestSeconds float64 // how long the oldest of the receiver that still waits has done so
 }
 
 const selectDepths = `
-	SELECT receiver, state, count(*), extract(epoch FROM whalegate_now() - min(created_at))::float8
-	FROM alert_deliveries
-	WHERE state IN ('pending', 'unknown') OR state = 'failed' AND created_at > whalegate_now() - interval '48 hours' AND expires_at > whalegate_now() - interval '24 hours'
-	GROUP BY receiver, state ORDER BY receiver, state`
+	SELECT receiver, state, rows, coalesce(oldest_seconds, 0)
+	FROM facts.deliveries
+	CROSS JOIN LATERAL (VALUES ('pending', pending), ('unknown', unknown), ('failed', failed)) AS of (state, rows)
+	WHERE rows > 0
+	ORDER BY receiver, state`
 
 // Depths tells how much waits, and how much failed lately.
 func Depths(ctx context.Context, db *pgxpool.Pool) ([]Depth, error) {

@@ -158,7 +158,8 @@ func TestMetricsOfTheOutbox(t *testing.T) {
 	s := newScene(t)
 	s.alert(0, "BTC", alerting.ExitCluster, all, high)
 	s.alert(0, "ETH", alerting.ExitCluster, high)
-	s.exec("INSERT INTO alert_deliveries (receiver, kind) VALUES ('removed', 'test')")
+	s.exec("INSERT INTO alert_deliveries (receiver, kind) VALUES ('tried', 'test')") // says itself what becomes of it
+	s.exec("INSERT INTO alert_deliveries (alert_id, receiver, kind) SELECT min(id), 'removed', 'firing' FROM alerts")
 	s.exec("UPDATE alert_deliveries SET state = 'failed', last_error = 'x' WHERE receiver = 'high' AND alert_id = (SELECT min(id) FROM alerts)")
 	sender := s.sender(all, high, am)
 	s.drain(sender, 0)

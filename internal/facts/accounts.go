@@ -8,7 +8,7 @@ import (
 )
 
 // Accounts is how well the accounts of the universe's wallets are known: the view
-// account_facts.
+// facts.accounts.
 type Accounts struct {
 	Wallets       int      `json:"wallets"`
 	Known         int      `json:"known"`       // confirmed within 24 h, and shared with no other wallet
@@ -18,7 +18,7 @@ type Accounts struct {
 	OldestSeconds *float64 `json:"oldest_confirmed_seconds"`
 }
 
-// Search is the search for accounts at a first start: the view search_facts.
+// Search is the search for accounts at a first start: the view facts.search.
 type Search struct {
 	StartedAt      time.Time  `json:"started_at"`
 	Announced      float64    `json:"announced_seconds"` // from the start to the first HEALTHY
@@ -30,7 +30,7 @@ type Search struct {
 	Late           bool       `json:"is_late"` // after 1.3 times the announced time, and at the latest after half an hour
 }
 
-// Coin is what the exchange last said of an asset: a row of the view meta_facts.
+// Coin is what the exchange last said of an asset: a row of the view facts.coins.
 type Coin struct {
 	Asset      string     `json:"asset"`
 	Listed     *bool      `json:"listed"` // nil, as the next three: never answered

@@ -18,6 +18,7 @@ import (
 	"github.com/yuin/goldmark/text"
 
 	"github.com/whalegate/whalegate/docs"
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 // Site is where links lead that are not among the pages.
@@ -108,6 +109,7 @@ func answer(w http.ResponseWriter, name string, body []byte) {
 // they are served.
 func render(name string, markdown []byte) (title string, html []byte, err error) {
 	md := goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithParserOptions(parser.WithAutoHeadingID()))
+	markdown = []byte(threshold.Plain(string(markdown)))
 	root := md.Parser().Parse(text.NewReader(markdown))
 	err = ast.Walk(root, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {

@@ -15,6 +15,8 @@ import (
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 //go:embed schema/*.sql schema/tables/*.sql
@@ -37,7 +39,10 @@ const migrationLock = 0x77686c67 // "whlg"
 // definitionFiles are the functions and views as they are now, in the order in which
 // they build on each other. They are applied again after the tables; the clocks are also
 // there before, because the tables' defaults ask them.
-var definitionFiles = []string{"clock", "partitions", "lead", "minutes", "health", "facts", "board", "ops"}
+var definitionFiles = []string{"clock", thresholds, "partitions", "lead", "minutes", "health", "facts", "board", "ops"}
+
+// thresholds are no file: package threshold has them.
+const thresholds = "thresholds"
 
 // Migration is one numbered step of the tables, or the definitions as a whole.
 type Migration struct {
@@ -50,6 +55,9 @@ type Migration struct {
 }
 
 func schemaFile(name string) string {
+	if name == thresholds+".sql" {
+		return threshold.SQL()
+	}
 	body, err := schemaFiles.ReadFile("schema/" + name)
 	if err != nil {
 		panic(err) // embedded at build time
@@ -235,7 +243,7 @@ func (m *migration) run(ctx context.Context, tx pgx.Tx) error {
 		return fmt.Errorf("make the ledgers of the schema: %w", Cause(err))
 	}
 	if m.anew {
-		if err := dropDefinitions(ctx, tx); err != nil {
+		if err := drop(ctx, tx, "$1::text[] IS NULL", nil); err != nil {
 			return err
 		}
 	}
@@ -285,6 +293,9 @@ func (m *migration) change(ctx context.Context, tx pgx.Tx) error {
 		if err := m.define(ctx, tx, name); err != nil {
 			return err
 		}
+	}
+	if err := drop(ctx, tx, "name <> ALL ($1)", names()); err != nil { // ours no more
+		return err
 	}
 	return note(ctx, tx, m.clock)
 }

@@ -12,13 +12,13 @@ import (
 // objects are the functions and the views of the schema, each with its name and a digest
 // of what it does and of whose rights it does it with.
 const objects = `
-	SELECT p.oid::regprocedure::text AS object, p.proname::text AS name, md5(concat_ws('|', p.prosrc, p.prosecdef, p.provolatile, p.proconfig, pg_get_function_result(p.oid), l.lanname)) AS digest, p.xmin AS written
+	SELECT p.oid::regprocedure::text AS object, CASE WHEN p.pronamespace = 'public'::regnamespace THEN p.proname::text ELSE p.pronamespace::regnamespace || '.' || p.proname END AS name, md5(concat_ws('|', p.prosrc, p.prosecdef, p.provolatile, p.proconfig, pg_get_function_result(p.oid), l.lanname)) AS digest, p.xmin AS written
 	FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
-	WHERE p.pronamespace = 'public'::regnamespace
+	WHERE p.pronamespace IN ('public'::regnamespace, to_regnamespace('facts'))
 	UNION ALL
 	SELECT format('%I.%I', n.nspname, c.relname), format('%I.%I', n.nspname, c.relname), md5(concat_ws('|', pg_get_viewdef(c.oid), c.reloptions)), NULL
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-	WHERE c.relkind = 'v' AND n.nspname IN ('public', 'board', 'ops')`
+	WHERE c.relkind = 'v' AND n.nspname IN ('public', 'facts', 'board', 'ops')`
 
 // majorVersion is that of the server.
 const majorVersion = "current_setting('server_version_num')::integer / 10000"
@@ -77,29 +77,26 @@ func names() (names []string) {
 	return names
 }
 
-// dropDefinitions drops the views, and the functions that no table asks, because some are
-// to have another shape. What somebody else has built on them stops it.
-func dropDefinitions(ctx context.Context, tx pgx.Tx) error {
-	const drop = `
-		DO $$
-		DECLARE
-			what text;
-		BEGIN
-			SELECT string_agg(object, ', ') INTO what FROM schema_objects
-			WHERE object NOT LIKE '%)' AND to_regclass(object) IS NOT NULL;
-			IF what IS NOT NULL THEN
-				EXECUTE 'DROP VIEW ' || what;
-			END IF;
-			SELECT string_agg(object, ', ') INTO what FROM schema_objects
-			WHERE object LIKE '%)' AND to_regprocedure(object) IS NOT NULL
-				AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.refobjid = to_regprocedure(object)::oid AND d.classid = 'pg_attrdef'::regclass);
-			IF what IS NOT NULL THEN
-				EXECUTE 'DROP FUNCTION ' || what;
-			END IF;
-		END
-		$$`
-	if _, err := tx.Exec(ctx, drop); err != nil {
-		return fmt.Errorf("drop functions and views that are to have another shape: %w", Cause(err))
+// drop drops views of ours, and the functions that no table asks: those that are to have
+// another shape, or are ours no more. What somebody else has built on them stops it.
+func drop(ctx context.Context, tx pgx.Tx, which string, names []string) error {
+	rows, err := tx.Query(ctx, `
+		SELECT string_agg(object, ', ') FILTER (WHERE object NOT LIKE '%)' AND to_regclass(object) IS NOT NULL),
+			string_agg(object, ', ') FILTER (WHERE object LIKE '%)' AND to_regprocedure(object) IS NOT NULL
+				AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.refobjid = to_regprocedure(object)::oid AND d.classid = 'pg_attrdef'::regclass))
+		FROM schema_objects WHERE `+which, names)
+	var views, functions *string
+	if err == nil {
+		_, err = pgx.ForEachRow(rows, []any{&views, &functions}, func() error { return nil })
+	}
+	if err == nil && views != nil {
+		_, err = tx.Exec(ctx, "DROP VIEW "+*views)
+	}
+	if err == nil && functions != nil {
+		_, err = tx.Exec(ctx, "DROP FUNCTION "+*functions)
+	}
+	if err != nil {
+		return fmt.Errorf("drop functions and views that are of another shape, or gone: %w", Cause(err))
 	}
 	return nil
 }

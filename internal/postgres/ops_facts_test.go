@@ -156,8 +156,10 @@ func TestALockedTableIsSeen(t *testing.T) {
 	if got := s.ask("SELECT count(*) FROM ops.tables WHERE bytes > 0"); got != "28" {
 		t.Errorf("%s tables have a size", got)
 	}
-	if got := s.ask("SELECT value FROM ops.database WHERE place IN (0, 5) ORDER BY place"); got != "locks\n1" {
-		t.Errorf("the database says %q", got)
+	for s.ask("SELECT value FROM ops.database WHERE place IN (0, 5) ORDER BY place") != "locks\n1" { // after a while: a lock for a moment is nothing
+		if t.Context().Err() != nil {
+			t.Fatal("the database does not say so")
+		}
 	}
 	if got := s.ask("SELECT count(*) FROM ops.connections WHERE state = 'active' AND role = 'postgres'"); got != "1" {
 		t.Errorf("%s kinds of active sessions", got)

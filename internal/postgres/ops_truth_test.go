@@ -86,9 +86,9 @@ func TestTheOperatorsViewsTellNoWalletAndNoSize(t *testing.T) {
 	if got := s.ask("SELECT subject, affected, holders, outcome, accepted_by FROM ops.baselines ORDER BY opened_ts"); got != "mass_close:ETH|30|31|accepted|ann\nrescaled:BTC|41|45|OPEN|NULL" {
 		t.Errorf("the failures are\n%s", got)
 	}
-	for _, table := range []string{"baselines", "baseline_sizes", "exchange_meta", "account_search", "account_facts", "search_facts", "meta_facts"} {
-		if got := s.ask("SELECT * FROM public." + table); got != "ERROR 42501" {
-			t.Errorf("public.%s: %s", table, got)
+	for _, table := range []string{"public.baselines", "public.baseline_sizes", "public.exchange_meta", "public.account_search", "facts.accounts", "facts.search", "facts.coins"} {
+		if got := s.ask("SELECT * FROM " + table); got != "ERROR 42501" {
+			t.Errorf("%s: %s", table, got)
 		}
 	}
 }

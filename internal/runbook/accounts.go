@@ -9,6 +9,7 @@ import (
 	"github.com/whalegate/whalegate/internal/duration"
 	"github.com/whalegate/whalegate/internal/facts"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 // searchReasons are those of wallets that failed because their accounts are not known, or
@@ -18,9 +19,6 @@ var searchReasons = []string{"accounts_unknown", "accounts_old", "accounts_first
 const (
 	accountsShared  = "accounts_shared"
 	accountsChanged = "accounts_changed"
-	// renewedWithin is how old the oldest list of accounts may be: each is asked for again
-	// about every six hours.
-	renewedWithin = 12 * time.Hour
 	// newcomers is how long after a refresh the accounts of those that entered may be unknown.
 	newcomers = 15 * time.Minute
 	// estimateOff is by how much an estimate of the search may be off: it goes by whole
@@ -61,7 +59,7 @@ func (f *Facts) starting() *facts.Search {
 	case c == nothing,
 		c == ofUniverse && f.Stored.Universe.Wallets > 0,
 		searched,
-		c == stopped && len(f.Stored.Runs) == 0 && s.RunningSeconds <= stoppedFrom.Seconds():
+		c == stopped && len(f.Stored.Runs) == 0 && s.RunningSeconds <= threshold.RunMissing.Seconds():
 		return s
 	default:
 		return nil
@@ -144,7 +142,7 @@ func (f *Facts) unlisted() *Finding {
 		missing -= a.NeverFound
 	}
 	oldest := duration.Optional(a.OldestSeconds)
-	if missing <= 0 && (oldest == nil || *oldest <= renewedWithin) {
+	if missing <= 0 && (oldest == nil || *oldest <= threshold.AccountsDue) {
 		return nil
 	}
 	found := ingestion.found(P4, "the accounts of a few wallets cannot be read: these wallets fail, or soon will, and the others go on")

@@ -3,14 +3,8 @@ package runbook
 import (
 	"fmt"
 	"strings"
-	"time"
-)
 
-const (
-	dailyCap      = 4 // behavioural alerts of an asset that may be sent in 24 hours
-	manyCrossings = 4 // of the exit cluster score within two hours
-	manyChanges   = 6 // of the playbook within two hours
-	lateDelivery  = 5 * time.Minute
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 func judgeAlertSpam(f Facts) *Finding {
@@ -21,14 +15,14 @@ func judgeAlertSpam(f Facts) *Finding {
 	var broken, loud, swinging []string
 	for _, c := range a.Assets {
 		switch {
-		case c.Sent > dailyCap:
+		case c.Sent > threshold.AlertsOfADay:
 			broken = append(broken, c.Asset)
-		case c.Sent == dailyCap || c.Capped > 0:
+		case c.Sent == threshold.AlertsOfADay || c.Capped > 0:
 			loud = append(loud, c.Asset)
 		}
 	}
 	for _, s := range a.Swings {
-		if s.Crossings >= manyCrossings || s.Changes >= manyChanges {
+		if s.Crossings >= threshold.ScoreCrossings || s.Changes >= threshold.PlaybookChanges {
 			swinging = append(swinging, s.Asset)
 		}
 	}
@@ -37,7 +31,7 @@ func judgeAlertSpam(f Facts) *Finding {
 	case len(broken) > 0 || len(a.Broken) > 0:
 		found = alertSpam.found(P2, "more was sent than the rules allow: a bug")
 		found.do("pause while it is looked into; the system alert goes on", `whalegate alerts pause --reason "sent more than the rules allow" --for 2h`)
-	case a.Failed > 0 || a.Oldest > lateDelivery:
+	case a.Failed > 0 || a.Oldest > threshold.DeliveryLate:
 		found = alertSpam.found(P2, "alerts do not get out: %d given up within a day, %d waiting, the oldest for %s", a.Failed, a.Waiting, ago(a.Oldest))
 		found.do("see which receiver refuses, and why", `psql "$DATABASE_URL" -c "SELECT receiver, state, attempts, last_error FROM alert_deliveries WHERE state <> 'delivered' ORDER BY created_at DESC LIMIT 20"`)
 		if a.Failed > 0 {
@@ -76,7 +70,9 @@ func judgeAlertSpam(f Facts) *Finding {
 }
 
 func alertSpamRecovery(f Facts) []Criterion {
-	const most, cooldowns, out = "at most 4 alerts sent per asset in 24 h", "no two sent within a cooldown", "every alert delivered, or on its way for less than 5 minutes"
+	const cooldowns = "no two sent within a cooldown"
+	most := fmt.Sprintf("at most %d alerts sent per asset in 24 h", threshold.AlertsOfADay)
+	out := "every alert delivered, or on its way for less than " + threshold.Span(threshold.DeliveryLate)
 	if why := f.dark(PartAlerts); why != "" {
 		return []Criterion{unsure(most, why), unsure(cooldowns, why), unsure(out, why)}
 	}
@@ -88,8 +84,8 @@ func alertSpamRecovery(f Facts) []Criterion {
 		}
 	}
 	return []Criterion{
-		holds(most, worst.Sent <= dailyCap, "%d of %s", worst.Sent, worst.Asset),
+		holds(most, worst.Sent <= threshold.AlertsOfADay, "%d of %s", worst.Sent, worst.Asset),
 		holds(cooldowns, len(a.Broken) == 0, "%d", len(a.Broken)),
-		holds(out, a.Failed == 0 && a.Oldest <= lateDelivery, "%d given up in 24 h, %d waiting, the oldest for %s", a.Failed, a.Waiting, ago(a.Oldest)),
+		holds(out, a.Failed == 0 && a.Oldest <= threshold.DeliveryLate, "%d given up in 24 h, %d waiting, the oldest for %s", a.Failed, a.Waiting, ago(a.Oldest)),
 	}
 }

@@ -9,23 +9,23 @@ import (
 
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/qa/check"
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 // cause is what broke the row of clean minutes last.
 type cause string
 
 const (
-	nothing     cause = ""
-	stopped     cause = "stopped"  // no run comes any longer
-	gap         cause = "gap"      // minutes without a run, not even a failed one
-	ofDatabase  cause = "database" // what was fetched could not be written, or there was no room to
-	ofClock     cause = "clock"    // the snapshot's time is not of the database's present, or runs do not count for a clock
-	ofUniverse  cause = "universe" // there is no universe to ask for
-	ofExchange  cause = "exchange" // what the exchange answered, or did not
-	ofSizes     cause = "sizes"    // what the exchange answered cannot be true
-	behind      cause = "standby"  // what is stored is not all here
-	lookBack          = 15 * time.Minute
-	stoppedFrom       = 150 * time.Second // a run is stored within two minutes of its own
+	nothing    cause = ""
+	stopped    cause = "stopped"  // no run comes any longer
+	gap        cause = "gap"      // minutes without a run, not even a failed one
+	ofDatabase cause = "database" // what was fetched could not be written, or there was no room to
+	ofClock    cause = "clock"    // the snapshot's time is not of the database's present, or runs do not count for a clock
+	ofUniverse cause = "universe" // there is no universe to ask for
+	ofExchange cause = "exchange" // what the exchange answered, or did not
+	ofSizes    cause = "sizes"    // what the exchange answered cannot be true
+	behind     cause = "standby"  // what is stored is not all here
+	lookBack         = 15 * time.Minute
 )
 
 // cause of a run that is not clean.
@@ -70,8 +70,8 @@ func (f *Facts) broke() (c cause, at Run) {
 	if len(runs) == 0 {
 		return stopped, Run{}
 	}
-	if now.Sub(runs[0].Timestamp) > stoppedFrom {
-		if len(f.clockIn(now.Add(-stoppedFrom), now)) > 0 {
+	if now.Sub(runs[0].Timestamp) > threshold.RunMissing {
+		if len(f.clockIn(now.Add(-threshold.RunMissing), now)) > 0 {
 			return ofClock, runs[0] // and the next minute is not in yet
 		}
 		return stopped, runs[0]
@@ -114,7 +114,7 @@ func (f *Facts) gapAfter(run Run) (from, to time.Time) {
 
 // unfollowed tells that a run is the newest, and that the next ones do not come.
 func (f *Facts) unfollowed(run Run) bool {
-	return run.Timestamp.Equal(f.Stored.Runs[0].Timestamp) && f.at().Sub(run.Timestamp) > stoppedFrom
+	return run.Timestamp.Equal(f.Stored.Runs[0].Timestamp) && f.at().Sub(run.Timestamp) > threshold.RunMissing
 }
 
 // over tells that what broke a run is past: the newest is clean, and the state not

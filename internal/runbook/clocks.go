@@ -9,6 +9,7 @@ import (
 
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/qa/check"
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 // agreeWithin is how far two clocks may be apart and still agree, and how late a run
@@ -132,7 +133,7 @@ func (f *Facts) clockWas() *Finding {
 // of it shows until it leads.
 func (f *Facts) spareClock() *Finding {
 	ahead := f.Service.ClockAhead
-	if !f.Service.waits() || ahead == nil || (*ahead-f.Database.ClockAhead).Abs() <= maxSkew {
+	if !f.Service.waits() || ahead == nil || (*ahead-f.Database.ClockAhead).Abs() <= threshold.ClockSkew {
 		return nil
 	}
 	found := database.found(P3, "a clock is wrong: %s; that collector waits, and no minute of it would count if it led", f.apart())
@@ -211,7 +212,7 @@ func (f *Finding) clockChecks(facts *Facts) {
 func (f *Facts) wrongClock() *Finding {
 	c, at := f.broke()
 	dark := f.because(health.ReasonClockSkew, health.ReasonClockBack)
-	apart := f.Database.ClockAhead.Abs() > maxSkew
+	apart := f.Database.ClockAhead.Abs() > threshold.ClockSkew
 	waits := c == ofClock && !dark && f.unfollowed(at)
 	if !dark && !apart && !waits && (c != ofClock || f.over()) {
 		return nil
@@ -274,7 +275,7 @@ func (f *Finding) waitForClock(facts *Facts, ahead time.Duration) {
 	case facts.vacant():
 		f.do("no collector leads, so no minute comes: start one; its first good minute ends it if the present clock is right", "sudo systemctl start whalegate")
 		f.do("then wait for two clean minutes", twoCleanMinutes)
-	case facts.Database.ClockAhead.Abs() > maxSkew && !asked || asked && (*facts.Service.ClockAhead-facts.Database.ClockAhead).Abs() > maxSkew:
+	case facts.Database.ClockAhead.Abs() > threshold.ClockSkew && !asked || asked && (*facts.Service.ClockAhead-facts.Database.ClockAhead).Abs() > threshold.ClockSkew:
 		f.do("no minute is taken while the collector's clock and the database's differ: once they agree, wait for two clean minutes", twoCleanMinutes)
 	case facts.Stored.Clocks.Refused != nil || facts.shown():
 		f.do("or wait: minutes that the clock has shown before are refused, and are taken again at the latest once the database's clock shows "+shows, watch)
@@ -390,8 +391,8 @@ func laterOrEarlier(d time.Duration) string {
 // clocksAgree is the criterion that the database's clock is right, as far as this
 // machine's and the stored runs tell.
 func (f *Facts) clocksAgree(name string) Criterion {
-	c := holds(name, f.Database.ClockAhead.Abs() <= maxSkew, "the database's beside this machine's: %s", agrees(f.Database.ClockAhead))
-	if ahead := f.Service.ClockAhead; ahead != nil && ahead.Abs() > maxSkew {
+	c := holds(name, f.Database.ClockAhead.Abs() <= threshold.ClockSkew, "the database's beside this machine's: %s", agrees(f.Database.ClockAhead))
+	if ahead := f.Service.ClockAhead; ahead != nil && ahead.Abs() > threshold.ClockSkew {
 		c.Holds = false
 		c.Figure += ", and the service's is " + agrees(*ahead)
 	}

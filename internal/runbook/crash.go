@@ -6,9 +6,8 @@ import (
 
 	"github.com/whalegate/whalegate/internal/duration"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/threshold"
 )
-
-const longEnough = 10 * time.Minute // a process that has lived so long has not crashed at once
 
 func judgeCrash(f Facts) *Finding {
 	c, at := f.broke()
@@ -46,7 +45,7 @@ func judgeCrash(f Facts) *Finding {
 		}
 		found.whoLeads(&f)
 		found.whyAway(&f)
-		found.do("wait until it has lived for ten minutes", "whalegate runbook verify crash --watch")
+		found.do("wait until it has lived for "+threshold.Span(threshold.ProcessNew), "whalegate runbook verify crash --watch")
 		return found
 	case f.led() && f.because(health.ReasonNoCollector) && f.starting() == nil:
 		return f.unproven()
@@ -105,7 +104,7 @@ func (f *Facts) replacement() *Finding {
 // its own lately, by its own count.
 func (f *Facts) unproven() *Finding {
 	found := crash.found(P2, "a collector leads, and has stored no good minute of its own yet: it took over, and how long nobody led is not known")
-	if own := duration.Optional(f.leader().RunAgeSeconds); own != nil && *own > oldestOwnRun {
+	if own := duration.Optional(f.leader().RunAgeSeconds); own != nil && *own > threshold.OwnRunOld {
 		found.Summary = fmt.Sprintf("a collector leads, and has stored no good minute for %s by its own count: it is stuck, or what it stores is refused", ago(*own))
 		if f.younger(*own) {
 			found.Summary = fmt.Sprintf("a collector leads, and has stored no good minute for %s by its own count, though the runs look younger: it is stuck, or a clock went back", ago(*own))
@@ -154,7 +153,7 @@ func (f *Finding) whyAway(facts *Facts) {
 // what else applies says more.
 func (f *Facts) restarted() *Finding {
 	s, up := f.Service, f.working()
-	if up <= 0 || up >= longEnough || f.Stored == nil || !f.begun(up) {
+	if up <= 0 || up >= threshold.ProcessNew || f.Stored == nil || !f.begun(up) {
 		return nil
 	}
 	found := crash.found(P3, "the process was started %s ago: as it should be if somebody did that, else it died before", ago(s.Up))
@@ -166,7 +165,7 @@ func (f *Facts) restarted() *Finding {
 	}
 	found.whoLeads(f)
 	found.whyAway(f)
-	found.do("wait until it has lived for ten minutes", "whalegate runbook verify crash --watch")
+	found.do("wait until it has lived for "+threshold.Span(threshold.ProcessNew), "whalegate runbook verify crash --watch")
 	return found
 }
 
@@ -175,7 +174,8 @@ const showProcess = "ps -o pid,stat,etime,args -C whalegate"
 const endOfLog = `journalctl -u whalegate -n 100; dmesg | grep -i -E 'killed process|out of memory' | tail`
 
 func crashRecovery(f Facts) []Criterion {
-	const up, whole = "process up for at least 10 minutes", "no minute without a run in the last 10"
+	up := "process up for at least " + threshold.Span(threshold.ProcessNew)
+	whole := "no minute without a run within the last " + threshold.Span(threshold.ProcessNew)
 	first := unsure(up, "the service was not asked (--service-url)")
 	switch s := f.Service; {
 	case s.URL == "":
@@ -186,15 +186,15 @@ func crashRecovery(f Facts) []Criterion {
 	case s.Up < 0:
 		first = unsure(up, "its start is "+duration.Since(s.Up)+" of this machine's clock")
 	default:
-		first = holds(up, s.Up >= longEnough, "%s", ago(s.Up))
+		first = holds(up, s.Up >= threshold.ProcessNew, "%s", ago(s.Up))
 	}
 	if why := f.dark(PartRuns); why != "" {
 		return []Criterion{first, unsure(whole, why)}
 	}
-	missing := f.missing(longEnough) + f.skipped(longEnough)
+	missing := f.missing(threshold.ProcessNew) + f.skipped(threshold.ProcessNew)
 	if len(f.Stored.Runs) == 0 {
 		return []Criterion{first, holds(whole, false, "there is no run")}
 	}
 	age := f.at().Sub(f.Stored.Runs[0].Timestamp)
-	return []Criterion{first, holds(whole, missing == 0 && age <= stoppedFrom, "%d missing, the newest run %s", missing, duration.Since(age))}
+	return []Criterion{first, holds(whole, missing == 0 && age <= threshold.RunMissing, "%d missing, the newest run %s", missing, duration.Since(age))}
 }

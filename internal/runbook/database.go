@@ -11,16 +11,7 @@ import (
 	"github.com/whalegate/whalegate/internal/duration"
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/qa/check"
-)
-
-const (
-	maxSkew     = 30 * time.Second // what the collector refuses to write beyond
-	slowAnswer  = 2 * time.Second
-	blockedFor  = 3 * time.Second
-	slowFor     = 15 * time.Second // the service gives up on any statement of its own before
-	verySlowFor = 5 * time.Minute
-	minFreePct  = 20.0
-	lowFreePct  = 5.0
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 // remedies are what each trouble means and what to do about it.
@@ -179,7 +170,7 @@ func (f *Facts) serviceCannot() string {
 func (f *Facts) locked() *Finding {
 	blocked := 0
 	for _, s := range f.Stored.Sessions {
-		if (len(s.BlockedBy) > 0 || len(s.Locks) > 0) && s.For > blockedFor {
+		if (len(s.BlockedBy) > 0 || len(s.Locks) > 0) && s.For > threshold.WaitsForLock {
 			blocked++
 		}
 	}
@@ -282,29 +273,29 @@ func (f *Facts) strained() *Finding {
 	var slow, verySlow int
 	for _, s := range f.Stored.Sessions {
 		switch {
-		case s.For > verySlowFor:
+		case s.For > threshold.StatementStuck:
 			verySlow++
-		case s.For > slowFor:
+		case s.For > threshold.StatementSlow:
 			slow++
 		}
 	}
 	free := f.Stored.Storage.FreePct
 	switch {
-	case free != nil && *free < minFreePct:
+	case free != nil && *free < threshold.DiskFilling:
 		severity := P2
-		if *free < lowFreePct {
+		if *free < threshold.DiskFull {
 			severity = P1
 		}
 		found := database.found(severity, "the disk is filling up: %.0f %% free", *free)
 		found.makeRoom()
 		return found
-	case verySlow > 0 || f.Database.RoundTrip > slowAnswer:
-		found := database.found(P2, "it is slow: %d statements run for over five minutes, and a question about health takes %s", verySlow, f.Database.RoundTrip.Round(time.Millisecond))
+	case verySlow > 0 || f.Database.RoundTrip > threshold.AnswerSlow:
+		found := database.found(P2, "it is slow: %d statements run for over %s, and a question about health takes %s", verySlow, threshold.Span(threshold.StatementStuck), f.Database.RoundTrip.Round(time.Millisecond))
 		found.do("see what runs", ShowSessions)
 		found.do("renew what the planner knows", `psql "$DATABASE_URL" -c "ANALYZE"`)
 		return found
 	case slow > 0:
-		found := database.found(P3, "%d statements or open transactions are older than %s", slow, slowFor)
+		found := database.found(P3, "%d statements or open transactions are older than %s", slow, threshold.Span(threshold.StatementSlow))
 		found.do("see what runs", ShowSessions)
 		return found
 	default:
@@ -373,7 +364,10 @@ func (s Session) text() string {
 }
 
 func databaseRecovery(f Facts) []Criterion {
-	const open, quick, writes, clocks, disk = "it accepts connections, and its schema is current", "it answers within 2 s, and nobody waits for a lock", "it takes writes", "its clock agrees with this machine's and the service's within 30 s, and with what is stored", "disk more than 20 % free"
+	const open, writes = "it accepts connections, and its schema is current", "it takes writes"
+	quick := fmt.Sprintf("it answers within %s, and nobody waits for a lock", threshold.Span(threshold.AnswerSlow))
+	clocks := fmt.Sprintf("its clock agrees with this machine's and the service's within %s, and with what is stored", threshold.Span(threshold.ClockSkew))
+	disk := fmt.Sprintf("disk more than %d %% free", threshold.DiskFilling)
 	const refusals, leads = "no minute is refused for a clock", "a collector leads"
 	d := f.Database
 	if f.Stored == nil || d.Trouble != "" && d.Trouble != Denied {
@@ -386,13 +380,13 @@ func databaseRecovery(f Facts) []Criterion {
 	}
 	waiting := 0
 	for _, s := range f.Stored.Sessions {
-		if len(s.BlockedBy) > 0 && s.For > blockedFor {
+		if len(s.BlockedBy) > 0 && s.For > threshold.WaitsForLock {
 			waiting++
 		}
 	}
 	list := []Criterion{
 		f.opens(open),
-		holds(quick, d.RoundTrip <= slowAnswer && waiting == 0, "%s, %d wait", d.RoundTrip.Round(time.Millisecond), waiting),
+		holds(quick, d.RoundTrip <= threshold.AnswerSlow && waiting == 0, "%s, %d wait", d.RoundTrip.Round(time.Millisecond), waiting),
 		f.writes(writes),
 		f.clocksAgree(clocks),
 	}
@@ -406,7 +400,7 @@ func databaseRecovery(f Facts) []Criterion {
 	// files are.
 	room := holds(disk, true, "cannot be known from here: look at df -h on the database's machine")
 	if free := f.Stored.Storage.FreePct; free != nil {
-		room = holds(disk, math.Floor(*free) > minFreePct, "%.0f %%", *free)
+		room = holds(disk, math.Floor(*free) > threshold.DiskFilling, "%.0f %%", *free)
 	}
 	return append(list, room, f.refusals(refusals), f.leads(leads))
 }
@@ -444,6 +438,6 @@ func (f *Facts) writes(name string) Criterion {
 	case f.Database.WriteTried:
 		return holds(name, true, "a row was taken, and rolled back")
 	default:
-		return holds(name, age <= stoppedFrom, "newest run %s, %s", newest.Status, duration.Since(age))
+		return holds(name, age <= threshold.RunMissing, "newest run %s, %s", newest.Status, duration.Since(age))
 	}
 }

@@ -5,22 +5,20 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 const (
-	maxDirtyPct   = 10.0 // above it a signal says No-trade
-	haltDirtyPct  = 20.0
-	spikeQuiet    = 10 * time.Minute // without a spike it is over
-	manySpikes    = 3                // minutes within a quarter of an hour
+	manySpikes    = 3 // minutes within a quarter of an hour
 	dirtyReason   = "high_dirty_rate"
-	spikeFromPct  = 5.0 // of the wallets, at least two of them: one alone may be real
 	spikeWalletsN = 2
 )
 
 // spikes are the minutes within d in which several wallets collapsed at once.
 func (f *Facts) spikes(d time.Duration) (minutes []DirtyMinute) {
 	for _, m := range f.Stored.Dirty {
-		if m.Dirty >= spikeWalletsN && m.Pct() >= spikeFromPct && f.at().Sub(m.At) <= d {
+		if m.Dirty >= spikeWalletsN && m.Pct() >= threshold.SpikeShare && f.at().Sub(m.At) <= d {
 			minutes = append(minutes, m)
 		}
 	}
@@ -46,11 +44,11 @@ func judgeDirtySpike(f Facts) *Finding {
 	}
 	minutes, rate := f.spikes(30*time.Minute), f.highestRate()
 	closed := f.closedByDirt()
-	if len(minutes) == 0 && rate.Pct() <= maxDirtyPct && len(closed) == 0 {
+	if len(minutes) == 0 && rate.Pct() <= threshold.DirtyHigh && len(closed) == 0 {
 		return nil
 	}
 	severity := P3
-	if rate.Pct() > maxDirtyPct || len(closed) > 0 || len(f.spikes(lookBack)) >= manySpikes {
+	if rate.Pct() > threshold.DirtyHigh || len(closed) > 0 || len(f.spikes(lookBack)) >= manySpikes {
 		severity = P2
 	}
 	found := dirtySpike.found(severity, "positions of several wallets vanished at once and came back: a glitch upstream, kept out of the signals")
@@ -67,8 +65,9 @@ func judgeDirtySpike(f Facts) *Finding {
 	}
 	found.do("see the pattern: one wallet alone may be a real close, many at once are a glitch", `psql "$DATABASE_URL" -c "SELECT snapshot_ts, asset, count(*) FROM snapshot_anomalies GROUP BY 1, 2 ORDER BY 1 DESC LIMIT 20"`)
 	found.do("wait: the rate falls by itself once the exchange is steady", "whalegate runbook verify dirty-spike --watch")
-	if rate.Pct() > haltDirtyPct {
-		found.do("the rate is above 20 %: halt, and look at the exchange", `whalegate halt --reason "dirty rate above 20 %"`)
+	if rate.Pct() > threshold.DirtyHalt {
+		above := fmt.Sprintf("above %d %%", threshold.DirtyHalt)
+		found.do("the rate is "+above+": halt, and look at the exchange", `whalegate halt --reason "dirty rate `+above+`"`)
 	}
 	return found
 }
@@ -84,13 +83,14 @@ func (f *Facts) closedByDirt() (assets []string) {
 }
 
 func dirtySpikeRecovery(f Facts) []Criterion {
-	const rate, quiet = "dirty rate of every asset below 10 %", "no minute of the last 10 with several wallets dirty at once"
+	rate := fmt.Sprintf("dirty rate of every asset below %d %%", threshold.DirtyHigh)
+	quiet := fmt.Sprintf("no minute with several wallets dirty at once within the last %s", threshold.Span(threshold.SpikeQuiet))
 	truth := []Criterion{f.noneOpen("no failure of S11 is open"), f.different("the states of the newest run are of different wallets")}
 	if why := f.dark(PartDirty); why != "" {
 		return append([]Criterion{unsure(rate, why), unsure(quiet, why)}, truth...)
 	}
-	worst, spikes := f.highestRate(), f.spikes(spikeQuiet)
-	first := holds(rate, worst.Pct() < maxDirtyPct, "%.2f %% of %s in 15 minutes", worst.Pct(), worst.Asset)
+	worst, spikes := f.highestRate(), f.spikes(threshold.SpikeQuiet)
+	first := holds(rate, worst.Pct() < threshold.DirtyHigh, "%.2f %% of %s in 15 minutes", worst.Pct(), worst.Asset)
 	if worst.Asset == "" {
 		first = holds(rate, false, "no rows in the last 15 minutes")
 	}

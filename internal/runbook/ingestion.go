@@ -9,6 +9,7 @@ import (
 
 	"github.com/whalegate/whalegate/internal/duration"
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 const showRuns = `psql "$DATABASE_URL" -c "SELECT timestamp, status, coverage_pct, failures, error FROM ingest_runs ORDER BY timestamp DESC LIMIT 10"`
@@ -222,10 +223,12 @@ func (f *Finding) checks(facts *Facts, letter string) {
 }
 
 func ingestionRecovery(f Facts) []Criterion {
-	const clean, coverage, age, sizes = "two consecutive clean cycles", "coverage at least 90 %", "snapshot at most 2 minutes old", "sizes of every asset readable"
+	const clean, sizes = "two consecutive clean cycles", "sizes of every asset readable"
+	coverage := fmt.Sprintf("coverage at least %d %%", threshold.CoverageThin)
+	age := fmt.Sprintf("snapshot at most %s old", threshold.Span(threshold.SnapshotLate))
 	truth := []Criterion{
-		f.statesInTime("states of the exchange not too old, for 95 % of the wallets"),
-		f.coinsRight("the exchange has said within a day that our coins are as expected"),
+		f.statesInTime(fmt.Sprintf("states of the exchange not too old, for %d %% of the wallets", 100-threshold.StatesOld)),
+		f.coinsRight("the exchange has said within " + threshold.Span(threshold.MetaOld) + " that our coins are as expected"),
 		f.accountsKnown("the accounts of every wallet known"),
 	}
 	h := f.health()
@@ -245,8 +248,8 @@ func ingestionRecovery(f Facts) []Criterion {
 	}
 	return append([]Criterion{
 		holds(clean, h.CleanRuns >= 2, "%d in a row", h.CleanRuns),
-		holds(coverage, h.CoveragePct != nil && *h.CoveragePct >= 90, "%s", figure(h.CoveragePct, "%.1f %%")),
-		holds(age, h.AgeSeconds != nil && *h.AgeSeconds <= 120 && !h.ClockIsWrong(), "%s", old),
+		holds(coverage, h.CoveragePct != nil && *h.CoveragePct >= threshold.CoverageThin, "%s", figure(h.CoveragePct, "%.1f %%")),
+		holds(age, h.AgeSeconds != nil && *h.AgeSeconds <= threshold.SnapshotLate.Seconds() && !h.ClockIsWrong(), "%s", old),
 		holds(sizes, len(unreadable) == 0, "%s", cmp.Or(strings.Join(unreadable, ", "), "yes")),
 	}, truth...)
 }

@@ -7,13 +7,7 @@ import (
 	"github.com/whalegate/whalegate/internal/duration"
 	"github.com/whalegate/whalegate/internal/facts"
 	"github.com/whalegate/whalegate/internal/health"
-)
-
-// What health asks of the leader's beat and of its newest good run (docs/health.md).
-const (
-	oldestBeat   = 30 * time.Second
-	earliestBeat = -5 * time.Second // ahead of the clock of beats
-	oldestOwnRun = 3 * time.Minute
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 // Standby is how a server that only follows another one stands.
@@ -41,7 +35,7 @@ func (f *Facts) leader() *facts.Leader {
 // held tells that a collector holds the lead, and is alive.
 func held(w facts.Leader) bool {
 	beat := duration.Optional(w.BeatSeconds)
-	return w.Present && beat != nil && *beat <= oldestBeat && *beat >= earliestBeat
+	return w.Present && beat != nil && *beat <= threshold.BeatOld && *beat >= -threshold.BeatAhead
 }
 
 // led tells that a collector holds the lead, vacant that none does. Neither holds
@@ -136,10 +130,10 @@ func (f *Facts) lagging() *Finding {
 	case s.Beat == nil:
 		found = database.found(f.worst(P2), "this server is a standby, and no collector ever led on its primary")
 		found.do("ask the primary", "whalegate runbook diagnose")
-	case *s.Beat < earliestBeat:
+	case *s.Beat < -threshold.BeatAhead:
 		found = database.found(f.worst(P2), "this server is a standby, and its clock is %s behind the primary's", ago(-*s.Beat))
 		found.do("put the wrong one right: compare both with one that is surely right", rightTime)
-	case s.Received != nil && *s.Received <= oldestBeat:
+	case s.Received != nil && *s.Received <= threshold.BeatOld:
 		found = database.found(f.worst(P2), "this server is a standby, and the last beat of a collector that it knows is %s old, though its primary sends: no collector leads there, what is sent is not replayed, or this clock is ahead", ago(*s.Beat))
 		found.do("ask the primary who leads", "whalegate runbook diagnose")
 		found.do("see how far behind the replay is, and what it waits for: a long statement on the standby, perhaps", showReplay)
@@ -188,5 +182,5 @@ func (f *Facts) leads(name string) Criterion {
 // it took over from another one.
 func (f *Facts) begun(working time.Duration) bool {
 	began := f.at().Add(-working)
-	return slices.ContainsFunc(f.Stored.Runs, func(r Run) bool { return began.Sub(r.Timestamp) > stoppedFrom/2 })
+	return slices.ContainsFunc(f.Stored.Runs, func(r Run) bool { return began.Sub(r.Timestamp) > threshold.RunMissing/2 })
 }

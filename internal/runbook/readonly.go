@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/jackc/pgerrcode"
+
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 var setWhere = map[string]string{
@@ -66,7 +68,7 @@ func (f *Facts) loginReadOnly() *Finding {
 		return nil
 	}
 	severity, and := P1, "and no run comes: the service may log in alike"
-	if runs := f.Stored.Runs; len(runs) > 0 && runs[0].Clean && f.at().Sub(runs[0].Timestamp) <= stoppedFrom {
+	if runs := f.Stored.Runs; len(runs) > 0 && runs[0].Clean && f.at().Sub(runs[0].Timestamp) <= threshold.RunMissing {
 		severity, and = P3, "and runs come: it is this login alone"
 	}
 	found := database.found(severity, "this login's transactions are read-only by a setting, %s", and)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	runbooks "github.com/whalegate/whalegate/docs/runbooks"
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 // Severity is how fast somebody has to act.
@@ -83,7 +84,7 @@ func (r *Runbook) Text() string {
 	if err != nil {
 		panic(err) // embedded at build time
 	}
-	return string(text)
+	return threshold.Plain(string(text))
 }
 
 // doNot is what the page forbids.

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"github.com/whalegate/whalegate/internal/health"
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 const (
 	period = 5 * time.Minute
 	// settled is how long after a boundary something must have become of it: its
 	// snapshot may take most of two minutes.
-	settled = 2 * time.Minute
+	settled = threshold.BoundaryOverdue - period
 )
 
 // due is the newest boundary of which something must have become.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/whalegate/whalegate/internal/duration"
 	"github.com/whalegate/whalegate/internal/facts"
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 // Reasons of wallets that failed for the age of a state (S9).
@@ -19,10 +20,6 @@ const (
 )
 
 var ageReasons = []string{oldState, futureState, skewedClock}
-
-// maxAgedPct is how many wallets of a run may fail for the age of their states before
-// that is more than a replica that lags: a success lacks as many at most.
-const maxAgedPct = 5
 
 // aged counts the wallets of a run that failed for the age of their states.
 func (r Run) aged() (n int) {
@@ -74,11 +71,6 @@ func (f *Finding) agedActions(reason string) {
 	f.do("wait: nothing old is stored, and every minute is tried anew", twoCleanMinutes)
 }
 
-// metaLate is how long the exchange may be silent about its coins before somebody should
-// know: it is asked every five minutes, and its answer counts for a day. As the rule
-// WhalegateMetaUnanswered has it.
-const metaLate = time.Hour
-
 // notOurCoins is the finding for runs that fail because our coins are not what they were
 // (S12), or because nobody knows.
 func (f *Facts) notOurCoins(bad Run) *Finding {
@@ -116,7 +108,7 @@ func (f *Facts) silentMeta() *Finding {
 			oldest = max(oldest, *age)
 		}
 	}
-	if oldest <= metaLate || f.vacant() {
+	if oldest <= threshold.MetaLate || f.vacant() {
 		return nil
 	}
 	found := ingestion.found(f.worst(P3), "the exchange has not said for %s which coins it has: after a day runs fail (S12)", ago(oldest))
@@ -150,7 +142,7 @@ func (f *Facts) statesInTime(name string) Criterion {
 		return holds(name, false, "there is no run")
 	}
 	r := f.Stored.Runs[0]
-	return holds(name, percent(r.aged(), r.Expected) <= maxAgedPct, "of %d of %d wallets they are not", r.aged(), r.Expected)
+	return holds(name, percent(r.aged(), r.Expected) <= threshold.StatesOld, "of %d of %d wallets they are not", r.aged(), r.Expected)
 }
 
 // coinsRight is the criterion that the exchange has said within a day that our coins are

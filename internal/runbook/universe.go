@@ -5,13 +5,7 @@ import (
 	"time"
 
 	"github.com/whalegate/whalegate/internal/duration"
-)
-
-const (
-	refreshOverdue = 7 * time.Hour  // it is due every six
-	maxUnchanged   = 48 * time.Hour // the leaderboard changes about hourly (U7)
-	maxWarnings    = 3              // refreshes in a row with too much churn; the third is refused
-	minReceivedPct = 90
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 func judgeUniverse(f Facts) *Finding {
@@ -39,7 +33,7 @@ func judgeUniverse(f Facts) *Finding {
 	switch overdue := f.at().Sub(last.AsOf); {
 	case u.Wallets == 0 && failed > 0:
 		found = universe.found(P1, "there is no universe: the refresh fails, and nothing can be snapshotted")
-	case last.Warnings >= maxWarnings:
+	case last.Warnings >= threshold.ChurnRefused:
 		found = universe.found(P2, "churn is too high, %d times in a row: the last good universe is kept", last.Warnings)
 	case last.Check == "U6":
 		found = universe.found(P3, "the first rows of the leaderboard have no PnL (U6), so it ranks nobody: the last good universe is kept")
@@ -51,12 +45,12 @@ func judgeUniverse(f Facts) *Finding {
 	case failed == 1:
 		found = universe.found(P3, "the last refresh failed: the last good universe is kept")
 	case last.Warnings > 0:
-		found = universe.found(P3, "churn above 30 %%, %d times in a row: the third is refused", last.Warnings)
-	case percent(last.Received, last.Requested) < minReceivedPct:
+		found = universe.found(P3, "churn above %d %%, %d times in a row: the one that makes it %d is refused", threshold.ChurnHigh, last.Warnings, threshold.ChurnRefused)
+	case percent(last.Received, last.Requested) < threshold.ReceivedFew:
 		found = universe.found(P3, "the last refresh received %d of %d wallets", last.Received, last.Requested)
-	case overdue > refreshOverdue:
+	case overdue > threshold.RefreshOld:
 		found = universe.found(P3, "no refresh for %s, and one is due every six hours", ago(overdue))
-	case last.unchanged() > maxUnchanged:
+	case last.unchanged() > threshold.BoardSame:
 		found = universe.found(P3, "the leaderboard has not changed since %s (U7), and it changes about hourly: what answers may be a copy that stands still", stamp(*last.Changed))
 	default:
 		return nil
@@ -70,10 +64,10 @@ func judgeUniverse(f Facts) *Finding {
 	if made := u.madeFor(); made != 0 && made != last.Requested {
 		found.figure("size", "the newest refresh asked for %d wallets, and the universe was made for %d: WHALEGATE_UNIVERSE_SIZE was changed", last.Requested, made)
 	}
-	if last.Check == "U6" || last.unchanged() > maxUnchanged {
+	if last.Check == "U6" || last.unchanged() > threshold.BoardSame {
 		found.do("see what the check counted", `psql "$DATABASE_URL" -c "SELECT check_id, details, occurrences, last_ts FROM qa_events WHERE check_id IN ('U6', 'U7') ORDER BY last_ts DESC LIMIT 10"`)
 	}
-	if last.unchanged() > maxUnchanged {
+	if last.unchanged() > threshold.BoardSame {
 		found.do("see since when the leaderboard is what it is, and who answers", `curl -sS -m 60 -o /dev/null -D - "${WHALEGATE_STATS_URL:-https://stats-data.hyperliquid.xyz}/Mainnet/leaderboard" | grep -i -E '^(date|last-modified|etag|age|via):'`)
 	}
 	found.do("look at what the leaderboard answers", `curl -sS -m 60 -w '\n%{http_code} %{size_download} bytes\n' "${WHALEGATE_STATS_URL:-https://stats-data.hyperliquid.xyz}/Mainnet/leaderboard" | tail -c 300`)
@@ -114,7 +108,9 @@ func (r Refresh) text() string {
 }
 
 func universeRecovery(f Facts) []Criterion {
-	const succeeded, received, churn, changes = "the newest refresh succeeded", "received at least 90 % of the wallets", "churn warnings 0", "the leaderboard changed within two days"
+	const succeeded, churn = "the newest refresh succeeded", "churn warnings 0"
+	received := fmt.Sprintf("received at least %d %% of the wallets", threshold.ReceivedFew)
+	changes := "the leaderboard changed within " + threshold.Span(threshold.BoardSame)
 	if why := f.dark(PartUniverse); why != "" {
 		return []Criterion{unsure(succeeded, why), unsure(received, why), unsure(churn, why), unsure(changes, why)}
 	}
@@ -123,8 +119,8 @@ func universeRecovery(f Facts) []Criterion {
 	}
 	last := f.Stored.Universe.Refreshes[0]
 	return []Criterion{
-		holds(succeeded, last.Status == "success" && f.at().Sub(last.AsOf) <= refreshOverdue, "%s %s, one is due every six hours", last.Status, duration.Since(f.at().Sub(last.AsOf))),
-		holds(received, percent(last.Received, last.Requested) >= minReceivedPct, "%d of %d", last.Received, last.Requested),
+		holds(succeeded, last.Status == "success" && f.at().Sub(last.AsOf) <= threshold.RefreshOld, "%s %s, one is due every six hours", last.Status, duration.Since(f.at().Sub(last.AsOf))),
+		holds(received, percent(last.Received, last.Requested) >= threshold.ReceivedFew, "%d of %d", last.Received, last.Requested),
 		holds(churn, last.Warnings == 0, "%d", last.Warnings),
 		f.changing(changes),
 	}
@@ -135,7 +131,7 @@ func universeRecovery(f Facts) []Criterion {
 func (f *Facts) changing(name string) Criterion {
 	for _, r := range f.Stored.Universe.Refreshes {
 		if r.Status == "success" && r.Changed != nil {
-			return holds(name, r.unchanged() <= maxUnchanged, "last %s before the refresh of %s", ago(r.unchanged()), stamp(r.AsOf))
+			return holds(name, r.unchanged() <= threshold.BoardSame, "last %s before the refresh of %s", ago(r.unchanged()), stamp(r.AsOf))
 		}
 	}
 	return unsure(name, "no refresh has said when it changed")

@@ -29,13 +29,8 @@ type ReceiverQueue struct {
 	Queue
 }
 
-// As the metrics count them.
-const selectQueues = `
-	SELECT receiver, count(*) FILTER (WHERE state = 'pending'), count(*) FILTER (WHERE state = 'unknown'), count(*) FILTER (WHERE state = 'failed'),
-		coalesce(extract(epoch FROM whalegate_now() - min(created_at) FILTER (WHERE state <> 'failed')), 0)::float8
-	FROM alert_deliveries
-	WHERE state IN ('pending', 'unknown') OR state = 'failed' AND created_at > whalegate_now() - interval '48 hours' AND expires_at > whalegate_now() - interval '24 hours'
-	GROUP BY receiver ORDER BY receiver`
+// As the metrics, the boards and the runbooks count them.
+const selectQueues = "SELECT receiver, pending, unknown, failed, coalesce(oldest_seconds, 0) FROM facts.deliveries ORDER BY receiver"
 
 func readDeliveries(ctx context.Context, db watch.Querier) (*Deliveries, error) {
 	queues, err := list[ReceiverQueue](ctx, db, selectQueues)

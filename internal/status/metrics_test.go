@@ -53,6 +53,6 @@ whalegate_baseline_failures_open{asset="BTC"} 1
 whalegate_baseline_failures_open{asset="ETH"} 0
 whalegate_baseline_failures_open{asset="HYPE"} 0
 whalegate_exchange_meta_age_seconds +Inf`)
-	must(t, db, "DROP VIEW account_facts CASCADE; ALTER TABLE baselines RENAME TO gone") // nothing that is not known is said to be fine
+	must(t, db, "DROP VIEW facts.accounts CASCADE; ALTER TABLE baselines RENAME TO gone") // nothing that is not known is said to be fine
 	check("whalegate_exchange_meta_age_seconds +Inf")
 }

@@ -157,7 +157,7 @@ func readStandby(ctx context.Context, db watch.Querier) (standby bool, err error
 
 func readUniverse(ctx context.Context, db watch.Querier) (*Universe, error) {
 	rows, err := db.Query(ctx, `
-		SELECT count(*), (SELECT known FROM account_facts), max(u.as_of_ts), r.status, r.churn_warning_count
+		SELECT count(*), (SELECT known FROM facts.accounts), max(u.as_of_ts), r.status, r.churn_warning_count
 		FROM wallet_universe_current u
 		CROSS JOIN (SELECT status, churn_warning_count FROM wallet_universe_runs ORDER BY run_id DESC LIMIT 1) r
 		GROUP BY r.status, r.churn_warning_count`)

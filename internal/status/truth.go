@@ -12,7 +12,7 @@ import (
 
 // ReadAccounts asks how well the accounts are known.
 func ReadAccounts(ctx context.Context, db watch.Querier) (facts.Accounts, error) {
-	rows, err := db.Query(ctx, "SELECT wallets, known, never_found, unconfirmed, shared, oldest_confirmed_seconds FROM account_facts")
+	rows, err := db.Query(ctx, "SELECT wallets, known, never_found, unconfirmed, shared, oldest_confirmed_seconds FROM facts.accounts")
 	a, err := one[facts.Accounts](rows, err, "read accounts")
 	if a == nil {
 		return facts.Accounts{}, err
@@ -22,13 +22,13 @@ func ReadAccounts(ctx context.Context, db watch.Querier) (facts.Accounts, error)
 
 // ReadSearch asks how far the search for accounts is; nil when there was none yet.
 func ReadSearch(ctx context.Context, db watch.Querier) (*facts.Search, error) {
-	rows, err := db.Query(ctx, "SELECT started_at, announced_seconds, wallets, known, done_at, ended_at, running_seconds, is_late FROM search_facts")
+	rows, err := db.Query(ctx, "SELECT started_at, announced_seconds, wallets, known, done_at, ended_at, running_seconds, is_late FROM facts.search")
 	return one[facts.Search](rows, err, "read the search for accounts")
 }
 
 // ReadCoins asks what the exchange last said of each asset.
 func ReadCoins(ctx context.Context, db watch.Querier) ([]facts.Coin, error) {
-	coins, err := list[facts.Coin](ctx, db, "SELECT asset, listed, delisted, sz_decimals, answered_at, expected_decimals, age_seconds, wrong FROM meta_facts ORDER BY place")
+	coins, err := list[facts.Coin](ctx, db, "SELECT asset, listed, delisted, sz_decimals, answered_at, expected_decimals, age_seconds, wrong FROM facts.coins ORDER BY place")
 	if err != nil {
 		return nil, fmt.Errorf("read coins: %w", err)
 	}

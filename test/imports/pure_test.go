@@ -22,6 +22,7 @@ var (
 		"internal/health":   nil,
 		"internal/qa/check": nil,
 		"internal/facts":    {"strings", module + "internal/duration"},
+		"internal/threshold": {"regexp", "strconv", "strings"},
 		// What is judged, and its words: the pages are embedded text, and writing is to
 		// whatever it is given.
 		"internal/runbook": {

@@ -1,6 +1,6 @@
 -- What each role may do, put back with every migration. Nothing is granted to
 -- PUBLIC: functions, because PostgreSQL would; tables never are.
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public, facts FROM PUBLIC;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 
 -- A temporary table in a pooled session could shadow a name for the next viewer.
@@ -40,6 +40,10 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO whalegate
 REVOKE INSERT, UPDATE, DELETE ON schema_migrations, schema_definitions, schema_objects FROM whalegate_writer;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO whalegate_writer;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO whalegate_writer;
+GRANT USAGE ON SCHEMA facts TO whalegate_writer, whalegate_watchdog;
+GRANT SELECT ON ALL TABLES IN SCHEMA facts TO whalegate_writer;
+GRANT SELECT ON facts.deliveries TO whalegate_watchdog;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA facts TO whalegate_writer, whalegate_watchdog, whalegate_ops; -- figures, which a view asks as who reads it
 GRANT USAGE ON SCHEMA board TO whalegate_writer; -- the runbooks look at what the board shows
 GRANT SELECT ON ALL TABLES IN SCHEMA board TO whalegate_writer;
 

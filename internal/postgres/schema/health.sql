@@ -100,7 +100,7 @@ BEGIN
     IF newest.run_id IS NULL THEN
         stale := stale || 'no_runs'::text;
     ELSE
-        IF age IS NULL OR age > interval '10 minutes' THEN
+        IF age IS NULL OR age > facts.snapshot_old() THEN
             stale := stale || 'snapshot_age'::text;
         END IF;
         IF live AND (newest.timestamp > judged_at + interval '1 minute'
@@ -111,7 +111,7 @@ BEGIN
         IF newest.status = 'failed' THEN
             stale := stale || 'run_failed'::text;
         END IF;
-        IF newest.coverage_pct < 80 THEN
+        IF newest.coverage_pct < facts.coverage_low() THEN
             stale := stale || 'coverage'::text;
         END IF;
         stale := stale || null_share_reasons(newest, 60);
@@ -137,7 +137,7 @@ BEGIN
     -- that were stored since help to recover.
     SELECT max(c.settled_at) INTO settled FROM clock_refusals c WHERE c.runs > 0 AND c.settled_at <= judged_at;
     settled := coalesce(settled, '-infinity');
-    IF stale = '{}' AND NOT (clean >= 2 AND age <= interval '2 minutes' AND EXISTS (
+    IF stale = '{}' AND NOT (clean >= 2 AND age <= facts.snapshot_late() AND EXISTS (
         SELECT FROM ingest_runs r WHERE r.timestamp = newest.timestamp - interval '1 minute' AND NOT r.superseded AND r.finished_at >= settled))
     THEN
         SELECT r.* INTO pair
@@ -163,7 +163,7 @@ BEGIN
             OR EXISTS (
                 SELECT FROM ingest_runs r
                 WHERE NOT r.superseded AND r.timestamp > pair.timestamp AND r.timestamp <= latest AND r.finished_at <= upto
-                    AND (r.status = 'failed' OR r.coverage_pct < 80 OR cardinality(null_share_reasons(r, 60)) > 0
+                    AND (r.status = 'failed' OR r.coverage_pct < facts.coverage_low() OR cardinality(null_share_reasons(r, 60)) > 0
                         OR r.timestamp > r.finished_at + interval '1 minute'))
             OR EXISTS (
                 SELECT
@@ -173,7 +173,7 @@ BEGIN
                     WHERE NOT r.superseded AND r.timestamp >= pair.timestamp AND r.timestamp <= latest
                         AND r.finished_at <= upto AND r.status <> 'failed'
                 ) gap
-                WHERE gap.finished_at > gap.previous + interval '10 minutes')
+                WHERE gap.finished_at > gap.previous + facts.snapshot_old())
             OR EXISTS (
                 SELECT FROM halts h
                 WHERE h.halted_at <= judged_at AND (h.resumed_at IS NULL OR h.resumed_at > held_until OR h.resumed_at >= superseded_at))
@@ -183,10 +183,10 @@ BEGIN
     END IF;
 
     IF stale = '{}' THEN
-        IF age > interval '2 minutes' THEN
+        IF age > facts.snapshot_late() THEN
             degraded := degraded || 'snapshot_age'::text;
         END IF;
-        IF newest.coverage_pct < 90 THEN
+        IF newest.coverage_pct < facts.coverage_thin() THEN
             degraded := degraded || 'coverage'::text;
         END IF;
         degraded := degraded || null_share_reasons(newest, 80);

@@ -57,8 +57,8 @@ SELECT EXISTS (
     FROM collector_leader l
     JOIN collector_beat b ON b.one AND b.epoch = l.epoch -- by the key the planner knows that these are single rows
     JOIN leader_sessions k ON k.pid = l.pid
-    WHERE l.one AND b.beat_at BETWEEN beat_now() - interval '30 seconds' AND beat_now() + interval '5 seconds'
-        AND b.run_age_seconds <= 180
+    WHERE l.one AND b.beat_at BETWEEN beat_now() - facts.beat_old() AND beat_now() + facts.beat_ahead()
+        AND b.run_age_seconds <= extract(epoch FROM facts.own_run_old())
         -- It vouches for a run that still counts.
         AND (b.run_minute IS NULL OR EXISTS (SELECT FROM ingest_runs r WHERE r.timestamp = b.run_minute AND r.status <> 'failed' AND NOT r.superseded)))
 $$;
@@ -73,7 +73,7 @@ SELECT b.run_minute, b.run_age_seconds + extract(epoch FROM beat_now() - b.beat_
 FROM collector_leader l
 JOIN collector_beat b ON b.one AND b.epoch = l.epoch
 JOIN leader_sessions k ON k.pid = l.pid
-WHERE l.one AND b.beat_at BETWEEN beat_now() - interval '30 seconds' AND beat_now() + interval '5 seconds'
+WHERE l.one AND b.beat_at BETWEEN beat_now() - facts.beat_old() AND beat_now() + facts.beat_ahead()
     AND b.run_minute IS NOT NULL AND b.run_age_seconds IS NOT NULL
 $$;
 
@@ -94,7 +94,7 @@ CREATE OR REPLACE FUNCTION replica_lags() RETURNS boolean
     AS $$
 BEGIN
     RETURN pg_is_wal_replay_paused() OR NOT EXISTS (
-        SELECT FROM collector_beat b WHERE b.beat_at BETWEEN beat_now() - interval '30 seconds' AND beat_now() + interval '5 seconds');
+        SELECT FROM collector_beat b WHERE b.beat_at BETWEEN beat_now() - facts.beat_old() AND beat_now() + facts.beat_ahead());
 END
 $$;
 

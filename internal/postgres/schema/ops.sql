@@ -95,10 +95,10 @@ CROSS JOIN LATERAL (
         (0, 'Symptom', CASE
             WHEN f.timestamp IS NULL THEN 'no run yet'
             WHEN f.status = 'failed' THEN 'runs fail'
-            WHEN f.coverage_pct < 80 THEN 'coverage'
-            WHEN f.snapshot_age_seconds > 600 THEN 'stopped'
-            WHEN f.snapshot_age_seconds > 120 THEN 'late'
-            WHEN f.coverage_pct < 90 THEN 'partial'
+            WHEN f.coverage_pct < facts.coverage_low() THEN 'coverage'
+            WHEN f.snapshot_age_seconds > extract(epoch FROM facts.snapshot_old()) THEN 'stopped'
+            WHEN f.snapshot_age_seconds > extract(epoch FROM facts.snapshot_late()) THEN 'late'
+            WHEN f.coverage_pct < facts.coverage_thin() THEN 'partial'
             WHEN f.health_state <> 'HEALTHY' THEN 'see reasons'
             ELSE 'ok'
         END),
@@ -114,7 +114,7 @@ CROSS JOIN LATERAL (
 -- What the exchange last said of our coins, coin by coin.
 CREATE OR REPLACE VIEW ops.exchange_meta WITH (security_barrier) AS
 SELECT place, asset, listed, delisted, sz_decimals, expected_decimals, answered_at, age_seconds, coalesce(wrong, 'right') AS verdict
-FROM public.meta_facts;
+FROM facts.coins;
 
 -- Whether the accounts of the wallets are known, how far a first start is, and whether
 -- our coins are still what they were. Counts and ages alone.
@@ -122,10 +122,10 @@ CREATE OR REPLACE VIEW ops.accounts WITH (security_barrier) AS
 WITH facts AS MATERIALIZED (
     SELECT a.*, s.started_at, s.announced_seconds, s.known AS search_known, s.wallets AS search_wallets, s.done_at, s.ended_at, s.running_seconds, s.is_late,
         m.wrong AS coin_wrong, m.answered_seconds
-    FROM public.account_facts a
-    LEFT JOIN public.search_facts s ON true
+    FROM facts.accounts a
+    LEFT JOIN facts.search s ON true
     CROSS JOIN (
-        SELECT string_agg(asset || ': ' || wrong, ', ' ORDER BY place) AS wrong, max(age_seconds) AS answered_seconds FROM public.meta_facts
+        SELECT string_agg(asset || ': ' || wrong, ', ' ORDER BY place) AS wrong, max(age_seconds) AS answered_seconds FROM facts.coins
     ) m
 )
 SELECT line.place, line.label, coalesce(line.value, 'none') AS value
@@ -162,13 +162,7 @@ SELECT as_of_ts, status, source, n_requested, n_received, rows_read, rows_skippe
 FROM public.wallet_universe_runs;
 
 CREATE OR REPLACE VIEW ops.universe WITH (security_barrier) AS
-WITH facts AS MATERIALIZED (
-    SELECT r.*, g.as_of_ts AS good_ts, g.as_of_ts < (SELECT public.whalegate_now()) - interval '7 hours' AS is_old, g.n_requested AS good_requested, g.changed_at AS good_changed_at,
-        g.as_of_ts - g.changed_at > interval '48 hours' AS is_unchanged, (SELECT count(*) FROM public.wallet_universe_current) AS tracked
-    FROM (VALUES (1)) one
-    LEFT JOIN LATERAL (SELECT * FROM ops.universe_runs ORDER BY as_of_ts DESC LIMIT 1) r ON true
-    LEFT JOIN LATERAL (SELECT as_of_ts, n_requested, changed_at FROM ops.universe_runs WHERE status = 'success' ORDER BY as_of_ts DESC LIMIT 1) g ON true
-)
+WITH facts AS MATERIALIZED (SELECT * FROM facts.universe)
 SELECT line.place, line.label, coalesce(line.value, 'none') AS value
 FROM facts f
 CROSS JOIN LATERAL (
@@ -176,7 +170,7 @@ CROSS JOIN LATERAL (
         (0, 'Symptom', CASE
             WHEN f.as_of_ts IS NULL THEN 'no refresh yet'
             WHEN f.status = 'failed' THEN 'refresh fails'
-            WHEN f.n_received < 0.9 * f.n_requested THEN 'too few'
+            WHEN f.is_too_few THEN 'too few'
             WHEN f.churn_warning_count > 0 THEN 'churn'
             WHEN f.is_old THEN 'old'
             WHEN f.is_unchanged THEN 'unchanged'
@@ -186,7 +180,7 @@ CROSS JOIN LATERAL (
         (2, 'Last good', public.ops_since(f.good_ts) || ' ago'),
         (3, 'Received', f.n_received || ' of ' || f.n_requested),
         (4, 'Churn', f.churn_pct || ' %'),
-        (5, 'Churn warnings', f.churn_warning_count || ' of 3'),
+        (5, 'Churn warnings', f.churn_warning_count || ' of ' || f.refused_at),
         (6, 'Wallets tracked', f.tracked || CASE WHEN f.good_requested <> f.n_requested THEN ', made for ' || f.good_requested ELSE '' END),
         (7, 'Leaderboard changed', public.ops_since(f.good_changed_at) || ' ago')
 ) AS line (place, label, value);
@@ -204,24 +198,18 @@ CROSS JOIN LATERAL unnest(c.reasons) reason
 WHERE c.outcome <> 'computed';
 
 CREATE OR REPLACE VIEW ops.signal_age WITH (security_barrier) AS
-SELECT a.place, a.asset, s.timestamp AS last_signal_ts, extract(epoch FROM (SELECT public.whalegate_now()) - s.timestamp)::double precision AS age_seconds
-FROM (VALUES (1, 'HYPE'), (2, 'BTC'), (3, 'ETH')) AS a (place, asset)
-LEFT JOIN LATERAL (SELECT timestamp FROM public.signals s WHERE s.asset = a.asset ORDER BY s.timestamp DESC LIMIT 1) s ON true;
+SELECT place, asset, last_signal_ts, age_seconds
+FROM facts.signal_age;
 
 CREATE OR REPLACE VIEW ops.signal_lock WITH (security_barrier) AS
-WITH facts AS MATERIALIZED (
-    SELECT c.*, c.timestamp < (SELECT public.whalegate_now()) - interval '11 minutes' AS is_old,
-        (SELECT count(*) FROM public.signal_cycles b WHERE b.outcome = 'blocked' AND b.timestamp > (SELECT public.whalegate_now()) - interval '1 day') AS blocked
-    FROM (VALUES (1)) one
-    LEFT JOIN LATERAL (SELECT * FROM public.signal_cycles ORDER BY timestamp DESC LIMIT 1) c ON true
-)
+WITH facts AS MATERIALIZED (SELECT * FROM facts.boundary)
 SELECT line.place, line.label, coalesce(line.value, 'none') AS value
 FROM facts f
 CROSS JOIN LATERAL (
     VALUES
         (0, 'Symptom', CASE
             WHEN f.timestamp IS NULL THEN 'no cycle yet'
-            WHEN f.is_old THEN 'no cycle'
+            WHEN f.is_overdue THEN 'no cycle'
             WHEN f.outcome <> 'computed' THEN f.outcome
             WHEN f.skipped <> '{}' THEN 'skipped'
             ELSE 'ok'
@@ -284,7 +272,8 @@ WITH facts AS MATERIALIZED (
         round(100.0 * sum(hype_rows) / nullif(sum(rows), 0), 2) AS hype_pct, round(100.0 * sum(btc_rows) / nullif(sum(rows), 0), 2) AS btc_pct,
         round(100.0 * sum(eth_rows) / nullif(sum(rows), 0), 2) AS eth_pct,
         (SELECT string_agg(subject || ' since ' || to_char(opened_ts AT TIME ZONE 'UTC', 'MM-DD HH24:MI'), ', ' ORDER BY opened_ts, asset) FROM ops.baselines WHERE outcome = 'OPEN') AS open,
-        (SELECT r.failed_check FROM public.ingest_runs r WHERE NOT r.superseded ORDER BY r.timestamp DESC LIMIT 1) AS failed_check
+        (SELECT r.failed_check FROM public.ingest_runs r WHERE NOT r.superseded ORDER BY r.timestamp DESC LIMIT 1) AS failed_check,
+        (SELECT bool_or(is_high) FROM facts.dirty) AS high, (SELECT bool_or(is_for_a_halt) FROM facts.dirty) AS halt, (SELECT count(*) FROM facts.spikes WHERE is_spike) AS spikes
     FROM ops.dirty_minutes
     WHERE timestamp > (SELECT public.whalegate_now()) - interval '1 hour'
 )
@@ -296,9 +285,10 @@ CROSS JOIN LATERAL (
             WHEN f.failed_check = 'S10' THEN 'SAME STATE' -- which may look like all at once
             WHEN f.open IS NOT NULL THEN 'ALL AT ONCE'
             WHEN f.rows IS NULL THEN 'no rows'
-            WHEN f.recent > 20 THEN 'above 20 %'
-            WHEN f.recent > 10 THEN 'above 10 %'
-            WHEN f.hour > 10 THEN 'was above'
+            WHEN f.halt THEN 'above ' || facts.dirty_halt() || ' %'
+            WHEN f.high THEN 'above ' || facts.dirty_high() || ' %'
+            WHEN f.spikes > 0 THEN 'spikes'
+            WHEN f.hour > facts.dirty_high() THEN 'was above'
             ELSE 'ok'
         END),
         (1, 'Worst of 15 min', f.recent || ' %'),
@@ -386,7 +376,7 @@ CROSS JOIN LATERAL (
         (1, 'exit cluster again before it cleared', b.hysteresis, 0),
         (2, 'sent inside its cooldown', b.cooldown, 0),
         (3, 'system alert again before it cleared', b.once, 0),
-        (4, 'most of one asset in 24 h', b.most, 4)
+        (4, 'most of one asset in 24 h', b.most, facts.alerts_of_a_day())
 ) AS rule (place, rule, figure, allowed);
 
 -- What is remembered between periods, by type: how many of the three assets are
@@ -410,7 +400,7 @@ CREATE OR REPLACE VIEW ops.deliveries WITH (security_barrier) AS
 SELECT d.receiver,
     count(*) FILTER (WHERE d.state = 'pending') AS pending,
     count(*) FILTER (WHERE d.state = 'unknown') AS unknown,
-    count(*) FILTER (WHERE d.state = 'failed' AND d.created_at > (SELECT public.whalegate_now()) - interval '1 day') AS failed,
+    coalesce((SELECT f.failed FROM facts.deliveries f WHERE f.receiver = d.receiver), 0) AS failed,
     count(*) FILTER (WHERE d.state = 'delivered' AND d.delivered_at > (SELECT public.whalegate_now()) - interval '1 day') AS delivered,
     extract(epoch FROM (SELECT public.whalegate_now()) - min(d.created_at) FILTER (WHERE d.state IN ('pending', 'unknown')))::double precision AS oldest_seconds,
     max(d.attempts) FILTER (WHERE d.state <> 'delivered') AS attempts,
@@ -436,9 +426,11 @@ WITH facts AS MATERIALIZED (
         (SELECT sum(alerts) FROM ops.alert_hours WHERE outcome <> 'sent' AND hour > (SELECT public.whalegate_now()) - interval '24 hours') AS suppressed,
         (SELECT is_active FROM ops.alert_memory WHERE alert_type = 'system_stale') AS stale,
         (SELECT until FROM ops.pauses WHERE in_force ORDER BY until DESC LIMIT 1) AS paused,
-        (SELECT coalesce(sum(pending + unknown), 0) FROM ops.deliveries) AS waiting,
-        (SELECT coalesce(sum(failed), 0) FROM ops.deliveries) AS failed,
-        (SELECT max(oldest_seconds) FROM ops.deliveries) AS oldest
+        (SELECT coalesce(sum(pending + unknown), 0) FROM facts.deliveries) AS waiting,
+        (SELECT coalesce(sum(failed), 0) FROM facts.deliveries) AS failed,
+        (SELECT max(oldest_seconds) FROM facts.deliveries) AS oldest,
+        (SELECT bool_or(is_late) FROM facts.deliveries) AS late,
+        (SELECT bool_or(is_at_the_cap) FROM facts.alerts) AS at_the_cap
 )
 SELECT line.place, line.label, coalesce(line.value, 'none') AS value
 FROM facts f
@@ -447,14 +439,14 @@ CROSS JOIN LATERAL (
         (0, 'Symptom', CASE
             WHEN NOT f.holds THEN 'RULE BROKEN'
             WHEN f.failed > 0 THEN 'undelivered'
-            WHEN f.oldest > 600 THEN 'waiting'
-            WHEN f.most >= 4 THEN 'at the cap'
+            WHEN f.late THEN 'waiting'
+            WHEN f.at_the_cap THEN 'at the cap'
             WHEN f.paused IS NOT NULL THEN 'paused'
             ELSE 'ok'
         END),
         (1, 'Sent in a day', f.sent || ''),
         (2, 'Suppressed', f.suppressed || ''),
-        (3, 'Of one asset', f.most || ' of 4'),
+        (3, 'Of one asset', f.most || ' of ' || facts.alerts_of_a_day()),
         (4, 'System alert', CASE WHEN f.stale THEN 'ACTIVE' ELSE 'not active' END),
         (5, 'Paused', 'until ' || to_char(f.paused AT TIME ZONE 'UTC', 'HH24:MI') || ' UTC'),
         (6, 'To deliver', f.waiting || coalesce(', oldest ' || public.ops_span(f.oldest), '')),
@@ -651,8 +643,8 @@ WITH facts AS MATERIALIZED (
     SELECT d.*,
         (SELECT count(*) FROM public.ops_sessions() WHERE state <> 'background') AS sessions,
         (SELECT max(transaction_seconds) FROM public.ops_sessions() WHERE state <> 'background') AS transaction_seconds,
-        (SELECT count(*) FROM ops.slow_queries) AS slow,
-        (SELECT count(*) FROM ops.locks) AS waiting,
+        (SELECT max(greatest(CASE WHEN state = 'active' THEN statement_seconds END, transaction_seconds)) FROM ops.slow_queries) AS longest,
+        (SELECT count(*) FROM ops.locks WHERE waited_seconds > extract(epoch FROM facts.waits_for_lock())) AS waiting,
         (SELECT c.value FROM ops.clock c WHERE c.place = 0 AND c.value NOT IN ('ok', 'unknown')) AS clock
     FROM public.ops_database() d
 )
@@ -663,9 +655,9 @@ CROSS JOIN LATERAL (
         (0, 'Symptom', CASE
             WHEN f.clock IS NOT NULL THEN f.clock
             WHEN f.waiting > 0 THEN 'locks'
-            WHEN f.sessions > 0.8 * f.max_connections THEN 'connections'
-            WHEN f.transaction_seconds > 60 THEN 'open transaction'
-            WHEN f.slow > 0 THEN 'slow'
+            WHEN 100 * f.sessions > facts.connections_many() * f.max_connections THEN 'connections'
+            WHEN f.longest > extract(epoch FROM facts.statement_stuck()) THEN 'stuck'
+            WHEN f.longest > extract(epoch FROM facts.statement_slow()) THEN 'slow'
             WHEN NOT f.sees_all THEN 'half blind'
             ELSE 'ok'
         END),
@@ -682,7 +674,7 @@ CROSS JOIN LATERAL (
 -- there the replicated row and beat are all there is.
 CREATE OR REPLACE VIEW ops.collector WITH (security_barrier) AS
 WITH facts AS MATERIALIZED (
-    SELECT w.*, w.host || '/' || w.process AS who, w.beat_seconds BETWEEN -5 AND 30 AS beats, pg_is_in_recovery() AS standby,
+    SELECT w.*, w.host || '/' || w.process AS who, w.beat_seconds BETWEEN -extract(epoch FROM facts.beat_ahead()) AND extract(epoch FROM facts.beat_old()) AS beats, pg_is_in_recovery() AS standby,
         EXISTS (SELECT FROM public.clock_refusals c WHERE c.settled_at IS NULL) AS refused
     FROM public.collector_who() w
 )
@@ -695,7 +687,7 @@ CROSS JOIN LATERAL (
             WHEN f.beats IS NOT TRUE THEN 'no recent beat'
             WHEN f.refused THEN 'clock refused'
             WHEN f.run_age_seconds IS NULL THEN 'no good run yet'
-            WHEN f.run_age_seconds > 180 THEN 'no good run'
+            WHEN f.run_age_seconds > extract(epoch FROM facts.own_run_old()) THEN 'no good run'
             WHEN NOT f.standby AND NOT f.leads THEN 'no recent beat' -- it is of the epoch before
             ELSE 'ok'
         END),
@@ -716,12 +708,12 @@ CREATE OR REPLACE VIEW ops.crash WITH (security_barrier) AS
 WITH facts AS MATERIALIZED (
     SELECT
         (SELECT finished_at FROM public.ingest_runs WHERE NOT superseded ORDER BY timestamp DESC LIMIT 1) AS finished_at,
-        (SELECT max(ts) FROM public.health_transitions WHERE from_state = 'UNKNOWN') AS started_at,
-        (SELECT count(*) FROM public.health_transitions WHERE from_state = 'UNKNOWN' AND ts > (SELECT public.whalegate_now()) - interval '1 day') AS starts,
-        (SELECT count(*) FROM public.health_transitions WHERE from_state = 'UNKNOWN' AND ts > (SELECT public.whalegate_now()) - interval '1 hour') AS recent_starts,
+        (SELECT max(timestamp) FROM public.ingest_runs WHERE NOT superseded) AS newest,
+        s.started_at, s.of_a_day AS starts, s.are_too_many,
         (SELECT count(*) FROM public.ingest_runs WHERE NOT superseded AND timestamp > (SELECT public.whalegate_now()) - interval '61 minutes' AND timestamp <= (SELECT public.whalegate_now()) - interval '1 minute') AS runs,
-        (SELECT public.whalegate_now()) - interval '2 minutes' AS late,
+        (SELECT public.whalegate_now()) - facts.run_missing() AS late,
         (SELECT c.value FROM ops.collector c WHERE c.place = 0 AND c.value IN ('nobody leads', 'no recent beat')) AS lead
+    FROM facts.starts s
 )
 SELECT line.place, line.label, coalesce(line.value, 'none') AS value
 FROM facts f
@@ -729,9 +721,9 @@ CROSS JOIN LATERAL (
     VALUES
         (0, 'Symptom', CASE
             WHEN f.finished_at IS NULL THEN 'no run yet'
-            WHEN f.finished_at < f.late THEN 'nobody runs'
+            WHEN f.newest < f.late THEN 'nobody runs'
             WHEN f.lead IS NOT NULL THEN f.lead
-            WHEN f.recent_starts > 2 THEN 'restarts'
+            WHEN f.are_too_many THEN 'restarts'
             ELSE 'ok'
         END),
         (1, 'Last run ended', public.ops_since(f.finished_at) || ' ago'),

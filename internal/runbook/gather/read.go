@@ -39,7 +39,7 @@ func readRuns(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err error
 }
 
 func readUniverse(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err error) {
-	if err := conn.QueryRow(ctx, "SELECT count(*) FROM wallet_universe_current").Scan(&s.Universe.Wallets); err != nil {
+	if err := conn.QueryRow(ctx, "SELECT tracked FROM facts.universe").Scan(&s.Universe.Wallets); err != nil {
 		return err
 	}
 	s.Universe.Refreshes, err = list[runbook.Refresh](ctx, conn, `
@@ -63,21 +63,11 @@ func readCycles(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err err
 }
 
 func readDirty(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err error) {
-	s.Dirty, err = list[runbook.DirtyMinute](ctx, conn, `
-		SELECT s.timestamp, count(DISTINCT s.wallet_id), coalesce(max(r.wallet_success_count), 0)
-		FROM wallet_snapshots s
-		LEFT JOIN ingest_runs r ON r.timestamp = s.timestamp
-		WHERE s.is_dirty AND r.superseded IS NOT TRUE AND s.timestamp > whalegate_now() - interval '30 minutes'
-		GROUP BY s.timestamp HAVING count(DISTINCT s.wallet_id) > 1
-		ORDER BY s.timestamp DESC`)
+	s.Dirty, err = list[runbook.DirtyMinute](ctx, conn, "SELECT timestamp, dirty, wallets FROM facts.spikes ORDER BY timestamp DESC")
 	if err != nil {
 		return err
 	}
-	s.Rates, err = list[runbook.DirtyRate](ctx, conn, `
-		SELECT asset, count(*) FILTER (WHERE is_dirty), count(*)
-		FROM wallet_snapshots s
-		WHERE timestamp > whalegate_now() - interval '15 minutes' AND NOT EXISTS (SELECT FROM ingest_runs r WHERE r.timestamp = s.timestamp AND r.superseded)
-		GROUP BY asset ORDER BY asset`)
+	s.Rates, err = list[runbook.DirtyRate](ctx, conn, "SELECT asset, dirty, rows FROM facts.dirty ORDER BY asset")
 	return err
 }
 
@@ -91,11 +81,7 @@ func readChecks(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err err
 
 func readAlerts(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err error) {
 	a := &s.Alerts
-	a.Assets, err = list[runbook.AlertCount](ctx, conn, `
-		SELECT asset, count(*) FILTER (WHERE NOT suppressed), count(*) FILTER (WHERE suppress_reason = 'daily_cap'),
-			count(*) FILTER (WHERE suppress_reason = 'cooldown'), count(*) FILTER (WHERE suppress_reason = 'paused')
-		FROM alerts WHERE asset <> 'SYSTEM' AND timestamp > whalegate_now() - interval '24 hours'
-		GROUP BY asset ORDER BY asset`)
+	a.Assets, err = list[runbook.AlertCount](ctx, conn, "SELECT asset, sent, capped, cooling, paused FROM facts.alerts ORDER BY asset")
 	if err != nil {
 		return err
 	}
@@ -137,10 +123,8 @@ func readAlerts(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err err
 		a.PausedTill, a.PausedBy = &p.Until, p.By
 	}
 	var oldest float64
-	err = conn.QueryRow(ctx, `
-		SELECT count(*) FILTER (WHERE state = 'failed' AND created_at > whalegate_now() - interval '48 hours' AND expires_at > whalegate_now() - interval '24 hours'), count(*) FILTER (WHERE state IN ('pending', 'unknown')),
-			coalesce(extract(epoch FROM whalegate_now() - min(created_at) FILTER (WHERE state IN ('pending', 'unknown'))), 0)::double precision
-		FROM alert_deliveries WHERE kind <> 'test'`).Scan(&a.Failed, &a.Waiting, &oldest)
+	err = conn.QueryRow(ctx, "SELECT coalesce(sum(failed), 0), coalesce(sum(pending + unknown), 0), coalesce(max(oldest_seconds), 0) FROM facts.deliveries").
+		Scan(&a.Failed, &a.Waiting, &oldest)
 	a.Oldest = duration.Seconds(max(0, oldest)) // negative while a clock that was ahead has dated them
 	return err
 }
