@@ -100,7 +100,7 @@ func (c *demoCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
 	address := "http://" + listener.Addr().String()
 	flags := exchangeFlags{APIURL: address, StatsURL: address, APIWeight: demoWeight, Universe: c.Universe, Concurrency: c.Concurrency}
 	writerURL := withPassword(pg.URL(writerRole, database), state.WriterPassword)
-	s, err := newService(ctx, writerURL, httpFlags{freeOrAddress(c.Listen), c.WebConfig}, flags, c.alertFlags, storageFlags{Disk: c.DataDir, Reserve: disk.DefaultReserve}, c.leadFlag, clk, logger)
+	s, err := newService(ctx, writerURL, httpFlags{freeOrAddress(c.Listen), c.WebConfig, c.External}, flags, c.alertFlags, storageFlags{Disk: c.DataDir, Reserve: disk.DefaultReserve}, c.leadFlag, clk, logger)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
