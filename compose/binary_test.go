@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -50,6 +51,34 @@ func TestTheBinaryKnowsItsSettings(t *testing.T) {
 	}
 	if checked < 5 {
 		t.Errorf("only %d settings were found: this checks too little", checked)
+	}
+}
+
+// TestTheBuildHasEveryPackage: what is left out of the build context is imported by
+// nothing.
+func TestTheBuildHasEveryPackage(t *testing.T) {
+	t.Parallel()
+	ignored, err := os.ReadFile("Dockerfile.dockerignore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("go", "list", "-deps", "../cmd/whalegate").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for _, imported := range strings.Fields(string(out)) {
+		rest, ours := strings.CutPrefix(imported, "github.com/whalegate/whalegate/")
+		if !ours {
+			continue
+		}
+		checked++
+		if folder, _, _ := strings.Cut(rest, "/"); slices.Contains(strings.Fields(string(ignored)), folder) {
+			t.Errorf("%s is not in the build context", rest)
+		}
+	}
+	if checked < 10 {
+		t.Errorf("only %d packages were found: this checks too little", checked)
 	}
 }
 

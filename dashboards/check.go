@@ -5,9 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
+
+	"github.com/whalegate/whalegate/docs"
 )
 
 // Finding is one thing that was looked at in a Grafana.
@@ -23,15 +27,8 @@ var decisionViews = []string{"signals", "gate", "gate_lines", "playbook", "alert
 // Check looks at a Grafana as a viewer: whether its boards are ours, whether the
 // mask holds there, and whether the incident board answers without a signal. The error is for a Grafana that cannot be asked.
 func (c *Client) Check(ctx context.Context) (findings []Finding, err error) {
-	files, err := Files()
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range files {
-		if f.V2 {
-			continue // read back in its own form only by the version that has it
-		}
-		finding, err := c.checkBoard(ctx, f)
+	for _, uid := range []string{TradingUID, IncidentUID} {
+		finding, err := c.checkBoard(ctx, uid)
 		if err != nil {
 			return findings, err
 		}
@@ -122,11 +119,12 @@ func but(err error) string {
 	return ": " + err.Error()
 }
 
-// checkBoard compares what Grafana holds with what the code makes.
-func (c *Client) checkBoard(ctx context.Context, f File) (Finding, error) {
-	finding := Finding{What: "the board " + f.UID + " is this program's"}
+// checkBoard compares what Grafana holds with what the code makes for the service that
+// the links there lead to.
+func (c *Client) checkBoard(ctx context.Context, uid string) (Finding, error) {
+	finding := Finding{What: "the board " + uid + " is this program's"}
 	var present struct{ Dashboard map[string]any }
-	err := c.call(ctx, http.MethodGet, "/api/dashboards/uid/"+f.UID, nil, &present)
+	err := c.call(ctx, http.MethodGet, "/api/dashboards/uid/"+uid, nil, &present)
 	var refused *APIError
 	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
 		finding.Note = "it is not there: whalegate dashboards push"
@@ -135,18 +133,63 @@ func (c *Client) checkBoard(ctx context.Context, f File) (Finding, error) {
 	if err != nil {
 		return finding, err
 	}
-	var own map[string]any
-	if err := json.Unmarshal(f.Body, &own); err != nil {
+	externalURL := linksTo(present.Dashboard)
+	own, err := classicBoard(externalURL, uid)
+	if err != nil {
 		return finding, err
 	}
 	delete(present.Dashboard, "id") // Grafana's own counters
 	delete(present.Dashboard, "version")
-	if finding.OK = reflect.DeepEqual(own, present.Dashboard); finding.OK {
-		finding.Note = "same"
-	} else {
+	switch finding.OK = reflect.DeepEqual(own, present.Dashboard); {
+	case !finding.OK:
 		finding.Note = "it differs: another version, changed by hand, or pushed as schema v2, which this does not read"
+	case externalURL == "":
+		finding.Note = "same; its links lead to the repository (push it with --web.external-url)"
+	default:
+		finding.Note = "same; its links lead to " + externalURL
 	}
 	return finding, nil
+}
+
+// linksTo returns the external URL that a board was made for, by its first link to a
+// runbook. The whole board is compared afterwards, the other links with it.
+func linksTo(tree any) (externalURL string) {
+	switch tree := tree.(type) {
+	case map[string]any:
+		if address, ok := tree["url"].(string); ok && tree["title"] == openRunbook {
+			externalURL, _, ok = strings.Cut(address, "/runbooks/")
+			if !ok || !strings.HasPrefix(address, "http") || strings.HasPrefix(address, docs.Repository) {
+				return ""
+			}
+			return externalURL
+		}
+		for _, key := range slices.Sorted(maps.Keys(tree)) {
+			if externalURL = linksTo(tree[key]); externalURL != "" {
+				return externalURL
+			}
+		}
+	case []any:
+		for _, item := range tree {
+			if externalURL = linksTo(item); externalURL != "" {
+				return externalURL
+			}
+		}
+	}
+	return ""
+}
+
+// classicBoard is a board in the form in which it can be read back from every Grafana.
+func classicBoard(externalURL, uid string) (board map[string]any, err error) {
+	files, err := Files(externalURL)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		if f.UID == uid && !f.V2 {
+			return board, json.Unmarshal(f.Body, &board)
+		}
+	}
+	return nil, fmt.Errorf("there is no board %s", uid)
 }
 
 // told is the answer to a query in a few words.

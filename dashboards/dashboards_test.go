@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "write the generated files")
 
 // What is committed is what the code makes.
 func TestGeneratedFilesEqualTheCode(t *testing.T) {
-	files, err := Files()
+	files, err := Files("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestGeneratedFilesEqualTheCode(t *testing.T) {
 
 // Ids and names stay: links, reports and people refer to them.
 func TestElementsAreUniqueAndLaidOutOnce(t *testing.T) {
-	for _, b := range boards() {
+	for _, b := range boards("") {
 		ids, names := map[uint32]string{}, map[string]bool{}
 		for _, p := range b.elements() {
 			if other := ids[p.id]; other != "" || p.id == 0 {
@@ -138,7 +138,7 @@ var (
 // A name without its schema could be shadowed; a quoted variable could hold a
 // quote.
 func TestQueriesNameTheirSchema(t *testing.T) {
-	for _, b := range boards() {
+	for _, b := range boards("") {
 		for where, sql := range queries(t, b) {
 			found := relation.FindAllStringSubmatch(sql, -1)
 			if len(found) == 0 {
@@ -161,7 +161,7 @@ func TestQueriesNameTheirSchema(t *testing.T) {
 
 func TestVariablesAreDeclared(t *testing.T) {
 	own := []string{"__timeFilter", "__timeFrom", "__timeTo", "__timeGroup", "__interval", "__rate_interval", "__url_time_range", "__value"}
-	for _, b := range boards() {
+	for _, b := range boards("") {
 		var declared []string
 		if b.masked() {
 			declared = append(declared, b.health.name)
@@ -194,7 +194,7 @@ func TestVariablesAreDeclared(t *testing.T) {
 // A masked panel has something to say when its view is empty, when its query
 // fails and when there is no data source at all.
 func TestD1EveryMaskedPanelFallsBackToTheHalt(t *testing.T) {
-	for _, b := range boards() {
+	for _, b := range boards("") {
 		if !b.masked() {
 			continue
 		}
@@ -222,7 +222,7 @@ func TestD1EveryMaskedPanelFallsBackToTheHalt(t *testing.T) {
 // Schema v2 mounts the decision surface in two states only; a state that the page
 // does not know is neither of them.
 func TestD1SchemaV2MountsNothingWhileStale(t *testing.T) {
-	for _, b := range boards() {
+	for _, b := range boards("") {
 		manifest, err := b.v2()
 		if err != nil {
 			t.Fatal(err)
@@ -260,7 +260,7 @@ func rule(group any) string {
 
 // The SDK's zero values leak as empty strings, which panels read as a choice.
 func TestOptionsAreSetExplicitly(t *testing.T) {
-	for _, b := range boards() {
+	for _, b := range boards("") {
 		for _, p := range b.elements() {
 			built, err := p.build.Build()
 			if err != nil {

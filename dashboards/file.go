@@ -17,12 +17,16 @@ type File struct {
 }
 
 // boards lists every board.
-func boards() []board { return []board{trading(), incident()} }
+func boards(externalURL string) []board {
+	return []board{trading(externalURL), incident(externalURL)}
+}
 
-// Files builds every board in every form.
-func Files() ([]File, error) {
+// Files builds every board in every form. Links lead to the pages of the service that
+// people reach under externalURL, which has no slash at its end; when it is empty, to
+// those in the repository.
+func Files(externalURL string) ([]File, error) {
 	var files []File
-	for _, b := range boards() {
+	for _, b := range boards(externalURL) {
 		classic, err := b.classic()
 		if err != nil {
 			return nil, fmt.Errorf("build %s: %w", b.uid, err)

@@ -9,6 +9,8 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/grafana/grafana-foundation-sdk/go/table"
 	"github.com/grafana/grafana-foundation-sdk/go/text"
+
+	"github.com/whalegate/whalegate/docs"
 )
 
 // IncidentUID is the uid of the incident board, in links and in the API.
@@ -41,7 +43,7 @@ func runbooks() []runbook {
 
 // incident is the board of the operator: never masked, and without a signal
 // value.
-func incident() board {
+func incident(externalURL string) board {
 	b := board{
 		uid:         IncidentUID,
 		title:       "Incident",
@@ -67,7 +69,7 @@ func incident() board {
 		if r.number > 6 { // nine in a row: the short names get less
 			width = 2
 		}
-		header.panels = append(header.panels, panel{"symptom-" + r.slug, r.number + 1, at(x, 2, width, 3), symptom(r)})
+		header.panels = append(header.panels, panel{"symptom-" + r.slug, r.number + 1, at(x, 2, width, 3), symptom(r, externalURL)})
 		x += width
 	}
 	header.panels = append(header.panels, panel{"reasons", 12, at(0, 5, 24, 2), overallReasons()})
@@ -75,7 +77,7 @@ func incident() board {
 	for _, r := range runbooks() {
 		first := 100 * r.number
 		panels := append([]panel{
-			{r.slug + "-runbook", first, at(0, 0, 5, 2), page(r)},
+			{r.slug + "-runbook", first, at(0, 0, 5, 2), page(r, externalURL)},
 			{r.slug + "-facts", first + 1, at(0, 2, 5, r.facts), rowFacts(r)},
 		}, r.panels...)
 		b.sections = append(b.sections, section{title: fmt.Sprintf("%d · %s", r.number, r.title), panels: panels})
@@ -107,7 +109,7 @@ func overallReasons() cog.Builder[dashboard.Panel] {
 }
 
 // symptom says in a word whether a runbook applies, and leads to its page.
-func symptom(r runbook) cog.Builder[dashboard.Panel] {
+func symptom(r runbook, externalURL string) cog.Builder[dashboard.Panel] {
 	return operator.tiles(fmt.Sprintf("%d %s", r.number, strings.Replace(r.slug, "database", "db", 1)), "SELECT label, value FROM ops."+r.view+" WHERE place = 0").
 		TextMode(common.BigValueTextModeValue).
 		Text(common.NewVizTextDisplayOptionsBuilder().ValueSize(15)).
@@ -117,18 +119,28 @@ func symptom(r runbook) cog.Builder[dashboard.Panel] {
 			[2]string{"/./", orange},
 		)).
 		DataLinks([]cog.Builder[dashboard.DashboardLink]{
-			dashboard.NewDashboardLinkBuilder("Open the runbook").Type(dashboard.DashboardLinkTypeLink).Icon("doc").Url(r.page()).TargetBlank(true),
+			dashboard.NewDashboardLinkBuilder(openRunbook).Type(dashboard.DashboardLinkTypeLink).Icon("doc").Url(r.url(externalURL)).TargetBlank(true),
 		})
 }
 
-// page is where a runbook is read.
-func (r runbook) page() string { return fmt.Sprintf("%s%d-%s.md", runbookPages, r.number, r.slug) }
+// openRunbook is the title of the links to runbooks.
+const openRunbook = "Open the runbook"
+
+// runbookURL is where the page of a runbook is read. It stands in the board itself, and in
+// no variable of it: an address could set that, and lead whoever opens it elsewhere.
+func runbookURL(externalURL, name string) string {
+	return docs.URL(externalURL, "runbooks/"+name+".md")
+}
+
+func (r runbook) url(externalURL string) string {
+	return runbookURL(externalURL, fmt.Sprintf("%d-%s", r.number, r.slug))
+}
 
 // page needs no data source: the way to the runbook is there whatever is broken.
-func page(r runbook) cog.Builder[dashboard.Panel] {
+func page(r runbook, externalURL string) cog.Builder[dashboard.Panel] {
 	return text.NewPanelBuilder().
 		Mode(text.TextModeMarkdown).
-		Content(fmt.Sprintf("%s<br>**[Runbook %d: %s](%s)**", r.ask, r.number, r.slug, r.page()))
+		Content(fmt.Sprintf("%s<br>**[Runbook %d: %s](%s)**", r.ask, r.number, r.slug, r.url(externalURL)))
 }
 
 // rowFacts are the figures of a row as they are now.

@@ -10,37 +10,16 @@ import (
 	"testing"
 
 	"github.com/grafana/grafana-foundation-sdk/go/prometheus"
+
+	"github.com/whalegate/whalegate/docs"
 )
 
 // The rows are the runbooks in their order, each with the link to its page; the
 // pages have these names.
 func TestTheIncidentBoardHasARowForEachRunbook(t *testing.T) {
 	slugs := []string{"ingestion", "universe", "signal-lock", "dirty-spike", "alert-spam", "board-truth", "database", "halt", "crash"}
-	sections := incident().sections
-	if len(sections) != 1+len(slugs) {
-		t.Fatalf("%d sections", len(sections))
-	}
-	for i, slug := range slugs {
-		page := fmt.Sprintf("%d-%s.md", i+1, slug)
-		for _, place := range []struct {
-			what string
-			p    panel
-		}{{"header", sections[0].panels[2+i]}, {"row", sections[1+i].panels[0]}} {
-			built, err := place.p.build.Build()
-			if err != nil {
-				t.Fatal(err)
-			}
-			body, err := json.Marshal(built)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !strings.Contains(string(body), runbookPages+page) {
-				t.Errorf("the %s of %s does not lead to %s", place.what, slug, page)
-			}
-		}
-		if !strings.HasPrefix(sections[1+i].title, fmt.Sprintf("%d · ", i+1)) {
-			t.Errorf("row %d is called %q", i+1, sections[1+i].title)
-		}
+	for _, external := range []string{"", "https://example.org/gate"} {
+		t.Run(external, func(t *testing.T) { checkRunbookRows(t, external, slugs) })
 	}
 	pages, err := filepath.Glob(filepath.Join("..", "docs", "runbooks", "[1-9]-*.md"))
 	if err != nil || len(pages) == 0 {
@@ -54,10 +33,39 @@ func TestTheIncidentBoardHasARowForEachRunbook(t *testing.T) {
 	}
 }
 
+func checkRunbookRows(t *testing.T, external string, slugs []string) {
+	sections := incident(external).sections
+	if len(sections) != 1+len(slugs) {
+		t.Fatalf("%d sections", len(sections))
+	}
+	for i, slug := range slugs {
+		page := docs.URL(external, fmt.Sprintf("runbooks/%d-%s.md", i+1, slug))
+		for _, place := range []struct {
+			what string
+			p    panel
+		}{{"header", sections[0].panels[2+i]}, {"row", sections[1+i].panels[0]}} {
+			built, err := place.p.build.Build()
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := json.Marshal(built)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(string(body), page) {
+				t.Errorf("the %s of %s does not lead to %s", place.what, slug, page)
+			}
+		}
+		if !strings.HasPrefix(sections[1+i].title, fmt.Sprintf("%d · ", i+1)) {
+			t.Errorf("row %d is called %q", i+1, sections[1+i].title)
+		}
+	}
+}
+
 // A silent panel could be quiet or deaf: each has words for nothing, and they
 // are not those of the trading board.
 func TestTheIncidentBoardNeverTakesNoAnswerForNothing(t *testing.T) {
-	for _, p := range incident().elements() {
+	for _, p := range incident("").elements() {
 		built, err := p.build.Build()
 		if err != nil {
 			t.Fatal(err)
@@ -98,7 +106,7 @@ func TestTheIncidentBoardAsksForNoSignal(t *testing.T) {
 
 func classics(t *testing.T) (list []File) {
 	t.Helper()
-	files, err := Files()
+	files, err := Files("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +126,7 @@ func TestDataSourcesAreProvisioned(t *testing.T) {
 		t.Fatal(err)
 	}
 	used := map[string]bool{}
-	for _, b := range boards() {
+	for _, b := range boards("") {
 		for _, p := range b.elements() {
 			built, err := p.build.Build()
 			if err != nil {

@@ -34,7 +34,7 @@ func TestV2BoardsFitGrafanasOwnTypes(t *testing.T) {
 		}
 		t.Skipf("NOT TESTED: the schema cannot be installed: %v: %s", err, out)
 	}
-	files, err := Files()
+	files, err := Files("")
 	if err != nil {
 		t.Fatal(err)
 	}

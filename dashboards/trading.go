@@ -13,9 +13,6 @@ import (
 // TradingUID is the uid of the trading board, in links and in the API.
 const TradingUID = "whalegate-trading"
 
-// runbookPages is where the pages of the runbooks are read.
-const runbookPages = "https://github.com/whalegate/whalegate/blob/main/docs/runbooks/"
-
 // isOpen is the condition under which the decision surface may be read. A masked
 // query falls back to the words of the halt.
 const isOpen = "EXISTS (SELECT FROM board.gate)"
@@ -25,8 +22,9 @@ const isOpen = "EXISTS (SELECT FROM board.gate)"
 // encoding leaves neither them nor quotes, whatever the session is.
 const chosen = "'${asset:percentencode}'"
 
-// trading is the board of the trader: one screen at 1440 × 900.
-func trading() board {
+// trading is the board of the trader: one screen at 1440 × 900. Its links lead to the
+// pages under externalURL, as those of docs.URL.
+func trading(externalURL string) board {
 	return board{
 		uid:         TradingUID,
 		title:       "Trading",
@@ -48,7 +46,7 @@ WHERE asset IN (` + chosen + `, 'SYSTEM') AND $__timeFilter(timestamp) ORDER BY 
 		sections: []section{
 			{shown: always, panels: []panel{
 				{"state", 1, at(0, 0, 6, 2), state()},
-				{"facts", 2, at(6, 0, 18, 2), facts()},
+				{"facts", 2, at(6, 0, 18, 2), facts(externalURL)},
 			}},
 			{shown: whenDark, panels: []panel{
 				{"system-alert", 3, at(0, 0, 24, 3), systemAlert()},
@@ -77,7 +75,7 @@ func state() cog.Builder[dashboard.Panel] {
 }
 
 // facts are what an operator asks next.
-func facts() cog.Builder[dashboard.Panel] {
+func facts(externalURL string) cog.Builder[dashboard.Panel] {
 	p := trader.tiles("", "SELECT label, value FROM board.header_lines WHERE place > 1 ORDER BY place").
 		JustifyMode(common.BigValueJustifyModeAuto).
 		Text(common.NewVizTextDisplayOptionsBuilder().TitleSize(12).ValueSize(15))
@@ -86,7 +84,7 @@ func facts() cog.Builder[dashboard.Panel] {
 		p.OverrideByName(label, []dashboard.DynamicConfigValue{color(haltRed)})
 	}
 	return p.OverrideByName("Runbook", []dashboard.DynamicConfigValue{color(haltRed), {Id: "links", Value: []map[string]any{
-		{"title": "Open the runbook", "url": runbookPages + "${__value.text}.md", "targetBlank": true},
+		{"title": openRunbook, "url": runbookURL(externalURL, "${__value.text}"), "targetBlank": true},
 	}}})
 }
 

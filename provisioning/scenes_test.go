@@ -26,35 +26,37 @@ var healthy = map[string]string{
 	`go_gc_gomemlimit_bytes{service}`:         "9223372036854775807x700", // not set
 	`go_gc_gomemlimit_bytes{watchdog}`:        "9223372036854775807x700",
 
-	`whalegate_health_state{service,state="HEALTHY"}`:            "1x700",
-	`whalegate_health_state{service,state="DEGRADED"}`:           "0x700",
-	`whalegate_health_state{service,state="STALE"}`:              "0x700",
-	`whalegate_health_reason{service,reason="run_failed"}`:       "0x700",
-	`whalegate_health_reason{service,reason="snapshot_age"}`:     "0x700",
-	`whalegate_health_reason{service,reason="clock_skew"}`:       "0x700",
-	`whalegate_health_reason{service,reason="database"}`:         "0x700",
-	`whalegate_health_reason{service,reason="halted"}`:           "0x700",
-	`whalegate_health_reason{service,reason="clock_back"}`:       "0x700",
-	`whalegate_health_reason{service,reason="replica_lag"}`:      "0x700",
-	`whalegate_health_reason{service,reason="no_collector"}`:     "0x700",
-	`whalegate_health_reason{watchdog,reason="no_collector"}`:    "0x700",
-	`whalegate_leader{service}`:                                  "1x700",
-	`whalegate_leader_epoch{service}`:                            "7x700",
-	`whalegate_runs_refused_total{service,reason="clock_back"}`:  "0x700",
-	`whalegate_runs_refused_total{service,reason="worse"}`:       "0x700",
-	`whalegate_cycle_budget_seconds{service}`:                    "55x700",
-	`whalegate_cycles_total{service,status="success"}`:           "0+1x700",
-	`whalegate_cycles_total{service,status="partial"}`:           "0x700",
-	`whalegate_cycles_total{service,status="failed"}`:            "0x700",
-	`whalegate_cycles_missed_total{service}`:                     "0x700",
-	`whalegate_cycle_duration_seconds_bucket{service,le="1"}`:    "0+1x700",
-	`whalegate_cycle_duration_seconds_bucket{service,le="40"}`:   "0+1x700",
-	`whalegate_cycle_duration_seconds_bucket{service,le="50"}`:   "0+1x700",
-	`whalegate_cycle_duration_seconds_bucket{service,le="55"}`:   "0+1x700",
-	`whalegate_cycle_duration_seconds_bucket{service,le="+Inf"}`: "0+1x700",
-	`whalegate_snapshot_rows_written_total{service}`:             "0+600x700",
-	`whalegate_dirty_rows_total{service,asset="BTC"}`:            "0x700",
-	`whalegate_dirty_rows_total{service,asset="HYPE"}`:           "0+0.2x700", // a glitch of one wallet every five minutes
+	`whalegate_health_state{service,state="HEALTHY"}`:             "1x700",
+	`whalegate_health_state{service,state="DEGRADED"}`:            "0x700",
+	`whalegate_health_state{service,state="STALE"}`:               "0x700",
+	`whalegate_health_reason{service,reason="run_failed"}`:        "0x700",
+	`whalegate_health_reason{service,reason="snapshot_age"}`:      "0x700",
+	`whalegate_health_reason{service,reason="clock_skew"}`:        "0x700",
+	`whalegate_health_reason{service,reason="database"}`:          "0x700",
+	`whalegate_health_reason{service,reason="halted"}`:            "0x700",
+	`whalegate_health_reason{service,reason="clock_back"}`:        "0x700",
+	`whalegate_health_reason{service,reason="replica_lag"}`:       "0x700",
+	`whalegate_health_reason{service,reason="no_collector"}`:      "0x700",
+	`whalegate_health_reason{watchdog,reason="no_collector"}`:     "0x700",
+	`whalegate_leader{service}`:                                   "1x700",
+	`whalegate_leader_epoch{service}`:                             "7x700",
+	`whalegate_external_url_info{service,url="http://service"}`:   "1x700",
+	`whalegate_external_url_info{watchdog,url="http://watchdog"}`: "1x700",
+	`whalegate_runs_refused_total{service,reason="clock_back"}`:   "0x700",
+	`whalegate_runs_refused_total{service,reason="worse"}`:        "0x700",
+	`whalegate_cycle_budget_seconds{service}`:                     "55x700",
+	`whalegate_cycles_total{service,status="success"}`:            "0+1x700",
+	`whalegate_cycles_total{service,status="partial"}`:            "0x700",
+	`whalegate_cycles_total{service,status="failed"}`:             "0x700",
+	`whalegate_cycles_missed_total{service}`:                      "0x700",
+	`whalegate_cycle_duration_seconds_bucket{service,le="1"}`:     "0+1x700",
+	`whalegate_cycle_duration_seconds_bucket{service,le="40"}`:    "0+1x700",
+	`whalegate_cycle_duration_seconds_bucket{service,le="50"}`:    "0+1x700",
+	`whalegate_cycle_duration_seconds_bucket{service,le="55"}`:    "0+1x700",
+	`whalegate_cycle_duration_seconds_bucket{service,le="+Inf"}`:  "0+1x700",
+	`whalegate_snapshot_rows_written_total{service}`:              "0+600x700",
+	`whalegate_dirty_rows_total{service,asset="BTC"}`:             "0x700",
+	`whalegate_dirty_rows_total{service,asset="HYPE"}`:            "0+0.2x700", // a glitch of one wallet every five minutes
 
 	`whalegate_baseline_failures_open{service,asset="BTC"}`: "0x700",
 	`whalegate_baseline_failures_open{service,asset="ETH"}`: "0x700",
@@ -214,10 +216,11 @@ type series struct {
 }
 
 type scenario struct {
-	Name      string     `yaml:"name"`
-	Interval  string     `yaml:"interval"`
-	Input     []series   `yaml:"input_series"`
-	Questions []question `yaml:"promql_expr_test"`
+	Name      string      `yaml:"name"`
+	Interval  string      `yaml:"interval"`
+	Input     []series    `yaml:"input_series"`
+	Questions []question  `yaml:"promql_expr_test,omitempty"`
+	Annotated []annotated `yaml:"alert_rule_test,omitempty"`
 }
 
 var names = strings.NewReplacer(

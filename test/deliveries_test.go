@@ -44,8 +44,8 @@ func TestTheCommandsOfDelivery(t *testing.T) {
 	must(t, err)
 	cli(0, `{"retried":1}`, "retry", "--receiver=mail", "--json")
 	cli(1, "it answered 500", "test", "--receiver=mail")
-	cli(0, "delivered  attempts 1", "test", "--receiver=mail")
-	if got := mail.got(); len(got) != 1 || got[0].name() != "SYSTEM whalegate_test firing" || !strings.HasPrefix(got[0].Alerts[0].Annotations["summary"], "[TEST] ") {
+	cli(0, "delivered  attempts 1", "test", "--receiver=mail", "--web.external-url=https://example.org/gate/")
+	if got := mail.got(); len(got) != 1 || got[0].Alerts[0].Annotations["runbook_url"] != "https://example.org/gate/docs/alerts" || got[0].name() != "SYSTEM whalegate_test firing" || !strings.HasPrefix(got[0].Alerts[0].Annotations["summary"], "[TEST] ") {
 		t.Errorf("%+v", got)
 	}
 	if n := get[int](w, "SELECT count(*) FROM alert_deliveries d WHERE d::text LIKE '%GEHEIM%'"); n != 0 || strings.Contains(said.String(), "GEHEIM") {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -81,6 +82,11 @@ func (g *guarded) closed(outages int) {
 	letters := g.awaitMail(want...)
 	for i := 0; i < len(letters); i += 2 {
 		a, b := letters[i].Alerts[0], letters[i+1].Alerts[0]
+		for _, link := range []string{a.Annotations["runbook_url"], b.Annotations["runbook_url"]} { // of the service or of the watchdog
+			if !strings.HasPrefix(link, "http://127.0.0.1:") || !strings.HasSuffix(link, "/runbooks/1-ingestion") {
+				g.Errorf("a message leads to %q", link)
+			}
+		}
 		if a.Fingerprint != b.Fingerprint || !a.StartsAt.Equal(b.StartsAt) || !b.EndsAt.After(b.StartsAt) {
 			g.Errorf("the end has another identity: %+v, %+v", a, b)
 		}

@@ -25,6 +25,8 @@ type Config struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 	Receivers  []receiver.Receiver
+	// ExternalURL is where people reach the pages of this process: see receiver.Notification.
+	ExternalURL string
 }
 
 // Sender works off the outbox. Each receiver has a worker of its own, so that one
@@ -205,7 +207,9 @@ func (w *worker) work(ctx context.Context, ids []int64) (rest time.Duration, tak
 func (w *worker) attempt(ctx context.Context, i *item) receiver.Result {
 	sending, cancel := w.cfg.Clock.WithTimeout(ctx, attemptTimeout, errAttemptTimeout)
 	defer cancel()
-	return w.receiver.Send(sending, i.Notification)
+	n := i.Notification
+	n.ExternalURL = w.cfg.ExternalURL // of who sends it, which need not be who decided it
+	return w.receiver.Send(sending, n)
 }
 
 // record keeps what came of an attempt, however long the database takes: what is

@@ -212,3 +212,15 @@ whalegate_delivery_queue{receiver="removed",state="unknown"} 0
 		t.Errorf("no latency among %v", names)
 	}
 }
+
+// A link leads to who sends the message: that process answers.
+func TestAMessageLeadsToWhoSendsIt(t *testing.T) {
+	s := newScene(t)
+	sender := s.sender(all)
+	sender.cfg.ExternalURL = "https://example.org/gate"
+	s.alert(0, "BTC", alerting.ExitCluster, all)
+	s.drain(sender, 0)
+	if sent := s.took(); len(sent) != 1 || sent[0].ExternalURL != "https://example.org/gate" {
+		t.Errorf("%+v", sent)
+	}
+}

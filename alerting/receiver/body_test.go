@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/whalegate/whalegate/alerting"
+	"github.com/whalegate/whalegate/docs"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -43,10 +44,40 @@ func golden(t *testing.T, name string, got any) {
 }
 
 func TestTheWebhookBody(t *testing.T) {
-	golden(t, "firing.json", webhookBody(exit(), "phone", "https://grafana.example.org/d/whalegate-trading"))
+	firing := exit()
+	firing.ExternalURL = "https://whalegate.example.org/gate"
+	golden(t, "firing.json", webhookBody(firing, "phone", "https://grafana.example.org/d/whalegate-trading"))
 	golden(t, "resolved.json", webhookBody(cleared(exit()), "phone", ""))
 	stale := Notification{Kind: Firing, Type: alerting.SystemStale, Asset: "SYSTEM", Severity: alerting.Critical, Message: alerting.DatabaseMessage(12 * time.Minute), StartsAt: noon, Now: noon}
 	golden(t, "stale.json", webhookBody(stale, "phone", ""))
+}
+
+// Every message leads to the page of the service that sent it, whatever its kind and
+// whoever receives it; without one to a page of the repository.
+func TestEveryMessageLeadsToAPage(t *testing.T) {
+	for _, tt := range []struct {
+		n    Notification
+		page string
+	}{
+		{exit(), "alerts"},
+		{cleared(exit()), "alerts"},
+		{Notification{Kind: Firing, Type: alerting.RegimeChange}, "alerts"},
+		{Notification{Kind: Firing, Type: alerting.SystemStale}, "runbooks/1-ingestion"},
+		{Notification{Kind: Test}, "alerts"},
+	} {
+		if _, err := docs.Files.Open(tt.page + ".md"); err != nil {
+			t.Error(err)
+		}
+		for external, want := range map[string]string{"": docs.Repository + "docs/" + tt.page + ".md", "https://example.org/gate": "https://example.org/gate" + docs.Path(tt.page+".md")} {
+			tt.n.ExternalURL = external
+			if got := tt.n.Annotations()["runbook_url"]; string(got) != want {
+				t.Errorf("%s %s leads to %s, want %s", tt.n.Kind, tt.n.Type, got, want)
+			}
+			if text := tt.n.Text(); !strings.HasSuffix(text, "\n"+want) {
+				t.Errorf("%s %s says %q, want it to end with %s", tt.n.Kind, tt.n.Type, text, want)
+			}
+		}
+	}
 }
 
 func TestWhatIdentifiesAMessageNeverChanges(t *testing.T) {

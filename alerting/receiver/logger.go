@@ -20,6 +20,6 @@ func Log(l *slog.Logger) Receiver {
 
 // Send cannot fail.
 func (l logger) Send(ctx context.Context, n Notification) Result {
-	l.WarnContext(ctx, "notification", "kind", n.Kind, "asset", n.Asset, "type", n.Type, "severity", n.Severity, "summary", n.Summary(), "action", n.Action(), "fingerprint", n.Fingerprint(), "starts_at", n.StartsAt)
+	l.WarnContext(ctx, "notification", "kind", n.Kind, "asset", n.Asset, "type", n.Type, "severity", n.Severity, "summary", n.Summary(), "action", n.Action(), "runbook_url", n.RunbookURL(), "fingerprint", n.Fingerprint(), "starts_at", n.StartsAt)
 	return Result{Outcome: Delivered}
 }

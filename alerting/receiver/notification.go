@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/whalegate/whalegate/alerting"
+	"github.com/whalegate/whalegate/docs"
 )
 
 // Kind is what a notification says of its alert.
@@ -35,6 +36,9 @@ type Notification struct {
 	EndsAt   time.Time // when it cleared; zero while it has not
 	Now      time.Time // of the attempt
 	First    time.Time // when it was delivered before, of a reminder; else zero
+	// ExternalURL is where people reach the pages of who sends it, without a slash at its
+	// end. Empty: links lead to the repository.
+	ExternalURL string
 }
 
 // Service is the label that tells our alerts from others.
@@ -56,9 +60,6 @@ func (n Notification) Labels() model.LabelSet {
 
 // Fingerprint is the hash of the labels, as Alertmanager computes it.
 func (n Notification) Fingerprint() string { return n.Labels().Fingerprint().String() }
-
-// docs is where the pages behind the links are read.
-const docs = "https://github.com/whalegate/whalegate/blob/main/docs/"
 
 // meaning is what stands behind an alert, what to do, and where to read on.
 type meaning struct{ what, action, page string }
@@ -128,7 +129,7 @@ func (n Notification) Action() string {
 }
 
 // RunbookURL is where to read on.
-func (n Notification) RunbookURL() string { return docs + n.meaning().page }
+func (n Notification) RunbookURL() string { return docs.URL(n.ExternalURL, n.meaning().page) }
 
 // Annotations are what people read.
 func (n Notification) Annotations() model.LabelSet {
@@ -152,5 +153,5 @@ func (n Notification) Title() string {
 
 // Text is the whole for a person's screen.
 func (n Notification) Text() string {
-	return n.Summary() + "\n" + n.Description() + "\n" + n.Action()
+	return n.Summary() + "\n" + n.Description() + "\n" + n.Action() + "\n" + n.RunbookURL()
 }

@@ -39,7 +39,7 @@ func TestServices(t *testing.T) {
 			if got.Err != nil && strings.Contains(got.Err.Error(), "TOKEN") {
 				t.Errorf("%s %d tells the token: %v", name, tt.code, got.Err)
 			}
-			if q := p.got(); len(q) != 1 || !strings.Contains(string(q[0].body), "Exit Cluster elevated (28.3%)") || !strings.Contains(string(q[0].body), "Tighten stops") {
+			if q := p.got(); len(q) != 1 || !strings.Contains(string(q[0].body), "Exit Cluster elevated (28.3%)") || !strings.Contains(string(q[0].body), "Tighten stops") || !strings.Contains(string(q[0].body), "alerts.md") {
 				t.Errorf("%s was asked %d times", name, len(q))
 			}
 		}

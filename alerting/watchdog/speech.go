@@ -69,7 +69,7 @@ func (w *Watchdog) speak(ctx context.Context, now time.Time) {
 		}
 		n := receiver.Notification{
 			Key: l.key, Kind: receiver.Firing, Type: alerting.SystemStale, Asset: "SYSTEM", Severity: alerting.SystemStale.Severity(),
-			Message: w.speech.message, StartsAt: w.speech.at, Now: now, First: l.delivered,
+			Message: w.speech.message, StartsAt: w.speech.at, Now: now, First: l.delivered, ExternalURL: w.cfg.ExternalURL,
 		}
 		speaking.Go(func() { w.send(ctx, r, l, n) })
 	}

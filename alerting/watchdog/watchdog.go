@@ -28,6 +28,8 @@ type Config struct {
 	Registerer prometheus.Registerer
 	Receivers  []receiver.Receiver
 	Told       func() // called when there is something to send; may be nil
+	// ExternalURL is where people reach the pages of this process: see receiver.Notification.
+	ExternalURL string
 }
 
 // Watchdog looks at the system alert, and at nothing else.

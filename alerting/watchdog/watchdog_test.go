@@ -127,3 +127,13 @@ func TestAReceiverThatHangsDelaysNoOther(t *testing.T) {
 		t.Errorf("told %v", told)
 	}
 }
+
+func TestItsMessageLeadsToItsOwnPages(t *testing.T) {
+	var e ear
+	w := alone(to("all", &e, alerting.Medium, false))
+	w.cfg.ExternalURL = "https://example.org/watchdog"
+	w.dark(t.Context(), noon.Add(11*time.Minute), errGone)
+	if len(e.heard) != 1 || e.heard[0].RunbookURL() != "https://example.org/watchdog/runbooks/1-ingestion" {
+		t.Errorf("%+v", e.heard)
+	}
+}

@@ -45,6 +45,7 @@ func (f grafanaFlags) client() (*dashboards.Client, error) {
 
 type pushCmd struct {
 	grafanaFlags
+	linksFlag
 	Schema string `enum:"classic,v2" default:"classic" help:"classic, or v2 for Grafana 13.1 and later."`
 	Folder string `help:"Uid of the folder; by default the top."`
 	DryRun bool   `name:"dry-run" help:"Say what would be saved, and save nothing."`
@@ -56,7 +57,11 @@ func (c *pushCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	files, err := dashboards.Files()
+	external, err := c.externalURL()
+	if err != nil {
+		return err
+	}
+	files, err := dashboards.Files(external)
 	if err != nil {
 		return err
 	}
@@ -114,13 +119,18 @@ func (c *checkBoardsCmd) Run(ctx context.Context) error {
 }
 
 type generateCmd struct {
+	linksFlag
 	Dir   string `default:"dashboards/generated" type:"path" help:"Folder to write to."`
 	Check bool   `help:"Write nothing; fail when a file is not what would be written."`
 }
 
 // Run writes the files, or compares them.
 func (c *generateCmd) Run(context.Context) error {
-	files, err := dashboards.Files()
+	external, err := c.externalURL()
+	if err != nil {
+		return err
+	}
+	files, err := dashboards.Files(external)
 	if err != nil {
 		return err
 	}

@@ -108,6 +108,7 @@ func (c *alertsRetry) Run(ctx context.Context) error {
 type alertsTest struct {
 	databaseFlag
 	receiversFlag
+	linksFlag
 	Receiver string `required:"" help:"Name of the receiver, as in the receivers file."`
 	JSON     bool   `name:"json" help:"Print one JSON object."`
 }
@@ -121,13 +122,17 @@ func (c *alertsTest) Run(ctx context.Context, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	external, err := c.externalURL()
+	if err != nil {
+		return err
+	}
 	pool, err := openAlerts(ctx, c.DatabaseURL)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
 	receiver.RefuseRedirects()
-	sender := outbox.NewSender(outbox.Config{Pool: pool, Clock: clock.Clock{}, Logger: logger, Registerer: prometheus.NewRegistry(), Receivers: receivers})
+	sender := outbox.NewSender(outbox.Config{Pool: pool, Clock: clock.Clock{}, Logger: logger, Registerer: prometheus.NewRegistry(), Receivers: receivers, ExternalURL: external})
 	ctx, cancel := context.WithTimeoutCause(ctx, testPatience, fmt.Errorf("no outcome within %s: whalegate alerts deliveries shows it", testPatience))
 	defer cancel()
 	d, err := sender.Test(ctx, c.Receiver)

@@ -100,7 +100,7 @@ func (c *demoCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
 	address := "http://" + listener.Addr().String()
 	flags := exchangeFlags{APIURL: address, StatsURL: address, APIWeight: demoWeight, Universe: c.Universe, Concurrency: c.Concurrency}
 	writerURL := withPassword(pg.URL(writerRole, database), state.WriterPassword)
-	s, err := newService(ctx, writerURL, httpFlags{freeOrAddress(c.Listen), c.WebConfig}, flags, c.alertFlags, storageFlags{Disk: c.DataDir, Reserve: disk.DefaultReserve}, c.leadFlag, clk, logger)
+	s, err := newService(ctx, writerURL, httpFlags{freeOrAddress(c.Listen), c.WebConfig, c.External}, flags, c.alertFlags, storageFlags{Disk: c.DataDir, Reserve: disk.DefaultReserve}, c.leadFlag, clk, logger)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -130,7 +130,7 @@ func (c *demoCmd) Run(ctx context.Context, logger *slog.Logger) (err error) {
 	// The service does not wait for the boards; the announcement does.
 	started := make(chan *demoBoards, 1)
 	go func() {
-		boards := c.startBoards(ctx, state, net.JoinHostPort("127.0.0.1", strconv.Itoa(pg.Port())), s.server.Address(), logger)
+		boards := c.startBoards(ctx, state, net.JoinHostPort("127.0.0.1", strconv.Itoa(pg.Port())), s.server, logger)
 		if boards.grafana != nil {
 			if err := state.writeEnv(c.DataDir, databaseURL, address, "http://"+s.server.Address(), boards.grafana.URL); err != nil {
 				boards.lines = append(boards.lines, "  the file env could not be written: "+err.Error())

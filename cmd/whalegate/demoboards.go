@@ -12,6 +12,7 @@ import (
 	"github.com/whalegate/whalegate/dashboards"
 	"github.com/whalegate/whalegate/dashboards/grafana"
 	"github.com/whalegate/whalegate/internal/prometheus"
+	"github.com/whalegate/whalegate/internal/web"
 )
 
 // demoBoards are the Grafana and the Prometheus that a demo starts when their
@@ -24,7 +25,7 @@ type demoBoards struct {
 }
 
 // startBoards starts what is there. data is where Grafana finds PostgreSQL.
-func (c *demoCmd) startBoards(ctx context.Context, state demoState, data, service string, logger *slog.Logger) *demoBoards {
+func (c *demoCmd) startBoards(ctx context.Context, state demoState, data string, service *web.Server, logger *slog.Logger) *demoBoards {
 	b := &demoBoards{}
 	if !c.Boards {
 		b.lines = []string{"  boards      not started (--no-boards)"}
@@ -32,14 +33,14 @@ func (c *demoCmd) startBoards(ctx context.Context, state demoState, data, servic
 	}
 	// Prometheus first: Grafana is told where it is.
 	metrics, line, err := "http://"+c.Prometheus, "", error(nil)
-	if b.prometheus, err = c.startPrometheus(ctx, service, logger); err != nil {
+	if b.prometheus, err = c.startPrometheus(ctx, service.Address(), logger); err != nil {
 		line = "  Prometheus  " + err.Error()
 	} else {
 		metrics = b.prometheus.URL
 		logger.Info("Prometheus started", "address", metrics)
 		line = fmt.Sprintf("  Prometheus  %s   scrapes the service", metrics)
 	}
-	if b.grafana, err = c.startGrafana(ctx, state, data, metrics, logger); err != nil {
+	if b.grafana, err = c.startGrafana(ctx, state, data, metrics, service.ExternalURL(), logger); err != nil {
 		b.lines = append(b.lines, "  Grafana     "+err.Error())
 	} else {
 		logger.Info("Grafana started", "address", b.grafana.URL)
@@ -51,7 +52,7 @@ func (c *demoCmd) startBoards(ctx context.Context, state demoState, data, servic
 	return b
 }
 
-func (c *demoCmd) startGrafana(ctx context.Context, state demoState, data, metrics string, logger *slog.Logger) (*grafana.Server, error) {
+func (c *demoCmd) startGrafana(ctx context.Context, state demoState, data, metrics, external string, logger *slog.Logger) (*grafana.Server, error) {
 	home, err := grafana.Find()
 	if err != nil {
 		return nil, err
@@ -64,7 +65,7 @@ func (c *demoCmd) startGrafana(ctx context.Context, state demoState, data, metri
 	logger.Info("starting Grafana", "home", home, "data", dir)
 	return grafana.Start(ctx, grafana.Config{
 		Home: home, Dir: dir, Port: port, PostgresAddress: data, Database: database, PrometheusURL: metrics,
-		BoardPassword: state.BoardPassword, OpsPassword: state.OpsPassword, AdminPassword: state.GrafanaPassword,
+		BoardPassword: state.BoardPassword, OpsPassword: state.OpsPassword, AdminPassword: state.GrafanaPassword, ExternalURL: external,
 	})
 }
 

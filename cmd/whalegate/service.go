@@ -67,6 +67,15 @@ func newRegistry() *prometheus.Registry {
 	return registry
 }
 
+// exportExternalURL exports where people reach this process, so that the links of
+// Prometheus's rules need no setting of their own. Nothing is exported when they cannot.
+func exportExternalURL(registerer prometheus.Registerer, external string) {
+	info := promauto.With(registerer).NewGaugeVec(prometheus.GaugeOpts{Name: "whalegate_external_url_info", Help: "Always 1; the label is where people reach this process."}, []string{"url"})
+	if external != "" {
+		info.WithLabelValues(external).Set(1)
+	}
+}
+
 // newService makes the parts and takes the listen address; nothing runs yet.
 func newService(ctx context.Context, databaseURL string, http httpFlags, exchange exchangeFlags, alerting alertFlags, storage storageFlags, pace leadFlag, c clock.Clock, logger *slog.Logger) (*service, error) {
 	registry := newRegistry()
@@ -108,9 +117,6 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 		},
 	})
 	checks := qa.New(pool, s.fence, logger, registry)
-	s.sender = outbox.NewSender(outbox.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, Receivers: receivers})
-	s.alerts = alerts.New(alerts.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, Outbox: intent, Told: s.sender.Wake})
-	s.signals = engine.New(engine.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, QA: checks, Judge: engine.Now, Done: s.alerts.Wake})
 	collecting := exchange.collectorConfig(c, logger, registry, checks)
 	collecting.Room = guard.Room
 	collecting.Committed = func(run collector.Run) {
@@ -127,15 +133,13 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 		pool.Close()
 		return nil, err
 	}
-	registry.MustRegister(watch.NewCollector(pool), postgres.NewCollector(pool), engine.NewAgeCollector(pool), outbox.NewCollector(pool, receivers), disk.NewCollector(guard, pool), status.NewCollector(pool))
-	s.retention = retention.New(retention.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, OlderThan: kept})
 	documentation, err := pages.Handler()
 	if err != nil {
 		pool.Close()
 		return nil, err
 	}
 	s.server, err = web.Listen(web.Config{
-		Address: http.Listen, ConfigFile: http.WebConfig, Gatherer: registry, Pages: documentation, Logger: logger,
+		Address: http.Listen, ConfigFile: http.WebConfig, ExternalURL: http.External, Gatherer: registry, Pages: documentation, Logger: logger,
 		Ready: func(ctx context.Context) error {
 			if err := postgres.CheckSchema(ctx, pool); err != nil {
 				return err
@@ -148,6 +152,13 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 		pool.Close()
 		return nil, err
 	}
+	// Only now: the default external URL, which goes into messages, holds the port.
+	exportExternalURL(registry, s.server.ExternalURL())
+	s.sender = outbox.NewSender(outbox.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, Receivers: receivers, ExternalURL: s.server.ExternalURL()})
+	s.alerts = alerts.New(alerts.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, Outbox: intent, Told: s.sender.Wake})
+	s.signals = engine.New(engine.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, QA: checks, Judge: engine.Now, Done: s.alerts.Wake})
+	registry.MustRegister(watch.NewCollector(pool), postgres.NewCollector(pool), engine.NewAgeCollector(pool), outbox.NewCollector(pool, receivers), disk.NewCollector(guard, pool), status.NewCollector(pool))
+	s.retention = retention.New(retention.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, OlderThan: kept})
 	return s, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/clock"
 	"github.com/whalegate/whalegate/internal/qa"
+	"github.com/whalegate/whalegate/internal/web"
 )
 
 // receiversFlag says who is told of alerts.
@@ -26,6 +27,20 @@ type receiversFlag struct {
 // load reads the receivers.
 func (f receiversFlag) load(logger *slog.Logger) ([]receiver.Receiver, error) {
 	return receiver.Load(f.Receivers, logger)
+}
+
+// linksFlag sets where the links lead that a command writes for others to read.
+type linksFlag struct {
+	External string `name:"web.external-url" env:"WHALEGATE_WEB_EXTERNAL_URL" placeholder:"URL" help:"URL under which people reach the service, as given to whalegate run: links lead to its pages. By default, or with none, they lead to the repository."`
+}
+
+// externalURL returns the URL without a slash at its end, or nothing.
+func (f linksFlag) externalURL() (string, error) {
+	external, err := web.ParseExternalURL(f.External)
+	if external == web.NoExternalURL {
+		external = ""
+	}
+	return external, err
 }
 
 // warnOfNobody says when the log is the only receiver.

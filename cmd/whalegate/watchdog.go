@@ -43,15 +43,13 @@ func (c *watchdogCmd) Run(ctx context.Context, logger *slog.Logger) error {
 	defer pool.Close()
 	receiver.RefuseRedirects()
 	registry := newRegistry()
-	sender := outbox.NewSender(outbox.Config{Pool: pool, Clock: clock, Logger: logger, Registerer: registry, Receivers: receivers})
-	dog := watchdog.New(watchdog.Config{Pool: pool, Clock: clock, Logger: logger, Registerer: registry, Receivers: receivers, Told: sender.Wake})
 	registry.MustRegister(watch.NewCollector(pool), postgres.NewCollector(pool), outbox.NewCollector(pool, receivers))
 	documentation, err := pages.Handler()
 	if err != nil {
 		return err
 	}
 	server, err := web.Listen(web.Config{
-		Address: c.Listen, ConfigFile: c.WebConfig, Gatherer: registry, Pages: documentation, Logger: logger,
+		Address: c.Listen, ConfigFile: c.WebConfig, ExternalURL: c.External, Gatherer: registry, Pages: documentation, Logger: logger,
 		Ready: func(ctx context.Context) error { return postgres.CheckSchema(ctx, pool) },
 		Status: func(ctx context.Context) (status.Report, error) {
 			h, err := watch.Read(ctx, pool) // all that its role may read
@@ -61,6 +59,9 @@ func (c *watchdogCmd) Run(ctx context.Context, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	exportExternalURL(registry, server.ExternalURL())
+	sender := outbox.NewSender(outbox.Config{Pool: pool, Clock: clock, Logger: logger, Registerer: registry, Receivers: receivers, ExternalURL: server.ExternalURL()})
+	dog := watchdog.New(watchdog.Config{Pool: pool, Clock: clock, Logger: logger, Registerer: registry, Receivers: receivers, Told: sender.Wake, ExternalURL: server.ExternalURL()})
 	var g run.Group
 	addContext(&g, ctx)
 	for _, work := range []func(context.Context) error{dog.Run, sender.Run} {
@@ -69,6 +70,6 @@ func (c *watchdogCmd) Run(ctx context.Context, logger *slog.Logger) error {
 	}
 	g.Add(server.Serve, func(error) { server.Shutdown() })
 	warnOfNobody(outbox.For(receivers).Names(), logger)
-	logger.Info("watchdog started", "address", "http://"+server.Address(), "database", postgres.Redact(c.DatabaseURL), "receivers", outbox.For(receivers).Names(), "version", build().Version)
+	logger.Info("watchdog started", "address", "http://"+server.Address(), "external_url", server.ExternalURL(), "database", postgres.Redact(c.DatabaseURL), "receivers", outbox.For(receivers).Names(), "version", build().Version)
 	return g.Run()
 }

@@ -61,6 +61,8 @@ type Config struct {
 	PostgresAddress, Database  string
 	BoardPassword, OpsPassword string
 	PrometheusURL              string
+	// ExternalURL is where people reach the pages of the service, as in dashboards.Files.
+	ExternalURL string
 	// AdminPassword is set at the first start with a Dir.
 	AdminPassword string
 }
@@ -79,7 +81,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := prepare(cfg.Dir); err != nil {
+	if err := prepare(cfg); err != nil {
 		return nil, fmt.Errorf("prepare Grafana in %s: %w", cfg.Dir, err)
 	}
 	address := "http://" + subprocess.Address(cfg.Port)
@@ -112,7 +114,8 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 
 // prepare writes what Grafana reads: the provisioning, and the boards in the
 // form that every version knows.
-func prepare(dir string) error {
+func prepare(cfg Config) error {
+	dir := cfg.Dir
 	for _, folder := range []string{"data/plugins", "boards"} {
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
 			return err
@@ -134,7 +137,7 @@ func prepare(dir string) error {
 	if err != nil {
 		return err
 	}
-	boards, err := dashboards.Files()
+	boards, err := dashboards.Files(cfg.ExternalURL)
 	if err != nil {
 		return err
 	}

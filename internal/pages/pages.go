@@ -21,9 +21,6 @@ import (
 	"github.com/whalegate/whalegate/internal/threshold"
 )
 
-// Site is where links lead that are not among the pages.
-const Site = "https://github.com/whalegate/whalegate/blob/main/"
-
 // Handler serves every page under its path: /runbooks/1-ingestion, /docs/health, their
 // pictures, and at / a list of where to go.
 func Handler() (http.Handler, error) {
@@ -37,15 +34,18 @@ func Handler() (http.Handler, error) {
 		if err != nil {
 			return err
 		}
-		at := address(name)
+		at := docs.Path(name)
 		if strings.HasSuffix(name, ".md") {
 			var title string
 			if title, body, err = render(name, body); err != nil {
 				return fmt.Errorf("render %s: %w", name, err)
 			}
 			if path.Dir(name) == "." {
-				list = append(list, entry{title, at})
+				list = append(list, entry{title, relative("/", at)})
 			}
+		}
+		if strings.HasSuffix(at, "/") {
+			at += "{$}" // itself, and not everything below it
 		}
 		mux.HandleFunc("GET "+at, func(w http.ResponseWriter, _ *http.Request) { answer(w, name, body) })
 		return nil
@@ -57,7 +57,7 @@ func Handler() (http.Handler, error) {
 	if err := home.Execute(&body, list); err != nil {
 		return nil, err
 	}
-	if err := page.Execute(&front, map[string]any{"Title": "Overview", "Body": template.HTML(body.String())}); err != nil { //nolint:gosec // our own text
+	if err := page.Execute(&front, map[string]any{"Title": "Overview", "Root": relative("/", "/"), "Body": template.HTML(body.String())}); err != nil { //nolint:gosec // our own text
 		return nil, err
 	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { answer(w, "index.md", front.Bytes()) })
@@ -70,27 +70,24 @@ type entry struct{ Title, At string }
 // home leads to everything that the service serves.
 var home = template.Must(template.New("home").Parse(`<h1>Whalegate</h1>
 <ul>
-<li><a href="/api/v1/status">The state of the system</a>, as JSON</li>
-<li><a href="/runbooks/">Runbooks</a>: what to do when something breaks</li>
-<li><a href="/metrics">Metrics</a></li>
-<li><a href="/-/healthy">Does it live</a>, and <a href="/-/ready">can it work</a></li>
+<li><a href="api/v1/status">The state of the system</a>, as JSON</li>
+<li><a href="runbooks/">Runbooks</a>: what to do when something breaks</li>
+<li><a href="metrics">Metrics</a></li>
+<li><a href="-/healthy">Does it live</a>, and <a href="-/ready">can it work</a></li>
 </ul>
 <h2>Documentation</h2>
 <ul>
 {{range .}}<li><a href="{{.At}}">{{.Title}}</a></li>
 {{end}}</ul>`))
 
-// address is the path at which a file of the documentation is served.
-func address(name string) string {
-	folder, file := path.Split(strings.TrimSuffix(name, ".md"))
-	switch {
-	case folder == "runbooks/" && file == "README":
-		return "/runbooks/{$}"
-	case folder == "runbooks/":
-		return "/runbooks/" + file
-	default:
-		return "/docs/" + folder + file
+// relative returns a link from one path to another. No link on a page names the root: a
+// proxy may serve the pages under a path of its own, which it need not tell us.
+func relative(from, to string) string {
+	link := strings.Repeat("../", strings.Count(from, "/")-1) + strings.TrimPrefix(to, "/")
+	if link == "" {
+		return "./"
 	}
+	return link
 }
 
 func answer(w http.ResponseWriter, name string, body []byte) {
@@ -134,7 +131,7 @@ func render(name string, markdown []byte) (title string, html []byte, err error)
 	if err := md.Renderer().Render(&body, markdown, root); err != nil {
 		return "", nil, err
 	}
-	err = page.Execute(&whole, map[string]any{"Title": title, "Body": template.HTML(body.String())}) //nolint:gosec // our own pages
+	err = page.Execute(&whole, map[string]any{"Title": title, "Root": relative(docs.Path(name), "/"), "Body": template.HTML(body.String())}) //nolint:gosec // our own pages
 	return title, whole.Bytes(), err
 }
 
@@ -149,9 +146,9 @@ func leads(from, link string) string {
 	}
 	target := path.Join(path.Dir(from), file)
 	if _, err := fs.Stat(docs.Files, target); err != nil {
-		return Site + path.Join("docs", target) + anchor
+		return docs.Repository + path.Join("docs", target) + anchor
 	}
-	return strings.TrimSuffix(address(target), "{$}") + anchor
+	return relative(docs.Path(from), docs.Path(target)) + anchor
 }
 
 var page = template.Must(template.New("page").Parse(`<!doctype html>
@@ -170,7 +167,7 @@ img { max-width: 100% }
 </style>
 </head>
 <body>
-<p><a href="/">Whalegate</a> · <a href="/runbooks/">Runbooks</a></p>
+<p><a href="{{.Root}}">Whalegate</a> · <a href="{{.Root}}runbooks/">Runbooks</a></p>
 {{.Body}}
 </body>
 </html>

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,11 +25,14 @@ import (
 type Config struct {
 	Address    string // host:port to listen on
 	ConfigFile string // TLS and basic auth, in the format of all Prometheus exporters; may be empty
-	Gatherer   prometheus.Gatherer
-	Ready      func(context.Context) error // nil when the process can do its work
-	Status     func(context.Context) (status.Report, error)
-	Pages      http.Handler // everything that has no path of its own here; nil: nothing
-	Logger     *slog.Logger
+	// ExternalURL is where people reach the process, from ParseExternalURL. Empty: as the
+	// address says.
+	ExternalURL string
+	Gatherer    prometheus.Gatherer
+	Ready       func(context.Context) error // nil when the process can do its work
+	Status      func(context.Context) (status.Report, error)
+	Pages       http.Handler // everything that has no path of its own here; nil: nothing
+	Logger      *slog.Logger
 }
 
 // Server is the HTTP server of a process.
@@ -36,10 +40,16 @@ type Server struct {
 	cfg      Config
 	listener net.Listener
 	http     *http.Server
+	external string
 }
 
-// Listen takes the address. The error names it.
+// Listen takes the address. The error names it. Everything is served at the root and at
+// the path of the external URL as well: a proxy may take that path off or leave it.
 func Listen(cfg Config) (*Server, error) {
+	external, err := ParseExternalURL(cfg.ExternalURL)
+	if err != nil {
+		return nil, err
+	}
 	if err := web.Validate(cfg.ConfigFile); err != nil {
 		return nil, fmt.Errorf("web config file %s: %w", cfg.ConfigFile, err)
 	}
@@ -47,7 +57,15 @@ func Listen(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen address %s: %w", cfg.Address, err)
 	}
-	s := &Server{cfg: cfg, listener: listener}
+	switch external {
+	case "":
+		if external, err = defaultExternalURL(listener.Addr().String(), cfg.ConfigFile); err != nil {
+			return nil, errors.Join(err, listener.Close())
+		}
+	case NoExternalURL:
+		external = ""
+	}
+	s := &Server{cfg: cfg, listener: listener, external: external}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
@@ -56,12 +74,19 @@ func Listen(cfg Config) (*Server, error) {
 	if cfg.Pages != nil {
 		mux.Handle("GET /", cfg.Pages)
 	}
+	if u, err := url.Parse(external); err == nil && u.Path != "" {
+		mux.Handle("GET "+u.Path+"/", http.StripPrefix(u.Path, mux))
+	}
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug)}
 	return s, nil
 }
 
 // Address is where the server listens.
 func (s *Server) Address() string { return s.listener.Addr().String() }
+
+// ExternalURL is where people reach the process, without a slash at its end: as it was
+// given, or as the address says. Empty: they cannot.
+func (s *Server) ExternalURL() string { return s.external }
 
 // Serve answers until Shutdown.
 func (s *Server) Serve() error {

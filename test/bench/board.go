@@ -172,7 +172,7 @@ func (b *bench) askBoard(ctx context.Context, board *pgx.Conn, what string, list
 // boardQueries are the queries of a generated board, as Grafana would fill them
 // in for a range.
 func boardQueries(uid string, start, end time.Time) (map[string]string, error) {
-	files, err := dashboards.Files()
+	files, err := dashboards.Files("")
 	if err != nil {
 		return nil, err
 	}
