@@ -16,6 +16,9 @@ const MinHolders = 10
 const (
 	goneBelow = 0.01 // of the size then
 	sameRatio = 1e-6 // of a size: factors closer than that are one and the same
+	// farRatio is by which factor most holders never change within minutes, each for itself:
+	// where an asset is rescaled while they trade, no two factors are the same.
+	farRatio = 5.0
 )
 
 // Kind is what happened to everybody at once.
@@ -25,7 +28,7 @@ type Kind string
 const (
 	MassClose Kind = "mass_close" // more than half of those that held it are gone
 	MassOpen  Kind = "mass_open"  // more than half of those that hold it held nothing
-	Rescaled  Kind = "rescaled"   // more than half of those that held it changed by one factor
+	Rescaled  Kind = "rescaled"   // more than half of those that held it changed by one factor, or far in one direction
 )
 
 // Change is something that happened to more than half of the holders of an asset.
@@ -35,6 +38,7 @@ type Change struct {
 	Affected int
 	Holders  int     // that were read: now, and for MassOpen those of the present
 	Factor   float64 // of Rescaled; 0 of others
+	Traded   bool    // of Rescaled: each changed by a factor of its own, and Factor is the median
 }
 
 // Subject is the change's stable code, such as mass_close:BTC.
@@ -42,11 +46,13 @@ func (c Change) Subject() string { return string(c.Kind) + ":" + c.Asset.String(
 
 // String gives the figures.
 func (c Change) String() string {
-	switch c.Kind {
-	case MassClose:
+	switch {
+	case c.Kind == MassClose:
 		return fmt.Sprintf("%d of the %d wallets that held %s are gone", c.Affected, c.Holders, c.Asset)
-	case MassOpen:
+	case c.Kind == MassOpen:
 		return fmt.Sprintf("%d of the %d wallets that hold %s held nothing before", c.Affected, c.Holders, c.Asset)
+	case c.Traded:
+		return fmt.Sprintf("%d of the %d wallets that held %s changed by factors around %.6g", c.Affected, c.Holders, c.Asset, c.Factor)
 	default:
 		return fmt.Sprintf("%d of the %d wallets that held %s changed by the same factor of %.6g", c.Affected, c.Holders, c.Asset, c.Factor)
 	}
@@ -68,7 +74,7 @@ func Changes(then, now Level, a asset.Asset, minHolders int) []Change {
 	}
 	var found []Change
 	add := func(kind Kind, affected, of int, factor float64) {
-		if c := (Change{kind, a, affected, of, factor}); c.Most() {
+		if c := (Change{Kind: kind, Asset: a, Affected: affected, Holders: of, Factor: factor}); c.Most() {
 			found = append(found, c)
 		}
 	}
@@ -76,6 +82,9 @@ func Changes(then, now Level, a asset.Asset, minHolders int) []Change {
 		add(MassClose, count(held, gone), len(held), 0)
 		factor, n := commonFactor(held)
 		add(Rescaled, n, len(held), factor)
+		if c := far(held, a); c.Most() && 2*n <= len(held) {
+			found = append(found, c)
+		}
 	}
 	if len(holding) >= minHolders {
 		add(MassOpen, count(holding, opened), len(holding), 0)
@@ -104,7 +113,7 @@ func NotBack(then, now Level, a asset.Asset, factor float64) Change {
 			return between > 1 && math.Abs(ratio) > between
 		}
 	}
-	return Change{Rescaled, a, count(held, away), len(held), factor}
+	return Change{Kind: Rescaled, Asset: a, Affected: count(held, away), Holders: len(held), Factor: factor}
 }
 
 const (
@@ -134,8 +143,8 @@ func Back(then, now Level, a asset.Asset) (away Change, back bool) {
 		ratio := float64(p.now) / float64(p.then)
 		return ratio < 1/tradedBy || ratio > tradedBy
 	}
-	away = Change{MassClose, a, count(held, off), len(held), 0}
-	if fresh := (Change{MassOpen, a, count(holding, opened), len(holding), 0}); fresh.pct() > away.pct() {
+	away = Change{Kind: MassClose, Asset: a, Affected: count(held, off), Holders: len(held)}
+	if fresh := (Change{Kind: MassOpen, Asset: a, Affected: count(holding, opened), Holders: len(holding)}); fresh.pct() > away.pct() {
 		away = fresh
 	}
 	return away, away.pct() <= maxAwayPct
@@ -175,6 +184,31 @@ func count(of []pair, what func(pair) bool) (n int) {
 		}
 	}
 	return n
+}
+
+// far is how many holders changed far in one direction, the one in which most did: to more
+// than five times, to less than a fifth, or to the other side. Who is gone is another matter.
+func far(held []pair, a asset.Asset) Change {
+	var directions [3][]float64
+	for _, p := range held {
+		ratio := float64(p.now) / float64(p.then)
+		switch {
+		case gone(p):
+		case ratio < 0:
+			directions[0] = append(directions[0], ratio)
+		case ratio > farRatio:
+			directions[1] = append(directions[1], ratio)
+		case ratio < 1/farRatio:
+			directions[2] = append(directions[2], ratio)
+		}
+	}
+	most := slices.MaxFunc(directions[:], func(a, b []float64) int { return cmp.Compare(len(a), len(b)) })
+	c := Change{Kind: Rescaled, Asset: a, Affected: len(most), Holders: len(held), Traded: true}
+	if len(most) > 0 {
+		slices.Sort(most)
+		c.Factor = most[len(most)/2]
+	}
+	return c
 }
 
 // commonFactor finds the factor by which the most sizes changed, and how many did. A

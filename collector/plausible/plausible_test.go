@@ -96,7 +96,7 @@ func TestS11NothingHappenedToEverybody(t *testing.T) {
 		{"half are gone", first(50, 0, nil), first(50, 25, zero), nil},
 		{"more than half are gone", first(50, 0, nil), first(50, 26, zero), []string{"mass_close:BTC 26/50"}},
 		{"all are gone", first(50, 0, nil), first(50, 50, zero), []string{"mass_close:BTC 50/50"}},
-		{"down to a hundredth", first(50, 0, nil), first(50, 50, func(i int) asset.Size { return steady(i) / asset.Size(20+i) }), nil},
+		{"down to a hundredth", first(50, 0, nil), first(50, 50, func(i int) asset.Size { return steady(i) / asset.Size(20+i) }), []string{"rescaled:BTC 50/50 by 0.023, each by its own"}},
 		{"nine held it", first(9, 0, nil), first(9, 9, zero), nil},
 		{"ten held it", first(10, 0, nil), first(10, 10, zero), []string{"mass_close:BTC 10/10"}},
 		{"ten held it, and four were read", first(10, 0, nil), first(10, 10, zero)[:4], []string{"mass_close:BTC 4/4"}},
@@ -110,7 +110,11 @@ func TestS11NothingHappenedToEverybody(t *testing.T) {
 		{"half times ten", first(50, 0, nil), first(50, 25, func(i int) asset.Size { return 10 * steady(i) }), nil},
 		{"more than half by a thousandth", first(50, 0, nil), first(50, 26, func(i int) asset.Size { return steady(i) / 1000 }), []string{"mass_close:BTC 26/50", "rescaled:BTC 26/50 by 0.001"}},
 		{"all on the other side", first(50, 0, nil), first(50, 50, func(i int) asset.Size { return -steady(i) }), []string{"rescaled:BTC 50/50 by -1"}},
-		{"each by its own factor", first(50, 0, nil), first(50, 50, func(i int) asset.Size { return steady(i) * asset.Size(2+i) }), nil},
+		{"each by its own factor, up to five", first(50, 0, nil), first(50, 50, func(i int) asset.Size { return steady(i) * asset.Size(1000+80*i) / 1000 }), nil},
+		{"half times ten, and traded", first(50, 0, nil), first(50, 25, func(i int) asset.Size { return 10*steady(i) + asset.Size(i*i) }), nil},
+		{"more than half times ten, and traded", first(50, 0, nil), first(50, 26, func(i int) asset.Size { return steady(i) * asset.Size(9000+77*i) / 1000 }), []string{"rescaled:BTC 26/50 by 10, each by its own"}},
+		{"more than half by a tenth, and traded", first(50, 0, nil), first(50, 26, func(i int) asset.Size { return steady(i) * asset.Size(90+i) / 1000 }), []string{"rescaled:BTC 26/50 by 0.1, each by its own"}},
+		{"more than half on the other side, and traded", first(50, 0, nil), first(50, 26, func(i int) asset.Size { return -steady(i) * asset.Size(900+7*i) / 1000 }), []string{"rescaled:BTC 26/50 by -0.98, each by its own"}},
 		{"each by a unit", first(50, 0, nil), first(50, 50, func(i int) asset.Size { return steady(i) + 1 }), nil},
 	} {
 		var got []string
@@ -118,6 +122,9 @@ func TestS11NothingHappenedToEverybody(t *testing.T) {
 			text := fmt.Sprintf("%s %d/%d", c.Subject(), c.Affected, c.Holders)
 			if c.Factor != 0 {
 				text += fmt.Sprintf(" by %.2g", c.Factor)
+			}
+			if c.Traded {
+				text += ", each by its own"
 			}
 			got = append(got, text)
 		}

@@ -1050,7 +1050,7 @@ func TestWhatCannotBeTrueIsToldWithItsFigures(t *testing.T) {
 		{"S11, closed", func(f *Facts) { f.open("mass_close:BTC") }, "dirty-spike", []string{"40 of the 45 wallets that held BTC are gone", "40 of 45 wallets, since 2026-03-01T12:01:00Z (2m10s ago)",
 			"45 wallets held 1234.5 net", "5 wallets hold -7 net (minute 2026-03-01T12:03:00Z)", showHeld, `whalegate baseline accept --asset BTC --reason "…"`}, "--asset ETH"},
 		{"S11, opened", func(f *Facts) { f.open("mass_open:ETH") }, "dirty-spike", []string{"40 of the 45 wallets that hold ETH held nothing", "accept --asset ETH"}, "factor"},
-		{"S11, rescaled", func(f *Facts) { f.open("rescaled:HYPE") }, "dirty-spike", []string{"the same factor of 10", "factor of HYPE: 10", "accept --asset HYPE"}, ""},
+		{"S11, rescaled", func(f *Facts) { f.open("rescaled:HYPE") }, "dirty-spike", []string{"by a factor of 10", "factor of HYPE: 10", "accept --asset HYPE"}, ""},
 		{"S11, and nothing was read since", func(f *Facts) { f.open("rescaled:HYPE"); f.Stored.Open[0].Present = nil }, "dirty-spike", []string{"45 wallets held"}, "HYPE now"},
 		{"S10, which looks like S11 too", func(f *Facts) { f.open("mass_open:BTC"); f.refused(3, "S10", "same_state") }, "dirty-spike", []string{"one wallet's state is served for others", "mass_open:BTC", "see which wallets have the same sizes"}, "baseline accept"},
 		{"S11 of a coin that is wrong", func(f *Facts) { f.open("mass_close:BTC"); f.wrong("BTC", "no such coin") }, "dirty-spike", []string{"do not accept BTC", "no such coin"}, "accept --asset"},

@@ -71,7 +71,7 @@ func (o OpenFailure) happened() string {
 	case kind == "mass_open":
 		return fmt.Sprintf("%d of the %d wallets that hold %s held nothing before", o.Affected, o.Holders, o.Asset)
 	case o.Factor != nil:
-		return fmt.Sprintf("%d of the %d wallets that held %s changed by the same factor of %.6g", o.Affected, o.Holders, o.Asset, *o.Factor)
+		return fmt.Sprintf("%d of the %d wallets that held %s changed by a factor of %.6g, or, where they traded meanwhile, about that", o.Affected, o.Holders, o.Asset, *o.Factor)
 	default:
 		return fmt.Sprintf("%s of %d of %d wallets", o.Subject, o.Affected, o.Holders)
 	}
