@@ -272,7 +272,7 @@ func TestS11AnAcceptedLevelIsTheBaseline(t *testing.T) {
 	// Sizes that another check has just refuted are no level.
 	held := maps.Clone(w.sizes)
 	for i := 1; i <= 30; i++ {
-		w.sizes[wallet(i)] = [asset.Count]int{1000, 11, 103}
+		w.sizes[wallet(i)] = [asset.Count]int{6000, 11, 103}
 	}
 	w.want(w.minute(), "failed S10 same_state")
 	if _, err := w.db.Exec(t.Context(), "SELECT accept_baseline('BTC', 'ann', 'why')"); err == nil || !strings.Contains(err.Error(), "failed by S10") {

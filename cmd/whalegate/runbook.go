@@ -62,12 +62,13 @@ type factFlags struct {
 	WatchdogURL string `name:"watchdog-url" env:"WHALEGATE_WATCHDOG_URL" help:"Where the dead man's switch answers, such as http://127.0.0.1:9466; empty: do not ask it."`
 }
 
-func (f factFlags) gather(ctx context.Context) (runbook.Facts, error) {
+// gather asks everybody. learned is told each thing as it comes; nil: nobody is.
+func (f factFlags) gather(ctx context.Context, learned func(string)) (runbook.Facts, error) {
 	c, err := f.clock()
 	if err != nil {
 		return runbook.Facts{}, &exitError{unknownExit, err}
 	}
-	return gather.Ask(ctx, gather.Source{DatabaseURL: f.DatabaseURL, ServiceURL: f.ServiceURL, WatchdogURL: f.WatchdogURL, Clock: c}), nil
+	return gather.Ask(ctx, gather.Source{DatabaseURL: f.DatabaseURL, ServiceURL: f.ServiceURL, WatchdogURL: f.WatchdogURL, Clock: c, Learned: learned}), nil
 }
 
 type runbookDiagnose struct {
@@ -77,7 +78,11 @@ type runbookDiagnose struct {
 
 // Run prints what applies and exits by the worst of it.
 func (c *runbookDiagnose) Run(ctx context.Context) error {
-	facts, err := c.gather(ctx)
+	var learned func(string)
+	if !c.JSON {
+		learned = func(line string) { fmt.Fprintln(os.Stderr, line) } // the answer alone goes to stdout
+	}
+	facts, err := c.gather(ctx, learned)
 	if err != nil {
 		return err
 	}
@@ -113,7 +118,7 @@ func (c *runbookVerify) Run(ctx context.Context) error {
 		return &exitError{unknownExit, fmt.Errorf("--every %s: longer than nothing", c.Every)}
 	}
 	for {
-		facts, err := c.gather(ctx)
+		facts, err := c.gather(ctx, nil)
 		if err != nil {
 			return err
 		}

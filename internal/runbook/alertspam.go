@@ -1,6 +1,7 @@
 package runbook
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -33,6 +34,7 @@ func judgeAlertSpam(f Facts) *Finding {
 		found.do("pause while it is looked into; the system alert goes on", `whalegate alerts pause --reason "sent more than the rules allow" --for 2h`)
 	case a.Failed > 0 || a.Oldest > threshold.DeliveryLate:
 		found = alertSpam.found(P2, "alerts do not get out: %d given up within a day, %d waiting, the oldest for %s", a.Failed, a.Waiting, ago(a.Oldest))
+		found.undelivered(a.Queues)
 		found.do("see which receiver refuses, and why", `psql "$DATABASE_URL" -c "SELECT receiver, state, attempts, last_error FROM alert_deliveries WHERE state <> 'delivered' ORDER BY created_at DESC LIMIT 20"`)
 		if a.Failed > 0 {
 			found.do("once it takes alerts again: give those that were given up another day", "whalegate alerts retry")
@@ -67,6 +69,39 @@ func judgeAlertSpam(f Facts) *Finding {
 		found.do("compare with the signals: if they really go to and fro, the alerts are right and the market is choppy", "whalegate signals list")
 	}
 	return found
+}
+
+// undelivered tells of each receiver what keeps it from its alerts, and what to change.
+func (f *Finding) undelivered(queues []Queue) {
+	var rows []string
+	told := map[string]bool{}
+	for _, q := range queues {
+		rows = append(rows, fmt.Sprintf("%s: %d waiting, %d given up: %s", q.Receiver, q.Waiting, q.Failed, cmp.Or(q.Error, "not tried yet")))
+		remedy := ""
+		switch {
+		case q.Error == "answered 401" || q.Error == "answered 403":
+			remedy = "its key or password is not taken: renew it in the receivers file"
+		case q.Error == "answered 404" || q.Error == "answered 405" || q.Error == "answered 410":
+			remedy = "its address is wrong, or was taken away: put the right URL into the receivers file"
+		case q.Error == "answered 429":
+			remedy = "it takes no more for now: wait; what waits is tried again"
+		case strings.HasPrefix(q.Error, "answered 4"):
+			remedy = "it does not take what is sent: see its answer, and its settings in the receivers file"
+		case strings.HasPrefix(q.Error, "answered 5"), q.Error == "no answer in time":
+			remedy = "it is in trouble itself: wait; what waits is tried again for a day"
+		case q.Error == "no such host":
+			remedy = "its name does not resolve: mend the URL in the receivers file, or the name service"
+		case q.Error == "connection refused":
+			remedy = "nobody listens there: mend the URL in the receivers file, or start it"
+		case q.Error == "TLS":
+			remedy = "its certificate is not trusted, or it speaks no TLS: mend the URL in the receivers file, or the certificate"
+		}
+		if remedy != "" && !told[q.Error] {
+			told[q.Error] = true
+			f.do(q.Receiver+": "+remedy, fmt.Sprintf("whalegate alerts test --receiver %s", q.Receiver))
+		}
+	}
+	f.rows("receivers", rows)
 }
 
 func alertSpamRecovery(f Facts) []Criterion {

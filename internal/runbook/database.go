@@ -1,8 +1,10 @@
 package runbook
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -136,6 +138,8 @@ func (f *Facts) ailing() *Finding {
 		found.do("if not: see who locks what, and the disk", ShowSessions)
 	case f.leaderless() != nil:
 		found = f.leaderless()
+	case f.secondWriter() != nil:
+		found = f.secondWriter()
 	case f.strained() != nil:
 		found = f.strained()
 	case f.clockWas() != nil:
@@ -148,6 +152,25 @@ func (f *Facts) ailing() *Finding {
 		return nil
 	}
 	found.measured(f)
+	return found
+}
+
+// secondWriter is the finding for somebody beside the service who writes into its tables.
+func (f *Facts) secondWriter() *Finding {
+	i := slices.IndexFunc(f.Stored.Sessions, func(s Session) bool { return s.Writes })
+	if i < 0 {
+		return nil
+	}
+	s := f.Stored.Sessions[i]
+	found := database.found(P2, "somebody beside the service writes into its tables: pid %d, as %s (%s)", s.PID, s.User, cmp.Or(oneLine(s.Program), "no program named"))
+	end := fmt.Sprintf(`psql "$DATABASE_URL" -c "SELECT pg_terminate_backend(%d)"`, s.PID)
+	if s.MayEnd {
+		found.do("ask whose work it is; if nobody means it, end it: what it has not committed is taken back", end)
+	} else {
+		found.do("ask whose work it is; if nobody means it, end it as a superuser, or as its own login: what it has not committed is taken back", end)
+	}
+	found.do("see whether what is stored can still be reproduced", "whalegate signals audit")
+	found.do("if the service's password is known to somebody else: give it another one", "")
 	return found
 }
 

@@ -251,6 +251,15 @@ type Alerts struct {
 	Failed     int           // deliveries given up within a day
 	Waiting    int           // deliveries still to be made
 	Oldest     time.Duration // how long the oldest of these has been due
+	Queues     []Queue       // by receiver, the one that has waited longest first
+}
+
+// Queue is what waits for one receiver.
+type Queue struct {
+	Receiver string
+	Waiting  int
+	Failed   int    // given up within a day
+	Error    string // what happened last, as a class: what a receiver answers may repeat the message; "": nothing did
 }
 
 // AlertCount is the behavioural alerts of an asset within 24 hours.
@@ -287,6 +296,7 @@ type Session struct {
 	BlockedBy []int         // 0: a prepared transaction
 	MayEnd    bool          // this login may end it
 	Locks     []string      // tables that it alone may use at present
+	Writes    bool          // it has written into a table of ours, and not ended; and is none of ours
 	Query     string
 }
 

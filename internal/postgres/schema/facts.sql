@@ -147,7 +147,8 @@ FROM (
 ) counted;
 
 -- deliveries are what waits for each receiver, and what was given up within a day. A test
--- says itself what became of it.
+-- says itself what became of it. An error is told as its class: what a receiver answered
+-- may repeat the message.
 CREATE OR REPLACE VIEW facts.deliveries AS
 SELECT d.receiver,
     count(*) FILTER (WHERE d.state = 'pending') AS pending,
@@ -155,7 +156,16 @@ SELECT d.receiver,
     count(*) FILTER (WHERE d.state = 'failed') AS failed,
     extract(epoch FROM n.now - min(d.created_at) FILTER (WHERE d.state <> 'failed'))::double precision AS oldest_seconds, -- NULL: nothing waits
     extract(epoch FROM facts.delivery_late())::double precision AS late_after_seconds,
-    coalesce(n.now - min(d.created_at) FILTER (WHERE d.state <> 'failed') > facts.delivery_late(), false) AS is_late
+    coalesce(n.now - min(d.created_at) FILTER (WHERE d.state <> 'failed') > facts.delivery_late(), false) AS is_late,
+    (array_agg(
+        CASE
+            WHEN d.last_error ~ '\m[45][0-9][0-9]\M' THEN 'answered ' || substring(d.last_error FROM '\m[45][0-9][0-9]\M')
+            WHEN d.last_error ~* 'refused' THEN 'connection refused'
+            WHEN d.last_error ~* 'time.?out|deadline|no answer' THEN 'no answer in time'
+            WHEN d.last_error ~* 'no such host|lookup' THEN 'no such host'
+            WHEN d.last_error ~* 'tls|x509|certificate' THEN 'TLS'
+            WHEN d.last_error IS NOT NULL THEN 'other'
+        END ORDER BY d.last_attempt_at DESC NULLS LAST) FILTER (WHERE d.last_error IS NOT NULL))[1] AS last_error
 FROM alert_deliveries d
 CROSS JOIN (SELECT whalegate_now() AS now) n
 WHERE d.kind <> 'test'

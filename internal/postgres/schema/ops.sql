@@ -404,15 +404,7 @@ SELECT d.receiver,
     count(*) FILTER (WHERE d.state = 'delivered' AND d.delivered_at > (SELECT public.whalegate_now()) - interval '1 day') AS delivered,
     extract(epoch FROM (SELECT public.whalegate_now()) - min(d.created_at) FILTER (WHERE d.state IN ('pending', 'unknown')))::double precision AS oldest_seconds,
     max(d.attempts) FILTER (WHERE d.state <> 'delivered') AS attempts,
-    (array_agg(
-        CASE
-            WHEN d.last_error ~ '\m[45][0-9][0-9]\M' THEN 'answered ' || substring(d.last_error FROM '\m[45][0-9][0-9]\M')
-            WHEN d.last_error ~* 'refused' THEN 'connection refused'
-            WHEN d.last_error ~* 'time.?out|deadline|no answer' THEN 'no answer in time'
-            WHEN d.last_error ~* 'no such host|lookup' THEN 'no such host'
-            WHEN d.last_error ~* 'tls|x509|certificate' THEN 'TLS'
-            WHEN d.last_error IS NOT NULL THEN 'other'
-        END ORDER BY d.last_attempt_at DESC NULLS LAST) FILTER (WHERE d.last_error IS NOT NULL AND d.state <> 'delivered'))[1] AS last_error
+    (SELECT f.last_error FROM facts.deliveries f WHERE f.receiver = d.receiver) AS last_error
 FROM public.alert_deliveries d
 WHERE d.state IN ('pending', 'unknown') OR d.created_at > (SELECT public.whalegate_now()) - interval '7 days'
 GROUP BY d.receiver;

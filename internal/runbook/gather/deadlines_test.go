@@ -85,3 +85,13 @@ func TestAServiceThatIsAskedInAnotherWayIsNotGone(t *testing.T) {
 		}
 	}
 }
+
+// Who asks hears of each thing when it is known, and not when all is.
+func TestEachThingIsToldAsItComes(t *testing.T) {
+	t.Parallel()
+	var lines []string
+	Ask(t.Context(), Source{DatabaseURL: "postgres://x@" + silent(t) + "/x", ServiceURL: "http://127.0.0.1:1", WatchdogURL: "http://127.0.0.1:1", Learned: func(line string) { lines = append(lines, line) }})
+	if len(lines) != 3 || !strings.HasPrefix(lines[0], "watchdog ") || !strings.HasPrefix(lines[1], "service ") || !strings.HasPrefix(lines[2], "database ") {
+		t.Errorf("%q", lines)
+	}
+}

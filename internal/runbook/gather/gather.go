@@ -3,10 +3,13 @@
 package gather
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgerrcode"
@@ -25,6 +28,16 @@ type Source struct {
 	ServiceURL  string // "": the service is not asked
 	WatchdogURL string // "": nor is the dead man's switch
 	Clock       clock.Clock
+
+	// Learned is told each thing in a line as soon as it is known, one at a time; nil: nobody is.
+	Learned func(line string)
+}
+
+// learned tells what is known by now.
+func (s Source) learned(format string, args ...any) {
+	if s.Learned != nil {
+		s.Learned(strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " "))
+	}
 }
 
 // An operator waits for the answer: everything together takes less than five seconds,
@@ -49,11 +62,25 @@ var errTooLate = fmt.Errorf("not asked: everything before it took longer than %s
 // Ask asks the database, the service and the dead man's switch side by side. It has no error: what could not
 // be found out is a fact as well.
 func Ask(ctx context.Context, from Source) runbook.Facts {
+	if tell := from.Learned; tell != nil {
+		var one sync.Mutex
+		from.Learned = func(line string) {
+			one.Lock()
+			defer one.Unlock()
+			tell(line)
+		}
+	}
 	g := gathering{started: time.Now(), from: from, facts: runbook.Facts{
 		Database: runbook.Database{Address: postgres.Redact(from.DatabaseURL), Unreadable: map[string]runbook.Failure{}},
 	}}
 	watched := make(chan runbook.Watchdog, 1)
-	go func() { watched <- askWatchdog(ctx, from.WatchdogURL) }()
+	go func() {
+		w := askWatchdog(ctx, from.WatchdogURL)
+		if w.URL != "" {
+			from.learned("watchdog %s: %s", w.URL, cmp.Or(w.Error, "lives, and can work"))
+		}
+		watched <- w
+	}()
 	judged, asked := make(chan struct{}), make(chan runbook.Service, 1)
 	go func() {
 		early := false
@@ -64,6 +91,9 @@ func Ask(ctx context.Context, from Source) runbook.Facts {
 		}
 		s := askService(ctx, from)
 		s.Apart = early
+		if s.URL != "" {
+			from.learned("service %s: %s", s.URL, told(s))
+		}
 		asked <- s
 	}()
 	// told waits for the service while there is time for another question to the database.
@@ -99,6 +129,7 @@ func (g *gathering) askDatabase(ctx context.Context, judged, told func()) {
 	if err != nil {
 		judged()
 		f.Database.Trouble, f.Database.Error = refusal(err), err.Error()
+		g.from.learned("database %s: %s: %s", f.Database.Address, f.Database.Trouble, f.Database.Error)
 		return
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
@@ -106,6 +137,9 @@ func (g *gathering) askDatabase(ctx context.Context, judged, told func()) {
 	g.read(ctx, conn, runbook.PartSettings, func(ctx context.Context) error { return guard(ctx, conn, &f.Database) })
 	g.read(ctx, conn, runbook.PartHealth, func(ctx context.Context) error { return g.askHealth(ctx, conn) })
 	judged()
+	if h := f.Stored.Health; h != nil {
+		g.from.learned("database %s: it says %s %s", f.Database.Address, h.State, strings.Join(h.Reasons, ", "))
+	}
 	g.checkSchema(ctx, conn)
 	g.readParts(ctx, conn)
 	g.tryWrite(ctx, conn)
@@ -209,6 +243,7 @@ func (g *gathering) read(ctx context.Context, conn *pgx.Conn, name string, ask f
 		return
 	}
 	d.Unreadable[name] = failure(err)
+	g.from.learned("database %s: no answer about %s: %v", d.Address, name, err)
 	var answer *pgconn.PgError
 	switch {
 	case errors.As(err, &answer) && answer.Code == pgerrcode.InsufficientPrivilege:
@@ -238,6 +273,18 @@ func failure(err error) runbook.Failure {
 func (g *gathering) trouble(t runbook.Trouble, err error) {
 	if d := &g.facts.Database; d.Trouble == "" || d.Trouble.AsksWrongly() && !t.AsksWrongly() {
 		d.Trouble, d.Error = t, err.Error()
+	}
+}
+
+// told is what is known of the service, in a few words.
+func told(s runbook.Service) string {
+	switch {
+	case s.Trouble != "":
+		return fmt.Sprintf("%s: %s", s.Trouble, s.Error)
+	case !s.Ready:
+		return "answers, and is not ready: " + s.NotReady
+	default:
+		return "answers, and is ready"
 	}
 }
 

@@ -122,6 +122,10 @@ func readAlerts(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err err
 	for _, p := range pauses {
 		a.PausedTill, a.PausedBy = &p.Until, p.By
 	}
+	a.Queues, err = list[runbook.Queue](ctx, conn, "SELECT receiver, pending + unknown, failed, coalesce(last_error, '') FROM facts.deliveries ORDER BY coalesce(oldest_seconds, 0) DESC, receiver")
+	if err != nil {
+		return err
+	}
 	var oldest float64
 	err = conn.QueryRow(ctx, "SELECT coalesce(sum(failed), 0), coalesce(sum(pending + unknown), 0), coalesce(max(oldest_seconds), 0) FROM facts.deliveries").
 		Scan(&a.Failed, &a.Waiting, &oldest)

@@ -21,7 +21,12 @@ func readSessions(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) error 
 		SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(a.state, ''), coalesce(extract(epoch FROM age.since), 0)::double precision,
 			pg_blocking_pids(a.pid), coalesce(alone.tables, '{}'), left(a.query, 200),
 			coalesce((SELECT me.rolsuper OR NOT his.rolsuper AND (pg_has_role(his.oid, 'MEMBER') OR pg_has_role('pg_signal_backend', 'MEMBER'))
-				FROM pg_roles me, pg_roles his WHERE me.rolname = current_user AND his.oid = a.usesysid), false)
+				FROM pg_roles me, pg_roles his WHERE me.rolname = current_user AND his.oid = a.usesysid), false),
+			coalesce(a.application_name, '') NOT LIKE 'whalegate %' AND EXISTS (
+				SELECT
+				FROM pg_locks l
+				JOIN pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
+				WHERE l.pid = a.pid AND l.granted AND l.mode = 'RowExclusiveLock')
 		FROM pg_stat_activity a
 		CROSS JOIN LATERAL (SELECT clock_timestamp() - CASE a.state WHEN 'active' THEN a.query_start ELSE a.xact_start END AS since) age
 		CROSS JOIN LATERAL (
@@ -43,7 +48,7 @@ func readSessions(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) error 
 	}
 	s.Sessions, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (found runbook.Session, err error) {
 		var seconds float64
-		err = row.Scan(&found.PID, &found.User, &found.Program, &found.State, &seconds, &found.BlockedBy, &found.Locks, &found.Query, &found.MayEnd)
+		err = row.Scan(&found.PID, &found.User, &found.Program, &found.State, &seconds, &found.BlockedBy, &found.Locks, &found.Query, &found.MayEnd, &found.Writes)
 		found.For = duration.Seconds(seconds)
 		return found, err
 	})

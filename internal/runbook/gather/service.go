@@ -78,7 +78,7 @@ func askService(ctx context.Context, from Source) runbook.Service {
 	if a.err == nil {
 		var report status.Report
 		if a.err = json.Unmarshal(a.body, &report); a.err == nil {
-			s.Told = told(report)
+			s.Told = ofReport(report)
 			if !report.At.IsZero() {
 				s.ClockAhead = new(outside(report.At, before, from.Clock.Now()))
 			}
@@ -232,8 +232,8 @@ func series(name string, m *dto.Metric) string {
 	return name + "{" + strings.Join(labels, ",") + "}"
 }
 
-// told is what a diagnosis needs of the service's report.
-func told(r status.Report) *runbook.Told {
+// ofReport is what a diagnosis needs of the service's report.
+func ofReport(r status.Report) *runbook.Told {
 	t := &runbook.Told{Health: r.Health, Halt: r.Halt, Leader: r.Leader, Signals: len(r.Signals), Error: r.Error}
 	if run := r.LastRun; run != nil {
 		t.LastRun = &runbook.Run{Timestamp: run.Timestamp, Status: run.Status, CoveragePct: run.CoveragePct, Failures: run.Failures}
