@@ -41,6 +41,7 @@ type service struct {
 	registry  *prometheus.Registry
 	collector *collector.Collector
 	signals   *engine.Job
+	auditor   *engine.Auditor
 	alerts    *alerts.Job
 	sender    *outbox.Sender
 	receivers []string // who is told of alerts
@@ -108,6 +109,7 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 	s.sender = outbox.NewSender(outbox.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, Receivers: receivers})
 	s.alerts = alerts.New(alerts.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, Outbox: intent, Told: s.sender.Wake})
 	s.signals = engine.New(engine.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, QA: checks, Judge: engine.Now, Done: s.alerts.Wake})
+	s.auditor = engine.NewAuditor(engine.AuditorConfig{Pool: pool, Clock: c, Logger: logger, Registerer: registry, QA: checks, Recorded: s.signals.Recorded})
 	collecting := exchange.collectorConfig(c, logger, registry, checks)
 	collecting.Room = guard.Room
 	collecting.Committed = func(run collector.Run) {
@@ -203,8 +205,8 @@ func (s *service) run(ctx context.Context) error {
 // refresh, the search for accounts), then the snapshot cycle, which abandons its
 // minute and writes nothing of it; then the signals, which stand on what the cycle
 // committed, and the alerts, which stand on them; then the senders, which record
-// what became of the attempt in hand, the heartbeat, and the daily prune, which the
-// next start goes on with.
+// what became of the attempt in hand, the heartbeat, and the daily prune and the audit,
+// which the next start goes on with.
 func (s *service) lead(ctx context.Context) error {
 	if h, err := health.Read(ctx, s.pool); err == nil { // an outage in which nobody led has not been reported
 		s.halts.Look(ctx, h)
@@ -213,7 +215,7 @@ func (s *service) lead(ctx context.Context) error {
 	var g run.Group
 	addContext(&g, ctx)
 	for _, work := range []func(context.Context) error{
-		s.collector.Universe, s.collector.Accounts, s.collector.Snapshots, s.signals.Run, s.alerts.Run, s.sender.Run, s.heartbeat.Run, s.retention.Run,
+		s.collector.Universe, s.collector.Accounts, s.collector.Snapshots, s.signals.Run, s.alerts.Run, s.sender.Run, s.heartbeat.Run, s.retention.Run, s.auditor.Run,
 	} {
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		g.Add(func() error { return work(ctx) }, func(error) { cancel() })

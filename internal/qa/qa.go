@@ -35,7 +35,7 @@ const (
 var Checks = []string{
 	"U1", "U2", "U3", "U4", "U5", "U6", "U7", "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "S11", "S12",
 	"G0", "G1", "G2", "G3", "G4", "G5", "G6",
-	ClockBack, ClockJump, Worse, Lost, DayGone, Superseded,
+	ClockBack, ClockJump, Worse, Lost, DayGone, Superseded, Audit,
 }
 
 // Checks of the clock and of the database as a whole (docs/health.md).
@@ -50,6 +50,10 @@ const (
 
 // Database is what the recorder needs of a pool.
 type Database = lead.Beginner
+
+// Audit is the check that the stored signals of the newest day are what the stored inputs
+// give, and that nothing of what they stand on was deleted (docs/signals.md).
+const Audit = "audit"
 
 // Recorder records failed checks.
 type Recorder struct {
