@@ -44,6 +44,7 @@ type service struct {
 	registry  *prometheus.Registry
 	collector *collector.Collector
 	signals   *engine.Job
+	auditor   *engine.Auditor
 	alerts    *alerts.Job
 	sender    *outbox.Sender
 	receivers []string // who is told of alerts
@@ -157,6 +158,7 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 	s.sender = outbox.NewSender(outbox.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, Receivers: receivers, ExternalURL: s.server.ExternalURL()})
 	s.alerts = alerts.New(alerts.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, Outbox: intent, Told: s.sender.Wake})
 	s.signals = engine.New(engine.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, QA: checks, Judge: engine.Now, Done: s.alerts.Wake})
+	s.auditor = engine.NewAuditor(engine.AuditorConfig{Pool: pool, Clock: c, Logger: logger, Registerer: registry, QA: checks, Recorded: s.signals.Recorded})
 	registry.MustRegister(watch.NewCollector(pool), postgres.NewCollector(pool), engine.NewAgeCollector(pool), outbox.NewCollector(pool, receivers), disk.NewCollector(guard, pool), status.NewCollector(pool))
 	s.retention = retention.New(retention.Config{Pool: pool, Fence: s.fence, Clock: c, Logger: logger, Registerer: registry, OlderThan: kept})
 	return s, nil
@@ -217,8 +219,8 @@ func (s *service) run(ctx context.Context) error {
 // refresh, the search for accounts), then the snapshot cycle, which abandons its
 // minute and writes nothing of it; then the signals, which stand on what the cycle
 // committed, and the alerts, which stand on them; then the senders, which record
-// what became of the attempt in hand, the heartbeat, and the daily prune, which the
-// next start goes on with.
+// what became of the attempt in hand, the heartbeat, and the daily prune and the audit,
+// which the next start goes on with.
 func (s *service) lead(ctx context.Context) error {
 	if h, err := watch.Read(ctx, s.pool); err == nil { // an outage in which nobody led has not been reported
 		s.halts.Look(ctx, h)
@@ -227,7 +229,7 @@ func (s *service) lead(ctx context.Context) error {
 	var g run.Group
 	addContext(&g, ctx)
 	for _, work := range []func(context.Context) error{
-		s.collector.Universe, s.collector.Accounts, s.collector.Snapshots, s.signals.Run, s.alerts.Run, s.sender.Run, s.heartbeat.Run, s.retention.Run,
+		s.collector.Universe, s.collector.Accounts, s.collector.Snapshots, s.signals.Run, s.alerts.Run, s.sender.Run, s.heartbeat.Run, s.retention.Run, s.auditor.Run,
 	} {
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		g.Add(func() error { return work(ctx) }, func(error) { cancel() })

@@ -235,12 +235,20 @@ const ledgers = `
 	CREATE TABLE IF NOT EXISTS schema_objects (
 		object text PRIMARY KEY,
 		name   text NOT NULL,
-		digest text NOT NULL)`
+		digest text NOT NULL);
+	CREATE TABLE IF NOT EXISTS schema_rights (
+		object text NOT NULL,
+		aspect text NOT NULL CHECK (aspect IN ('owner', 'right', 'definer', 'settings')),
+		value  text NOT NULL,
+		PRIMARY KEY (object, aspect, value))`
 
 func (m *migration) run(ctx context.Context, tx pgx.Tx) error {
 	m.applied = nil
 	if _, err := tx.Exec(ctx, ours+ledgers); err != nil {
 		return fmt.Errorf("make the ledgers of the schema: %w", Cause(err))
+	}
+	if err := putRightsBack(ctx, tx); err != nil {
+		return err
 	}
 	if m.anew {
 		if err := drop(ctx, tx, "$1::text[] IS NULL", nil); err != nil {
@@ -250,19 +258,18 @@ func (m *migration) run(ctx context.Context, tx pgx.Tx) error {
 	if err := m.change(ctx, tx); err != nil {
 		return err
 	}
-	if !m.grant {
-		return nil
+	if m.grant {
+		if err := execute(ctx, tx, "grants.sql"); err != nil {
+			return fmt.Errorf("grant rights: %w", err)
+		}
 	}
-	if err := execute(ctx, tx, "grants.sql"); err != nil {
-		return fmt.Errorf("grant rights: %w", err)
-	}
-	return nil
+	return noteRights(ctx, tx)
 }
 
 // change applies what is pending, and the definitions unless they are as they must be: to
 // replace a view waits for whoever reads it.
 func (m *migration) change(ctx context.Context, tx pgx.Tx) error {
-	tampered, err := Tampered(ctx, tx)
+	tampered, err := tamperedObjects(ctx, tx)
 	if err != nil {
 		return err
 	}

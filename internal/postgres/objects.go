@@ -25,34 +25,63 @@ const majorVersion = "current_setting('server_version_num')::integer / 10000"
 
 // Tampered lists the functions and views that are not as the newest migration left them:
 // changed, missing, or with another function of the same name, which is called in its
-// place where its arguments fit better. In a database that was never migrated there are
-// none; and views say nothing on a server of another major version, until it is migrated.
+// place where its arguments fit better; and whatever of ours has another owner than it
+// had, or may be read, run or changed by roles to which the definitions grant nothing of
+// the kind. Each line begins with the name of the object. In a database that was never
+// migrated there are none; and views say nothing on a server of another major version,
+// until it is migrated. Whoever may read the ledgers of the schema may ask.
 func Tampered(ctx context.Context, db interface {
 	Begin(ctx context.Context) (pgx.Tx, error)
 }) (tampered []string, err error) {
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		// A view is worded by where names are looked for.
-		if _, err := tx.Exec(ctx, "SET LOCAL search_path = public"); err != nil {
+		if tampered, err = tamperedObjects(ctx, tx); err != nil {
 			return err
 		}
-		var marked bool
-		if err := tx.QueryRow(ctx, "SELECT to_regclass('schema_objects') IS NOT NULL").Scan(&marked); err != nil || !marked {
-			return err
-		}
-		rows, err := tx.Query(ctx, `
-			SELECT coalesce(s.object, n.object) || CASE WHEN n.object IS NULL THEN ' is missing' WHEN s.object IS NULL THEN ' was added beside ours' ELSE ' was changed' END
-			FROM schema_objects s FULL JOIN (`+objects+`) n USING (object)
-			WHERE s.digest IS DISTINCT FROM n.digest AND (s.object IS NOT NULL OR n.name IN (SELECT name FROM schema_objects))
-				AND (n.object IS NULL OR n.object LIKE '%)' OR (SELECT server = `+majorVersion+` FROM schema_definitions))
-				AND (n.object IN ('whalegate_now()', 'beat_now()') AND (SELECT test_clock <> '' FROM schema_definitions) AND (SELECT prosrc FROM pg_proc WHERE oid = to_regprocedure(n.object)) ~ $1) IS NOT TRUE
-			ORDER BY 1`, testClockForm)
-		if err != nil {
-			return err
-		}
-		tampered, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		rights, err := tamperedRights(ctx, tx)
+		tampered = append(tampered, rights...)
 		return err
 	})
-	return tampered, Because(ctx, "compare functions and views", err)
+	return tampered, Because(ctx, "compare functions, views and rights", err)
+}
+
+// tamperedObjects lists the functions and views that are not as they were left. It leaves
+// the search path at public: a view is worded by where names are looked for.
+func tamperedObjects(ctx context.Context, tx pgx.Tx) ([]string, error) {
+	if _, err := tx.Exec(ctx, "SET LOCAL search_path = public"); err != nil {
+		return nil, err
+	}
+	var marked bool
+	if err := tx.QueryRow(ctx, "SELECT to_regclass('schema_objects') IS NOT NULL").Scan(&marked); err != nil || !marked {
+		return nil, err
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT coalesce(s.object, n.object), CASE WHEN n.object IS NULL THEN ' is missing' WHEN s.object IS NULL THEN ' was added beside ours' ELSE ' was changed' END
+		FROM schema_objects s FULL JOIN (`+objects+`) n USING (object)
+		WHERE s.digest IS DISTINCT FROM n.digest AND (s.object IS NOT NULL OR n.name IN (SELECT name FROM schema_objects))
+			AND (n.object IS NULL OR n.object LIKE '%)' OR (SELECT server = `+majorVersion+` FROM schema_definitions))
+			AND (n.object IN ('whalegate_now()', 'beat_now()') AND (SELECT test_clock <> '' FROM schema_definitions) AND (SELECT prosrc FROM pg_proc WHERE oid = to_regprocedure(n.object)) ~ $1) IS NOT TRUE
+		ORDER BY 1`, testClockForm)
+	if err != nil {
+		return nil, err
+	}
+	type line struct{ Object, What string }
+	lines, err := pgx.CollectRows(rows, pgx.RowToStructByPos[line])
+	if err != nil || len(lines) == 0 {
+		return nil, err
+	}
+	changed, err := changedSettings(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	var list []string
+	for _, l := range lines {
+		text := l.Object + l.What
+		if how := changed[l.Object]; how != "" {
+			text += ": " + how
+		}
+		list = append(list, text)
+	}
+	return list, nil
 }
 
 // testClockForm is how a clock may look in a database that was migrated for a test: it

@@ -46,17 +46,20 @@ func TestTheDefinitionsArePutBack(t *testing.T) {
 	}{
 		"the mask, by another body": {
 			`CREATE OR REPLACE FUNCTION decision_surface() RETURNS TABLE (health_state text, judged_at timestamptz) LANGUAGE sql VOLATILE SECURITY DEFINER AS $$SELECT 'HEALTHY', now()$$`,
-			[]string{"decision_surface() was changed"}, nil,
+			[]string{"decision_surface() was changed: its settings are none"}, nil,
 		},
-		"whose rights it has":       {"ALTER FUNCTION board_health() SECURITY INVOKER", []string{"board_health() was changed"}, nil},
-		"where it looks for names":  {"ALTER FUNCTION board_health() RESET ALL", []string{"board_health() was changed"}, nil},
+		"whose rights it has":       {"ALTER FUNCTION board_health() SECURITY INVOKER", []string{"board_health() was changed: it runs with the rights of its caller (SECURITY INVOKER)"}, nil},
+		"where it looks for names":  {"ALTER FUNCTION board_health() RESET ALL", []string{"board_health() was changed: its settings are none"}, nil},
 		"a view":                    {"CREATE OR REPLACE VIEW board.playbook AS SELECT place, asset, is_degraded, 'Long-only' AS playbook FROM board.gate", []string{"board.playbook was changed"}, nil},
 		"a view that is no barrier": {"ALTER VIEW board.gate RESET (security_barrier)", []string{"board.gate was changed"}, nil},
 		"a view that is gone":       {"DROP VIEW ops.crash", []string{"ops.crash is missing"}, nil},
 		"a view with other columns": {"DROP VIEW ops.crash; CREATE VIEW ops.crash AS SELECT 1 AS one", []string{"ops.crash was changed"}, nil},
 		"a function with another result": {
 			"DROP VIEW ops.locks CASCADE; DROP FUNCTION ops_waiting(); CREATE FUNCTION ops_waiting() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
-			[]string{"ops.database is missing", "ops.locks is missing", "ops_waiting() was changed"}, nil,
+			[]string{
+				"ops.database is missing", "ops.locks is missing", "ops_waiting() was changed: it runs with the rights of its caller (SECURITY INVOKER) and its settings are none",
+				"ops_waiting(): PUBLIC can EXECUTE, which the definitions do not grant",
+			}, nil,
 		},
 		"a clock that stands, as for a test":           {"CREATE OR REPLACE FUNCTION whalegate_now() RETURNS timestamptz LANGUAGE sql AS $$SELECT timestamptz '2026-03-01 12:00Z'$$", nil, nil},
 		"a clock that runs, as for a test, and is set": {"CREATE OR REPLACE FUNCTION whalegate_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$SELECT (SELECT timestamptz '2026-03-01T12:00:00.5Z' + (clock_timestamp() - timestamptz '2026-03-01T12:00:00.5Z') * 60) + interval '-1200000 milliseconds'$$", nil, nil},

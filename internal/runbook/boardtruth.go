@@ -1,11 +1,15 @@
 package runbook
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/whalegate/whalegate/internal/duration"
 	"github.com/whalegate/whalegate/internal/health"
 )
 
@@ -77,7 +81,10 @@ func rank(s health.State) int { return slices.Index(health.States, s) }
 func judgeBoardTruth(f Facts) *Finding {
 	rows := f.lies()
 	if len(rows) == 0 {
-		return f.tampered()
+		if found := f.tampered(); found != nil {
+			return found
+		}
+		return f.falsified()
 	}
 	found := boardTruth.found(P1, "something shows what it must not: trust no board")
 	found.rows("what is shown", rows)
@@ -117,10 +124,11 @@ func (f *Facts) tampered() *Finding {
 	if slices.ContainsFunc(f.Stored.Tampered, func(what string) bool { return !strings.HasPrefix(what, "ops.") && !strings.HasPrefix(what, "ops_") }) {
 		severity = P1 // what decides, or what is shown to whoever trades
 	}
-	found := boardTruth.found(severity, "functions or views of the database are not as this version made them: what they say cannot be trusted")
+	found := boardTruth.found(severity, "functions, views or rights of the database are not as this version made them: what they say, or who may read what, cannot be trusted")
 	found.rows("not as they were made", f.Stored.Tampered)
 	found.do("stop using every board until they are put back, and tell whoever trades", "")
 	found.do("put them back, as the owner of the database", "whalegate migrate")
+	found.revoke(f.Stored.Tampered)
 	for _, what := range f.Stored.Tampered {
 		if function, added := strings.CutSuffix(what, " was added beside ours"); added {
 			found.do("one of the same name stands beside ours, and is called in its place: drop it, as its owner", `psql "$DATABASE_URL" -c "DROP FUNCTION public.`+function+`"`)
@@ -129,6 +137,72 @@ func (f *Facts) tampered() *Finding {
 	found.do("find out who did it: only the owner, and a superuser, can", showOwners)
 	return found
 }
+
+var grantedBeside = regexp.MustCompile(`^(\S+|schema \S+): (\S+) can (.*), which the definitions do not grant$`)
+
+// revoke adds how to take away what others than our roles were granted: a migration leaves
+// that, because somebody meant it.
+func (f *Finding) revoke(tampered []string) {
+	for _, what := range tampered {
+		m := grantedBeside.FindStringSubmatch(what)
+		if m == nil || m[2] == "PUBLIC" || strings.HasPrefix(m[2], "whalegate_") {
+			continue
+		}
+		on := m[1]
+		if strings.HasSuffix(on, ")") {
+			on = "FUNCTION " + on
+		}
+		f.do("take away from "+m[2]+" what the definitions do not give it, as the owner", fmt.Sprintf(`psql "$DATABASE_URL" -c "REVOKE %s ON %s FROM %s"`, strings.ReplaceAll(m[3], " WITH GRANT OPTION", ""), on, m[2]))
+	}
+}
+
+// auditWords are what the service found to be wrong with what is stored.
+var auditWords = map[string]string{
+	"edited":         "signals that are not what the stored inputs give: somebody edited them, or the sizes that they stand on",
+	"added":          "signals that no computation wrote",
+	"deleted":        "signals that were computed and are gone",
+	"cycles_deleted": "boundaries whose record is gone",
+	"runs_deleted":   "minutes that signals were computed from, and whose runs are gone",
+}
+
+// falsified is the finding for stored signals that cannot be reproduced, and for deleted
+// records of what they stand on. What is false is worse than what is missing.
+func (f *Facts) falsified() *Finding {
+	if f.Stored == nil || len(f.Stored.Audit) == 0 {
+		return nil
+	}
+	severity, summary := P2, "something was deleted from what is stored of the newest day: what was decided cannot be told again"
+	var rows []string
+	first, last := "", ""
+	for _, a := range f.Stored.Audit {
+		if a.Kind == "edited" || a.Kind == "added" {
+			severity, summary = P1, "what is stored as signals is not what was computed: what the boards show of the past is not true, and may not be of the present"
+		}
+		rows = append(rows, fmt.Sprintf("%d %s: %s to %s, seen %s", a.Count, cmp.Or(auditWords[a.Kind], a.Kind), a.Since, a.Until, duration.Since(f.at().Sub(a.Seen))))
+		if first == "" || a.Since < first {
+			first = a.Since
+		}
+		last = max(last, a.Until)
+	}
+	found := boardTruth.found(severity, "%s", summary)
+	found.rows("found by the audit", rows)
+	if severity == P1 {
+		found.do("close the gate until it is understood", `whalegate halt --reason "stored signals are not what was computed"`)
+	}
+	audit := "whalegate signals audit"
+	if from, err := time.Parse(time.RFC3339, first); err == nil {
+		audit += " --from " + stamp(from.Add(-period))
+		if to, err := time.Parse(time.RFC3339, last); err == nil {
+			audit += " --to " + stamp(to.Add(period))
+		}
+	}
+	found.do("see which they are, and what would be there", audit)
+	found.do("find out who can write there, and did: the service itself changes no signal", showWriters)
+	found.do("put what is wrong back from a backup, or delete the false rows; it is looked at again within the hour", "")
+	return found
+}
+
+const showWriters = `psql "$DATABASE_URL" -c "SELECT r.rolname, r.rolsuper, (SELECT max(backend_start) FROM pg_stat_activity a WHERE a.usesysid = r.oid) AS logged_in FROM pg_roles r WHERE r.rolcanlogin AND has_table_privilege(r.oid, 'public.signals', 'UPDATE')"`
 
 const showOwners = `psql "$DATABASE_URL" -c "SELECT rolname, rolsuper, rolcanlogin FROM pg_roles WHERE rolsuper OR pg_has_role(oid, (SELECT datdba FROM pg_database WHERE datname = current_database()), 'MEMBER')"`
 
@@ -141,11 +215,16 @@ func lockOut(role string) string {
 
 func boardTruthRecovery(f Facts) []Criterion {
 	criteria := f.boardCriteria()
-	const defined = "functions and views are as this version made them"
+	const defined, same = "functions, views and rights are as this version made them", "stored signals are what was computed"
 	if why := f.dark(PartDefined); why != "" {
-		return append(criteria, unsure(defined, why))
+		criteria = append(criteria, unsure(defined, why))
+	} else {
+		criteria = append(criteria, holds(defined, len(f.Stored.Tampered) == 0, "%d are not", len(f.Stored.Tampered)))
 	}
-	return append(criteria, holds(defined, len(f.Stored.Tampered) == 0, "%d are not", len(f.Stored.Tampered)))
+	if why := f.dark(PartAudit); why != "" {
+		return append(criteria, unsure(same, why))
+	}
+	return append(criteria, holds(same, len(f.Stored.Audit) == 0, "%d findings of the audit within the last hour", len(f.Stored.Audit)))
 }
 
 // boardCriteria are those of what is shown.

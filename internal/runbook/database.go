@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -138,6 +139,8 @@ func (f *Facts) ailing() *Finding {
 		found.do("if not: see who locks what, and the disk", ShowSessions)
 	case f.leaderless() != nil:
 		found = f.leaderless()
+	case f.hindered() != nil:
+		found = f.hindered()
 	case f.secondWriter() != nil:
 		found = f.secondWriter()
 	case f.strained() != nil:
@@ -152,6 +155,51 @@ func (f *Facts) ailing() *Finding {
 		return nil
 	}
 	found.measured(f)
+	return found
+}
+
+var (
+	ofTrigger = regexp.MustCompile(`^(\S+): trigger (\S+?) was added`)
+	ofRule    = regexp.MustCompile(`^(\S+): rule (\S+) was added$`)
+	ofPolicy  = regexp.MustCompile(`^(\S+): policy (\S+) was added$`)
+)
+
+// hindered is the finding for what somebody did to our tables that changes what is stored,
+// or keeps the service from its work.
+func (f *Facts) hindered() *Finding {
+	if len(f.Stored.Hindered) == 0 {
+		return nil
+	}
+	found := database.found(f.worst(P2), "somebody changed the tables of the service: what is written there may be changed, or refused")
+	found.rows("what was done", f.Stored.Hindered)
+	undo := func(sql string) { found.do("undo it, as the owner of the table", `psql "$DATABASE_URL" -c "`+sql+`"`) }
+	migrate := false
+	for _, what := range f.Stored.Hindered {
+		table, _, _ := strings.Cut(what, ":")
+		switch {
+		case ofTrigger.MatchString(what):
+			m := ofTrigger.FindStringSubmatch(what)
+			undo(fmt.Sprintf("DROP TRIGGER %s ON %s", m[2], m[1]))
+		case ofRule.MatchString(what):
+			m := ofRule.FindStringSubmatch(what)
+			undo(fmt.Sprintf("DROP RULE %s ON %s", m[2], m[1]))
+		case ofPolicy.MatchString(what):
+			m := ofPolicy.FindStringSubmatch(what)
+			undo(fmt.Sprintf("DROP POLICY %s ON %s", m[2], m[1]))
+		case strings.HasSuffix(what, "row security is on"):
+			undo("ALTER TABLE " + table + " DISABLE ROW LEVEL SECURITY")
+		case strings.HasSuffix(what, "row security is forced"):
+			undo("ALTER TABLE " + table + " NO FORCE ROW LEVEL SECURITY")
+		case strings.HasSuffix(what, "are disabled"):
+			undo("ALTER TABLE " + table + " ENABLE TRIGGER ALL")
+		case strings.Contains(what, " can no longer "):
+			migrate = true
+		}
+	}
+	if migrate {
+		found.do("give the roles their rights back, as the owner of the database", "whalegate migrate")
+	}
+	found.do("find out who did it: only the owner, and a superuser, can", showOwners)
 	return found
 }
 

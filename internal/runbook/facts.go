@@ -158,10 +158,12 @@ type Stored struct {
 	Lost     []Loss   // within a day
 	DayGone  *GoneDay // within a day; nil: it was not
 	Accounts *facts.Accounts
-	Search   *facts.Search // of the first start; nil: none yet
-	Coins    []facts.Coin  // by asset
-	Open     []OpenFailure // failures of S11 that last
-	Tampered []string      // functions and views that are not as the newest migration left them
+	Search   *facts.Search  // of the first start; nil: none yet
+	Coins    []facts.Coin   // by asset
+	Open     []OpenFailure  // failures of S11 that last
+	Tampered []string       // functions, views and rights that are not as the newest migration left them
+	Hindered []string       // what was done to our tables that changes or holds up what is stored
+	Audit    []AuditFinding // within the last hour and a bit: it is told hourly while it lasts
 }
 
 // Run is a row of ingest_runs.
@@ -398,6 +400,15 @@ func (f *Facts) worst(otherwise Severity) Severity {
 		return P1
 	}
 	return otherwise
+}
+
+// AuditFinding is what the service found that cannot be reproduced of the newest day.
+type AuditFinding struct {
+	Kind  string // edited, deleted, added, cycles_deleted, runs_deleted
+	Count int
+	Since string // the oldest boundary, or minute, that it is about; RFC 3339
+	Until string // the newest
+	Seen  time.Time
 }
 
 // OpenFailure is a failure of S11 that lasts, with what was held before and is now.

@@ -21,7 +21,8 @@ const (
 	PartAccounts = "accounts"
 	PartCoins    = "coins"
 	PartOpen     = "open failures"
-	PartDefined  = "functions and views"
+	PartDefined  = "functions, views and rights"
+	PartAudit    = "audit"
 )
 
 // Parts are all of them, in the order of reading: the sessions first, before the reading
@@ -45,5 +46,6 @@ var Parts = []string{
 	PartLost,
 	PartStorage,
 	PartDefined,
+	PartAudit,
 	PartBoard,
 }

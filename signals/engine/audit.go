@@ -43,11 +43,11 @@ func Audit(ctx context.Context, pool *pgxpool.Pool, from, to time.Time, visit fu
 			return err
 		}
 		for _, cycle := range todo {
-			audited, err := auditOne(ctx, tx, memory, cycle)
+			found, err := examine(ctx, tx, memory, cycle)
 			if err != nil {
 				return err
 			}
-			if err := visit(audited); err != nil {
+			if err := visit(found.Audited); err != nil {
 				return err
 			}
 		}
@@ -83,38 +83,50 @@ func recorded(ctx context.Context, tx pgx.Tx, from, to time.Time) ([]recordedCyc
 	return list, postgres.Because(ctx, "read signal cycles", err)
 }
 
-func auditOne(ctx context.Context, tx pgx.Tx, memory *Memory, cycle recordedCycle) (Audited, error) {
+// examined is an audited boundary with what was compared.
+type examined struct {
+	Audited
+	stored, computed []Row
+}
+
+func examine(ctx context.Context, tx pgx.Tx, memory *Memory, cycle recordedCycle) (examined, error) {
 	t := cycle.Boundary.UTC()
-	result := Audited{Boundary: t}
+	result := examined{Audited: Audited{Boundary: t}}
 	if cycle.Superseded > 0 {
 		result.Rows, result.Unverifiable = cycle.Superseded, true
 		return result, nil
 	}
-	var stored []Row
-	err := List(ctx, tx, t, t, "", math.MaxInt32, func(r Row) error { stored = append(stored, r); return nil })
+	err := List(ctx, tx, t, t, "", math.MaxInt32, func(r Row) error { result.stored = append(result.stored, r); return nil })
 	if err != nil {
 		return result, err
 	}
-	result.Rows = len(stored)
+	result.Rows = len(result.stored)
 	if err := memory.Advance(ctx, tx, t); err != nil {
 		return result, err
 	}
 	if result.Unverifiable = memory.Lost() > 0; result.Unverifiable {
 		return result, nil
 	}
-	computed, err := recompute(ctx, tx, memory, t, cycle.JudgedAt)
+	past, err := readPast(ctx, tx, t)
 	if err != nil {
 		return result, err
 	}
-	for _, a := range asset.All {
-		result.Differences = append(result.Differences, compare(t, a.String(), find(stored, a), find(computed, a))...)
-	}
-	return result, nil
+	result.computed, err = recompute(ctx, tx, memory, t, cycle.JudgedAt, past)
+	result.Differences = result.differences()
+	return result, err
 }
 
-// recompute gives the rows that the stored inputs of t give, none if health
-// forbade them.
-func recompute(ctx context.Context, tx pgx.Tx, memory *Memory, t time.Time, judgedAt *time.Time) ([]Row, error) {
+// differences lists how the stored rows differ from the computed ones.
+func (e examined) differences() (list []Difference) {
+	for _, a := range asset.All {
+		list = append(list, compare(e.Boundary, a.String(), find(e.stored, a), find(e.computed, a))...)
+	}
+	return list
+}
+
+// recompute gives the rows that the stored inputs of t and the scores before it give,
+// none if health forbade them.
+func recompute(ctx context.Context, tx pgx.Tx, memory *Memory, t time.Time, judgedAt *time.Time, past pasts) ([]Row, error) {
 	var h health.Health
 	var err error
 	if judgedAt != nil {
@@ -123,10 +135,6 @@ func recompute(ctx context.Context, tx pgx.Tx, memory *Memory, t time.Time, judg
 		h, err = AsItStood(ctx, tx, t)
 	}
 	if err != nil || h.State == health.Stale {
-		return nil, err
-	}
-	past, err := readPast(ctx, tx, t)
-	if err != nil {
 		return nil, err
 	}
 	a, err := memory.assess(past, time.Time{}, func() error { return nil })

@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -36,6 +38,8 @@ type Job struct {
 	cycle   *Cycle
 	metrics *metrics
 	wake    chan struct{}
+
+	recorded record
 
 	// The last boundary of which the database knows what became, and the last one
 	// that was blocked because it could not be asked.
@@ -179,11 +183,34 @@ func (j *Job) compute(ctx context.Context, boundary time.Time) error {
 	if err != nil {
 		return err
 	}
+	j.recorded.add(boundary)
 	j.tell(ctx, r)
 	if j.cfg.Done != nil {
 		j.cfg.Done()
 	}
 	return nil
+}
+
+// record remembers the boundaries that this process has recorded, so that one that was
+// deleted as a whole is missed. It is safe for concurrent use.
+type record struct {
+	mu   sync.Mutex
+	list []time.Time // oldest first
+}
+
+// add remembers a boundary, and forgets those of more than a day before.
+func (r *record) add(t time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	const most = int(24 * time.Hour / signals.Period)
+	r.list = append(r.list[max(0, len(r.list)-most):], t)
+}
+
+// Recorded lists the boundaries of the last day that this process has recorded.
+func (j *Job) Recorded() []time.Time {
+	j.recorded.mu.Lock()
+	defer j.recorded.mu.Unlock()
+	return slices.Clone(j.recorded.list)
 }
 
 // dark counts the boundary whose time has come while the database cannot be

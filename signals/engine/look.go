@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -153,4 +154,48 @@ func (m *Memory) Lost() int { return m.now.lost }
 func (m *Memory) Absorb(ctx context.Context, tx pgx.Tx, now time.Time) error {
 	_, err := m.sync(ctx, tx, minuteOf(now), now)
 	return err
+}
+
+// Fill reads at most so many of the minutes that a look at boundary t will need, oldest
+// first, and tells how many are left: a day can be read in steps, each a short
+// transaction. Dirty rows come with the look.
+func (m *Memory) Fill(ctx context.Context, tx pgx.Tx, t time.Time, most int) (left int, err error) {
+	upto := minuteOf(t)
+	have, err := ask(ctx, tx, upto-kept, upto, t.Add(Deadline))
+	if err != nil {
+		return 0, err
+	}
+	var missing []series.Minute
+	for at := range have.runs {
+		if _, known := m.minutes[at]; !known {
+			missing = append(missing, at)
+		}
+	}
+	slices.Sort(missing)
+	wanted := map[series.Minute]bool{}
+	for _, at := range missing[:min(most, len(missing))] {
+		wanted[at] = true
+	}
+	if err := m.load(ctx, tx, wanted, have.runs); err != nil {
+		m.reset()
+		return 0, err
+	}
+	return len(missing) - len(wanted), nil
+}
+
+// altered tells that a minute of the history of the boundary looked at last has more or
+// fewer rows than its run wrote.
+func (m *Memory) altered(t time.Time) bool {
+	for at, run := range m.minutes {
+		if at > minuteOf(t)-history-period && at <= minuteOf(t) {
+			rows := 0
+			for _, n := range run.rows {
+				rows += n
+			}
+			if rows != run.written {
+				return true
+			}
+		}
+	}
+	return false
 }

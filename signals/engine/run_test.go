@@ -30,11 +30,14 @@ func (s *scene) until(question string) {
 }
 
 // start runs a job and gives what stops it and waits for its end.
-func (s *scene) start(j *Job) (stop func()) {
+func (s *scene) start(j *Job) (stop func()) { return s.runs(j.Run) }
+
+// runs runs anything of the kind.
+func (s *scene) runs(run func(context.Context) error) (stop func()) {
 	s.Helper()
 	ctx, cancel := context.WithCancel(s.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- j.Run(ctx) }()
+	go func() { ended <- run(ctx) }()
 	return func() {
 		s.Helper()
 		cancel()

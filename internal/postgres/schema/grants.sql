@@ -37,7 +37,7 @@ $$;
 -- of them come and go through the functions of partitions.sql.
 GRANT USAGE ON SCHEMA public TO whalegate_writer;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO whalegate_writer;
-REVOKE INSERT, UPDATE, DELETE ON schema_migrations, schema_definitions, schema_objects FROM whalegate_writer;
+REVOKE INSERT, UPDATE, DELETE ON schema_migrations, schema_definitions, schema_objects, schema_rights FROM whalegate_writer;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO whalegate_writer;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO whalegate_writer;
 GRANT USAGE ON SCHEMA facts TO whalegate_writer, whalegate_watchdog;

@@ -177,6 +177,7 @@ var readers = map[string]func(context.Context, *pgx.Conn, *runbook.Stored) error
 	runbook.PartLost:     readLost,
 	runbook.PartStorage:  readStorage,
 	runbook.PartDefined:  readDefined,
+	runbook.PartAudit:    readAudit,
 	runbook.PartBoard:    readBoard,
 }
 

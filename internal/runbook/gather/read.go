@@ -22,7 +22,17 @@ func list[T any](ctx context.Context, conn *pgx.Conn, sql string, args ...any) (
 }
 
 func readDefined(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err error) {
-	s.Tampered, err = postgres.Tampered(ctx, conn)
+	if s.Tampered, err = postgres.Tampered(ctx, conn); err == nil {
+		s.Hindered, err = postgres.Hindered(ctx, conn)
+	}
+	return err
+}
+
+func readAudit(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err error) {
+	s.Audit, err = list[runbook.AuditFinding](ctx, conn, `
+		SELECT DISTINCT ON (subject) subject, coalesce((details->>'count')::integer, 0), coalesce(details->'times'->>0, ''), coalesce(details->'times'->>-1, ''), last_ts
+		FROM qa_events WHERE check_id = 'audit' AND last_ts > whalegate_now() - interval '70 minutes'
+		ORDER BY subject, last_ts DESC`)
 	return err
 }
 
