@@ -41,6 +41,25 @@ func (c *Collector) keep(run Run, readings []Reading, finished time.Time) {
 	}
 }
 
+// keepFailed stores a failed minute and remembers it: what the database takes it may lose,
+// and a minute that failed must not become one that nobody knows of.
+func (c *Collector) keepFailed(ctx context.Context, run Run) error {
+	if err := c.store.KeepFailed(ctx, run); err != nil {
+		return err
+	}
+	if run.failedRunCheck == "S1" {
+		return nil // a clock was wrong: it may be stored at another minute, or at none
+	}
+	at := slices.IndexFunc(c.kept, func(k kept) bool { return !k.run.Timestamp.Before(run.Timestamp) })
+	switch {
+	case at < 0:
+		c.kept = append(c.kept, kept{run: run})
+	case !c.kept[at].run.Timestamp.Equal(run.Timestamp):
+		c.kept = slices.Insert(c.kept, at, kept{run: run})
+	}
+	return nil
+}
+
 // Recheck asks for a comparison of what was committed with what the database has at
 // once, not only with the next minute. It is for whoever saw the connections go and
 // come back.
@@ -90,7 +109,10 @@ func (c *Collector) compare(ctx context.Context, present time.Time) (err error) 
 			rewritten = append(rewritten, at.Format(time.RFC3339))
 			continue
 		}
-		run := failedRun(at, k.run.Expected, check.Lost, "lost: the database came back without this minute, which it had taken")
+		run := k.run // of one that had failed there is nothing else to say
+		if run.Status != Failed {
+			run = failedRun(at, k.run.Expected, check.Lost, "lost: the database came back without this minute, which it had taken")
+		}
 		if err := c.store.KeepFailed(ctx, run); err != nil {
 			return err
 		}

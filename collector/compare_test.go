@@ -97,6 +97,12 @@ func TestMinutesThatAreLostForGoodAreFailed(t *testing.T) {
 		{"a superseded one is not lost", func(t *testing.T, db *pgxpool.Pool, c *Collector) {
 			exec(t, db, "UPDATE ingest_runs SET superseded = true WHERE timestamp = $1", minute(4))
 		}, nil, ""},
+		{"minutes that had failed, and were told late", func(t *testing.T, db *pgxpool.Pool, c *Collector) {
+			c.remember(failedRun(minute(-1), 2, "database", "not written: gone"))
+			c.remember(failedRun(minute(5).Add(-30*time.Second).Truncate(time.Minute), 2, "database", "it has a run")) // minute 4
+			c.saveUnsaved(t.Context())
+			exec(t, db, "DELETE FROM ingest_runs WHERE timestamp <= $1", minute(0))
+		}, []string{"11:59 failed database", "12:00 failed lost"}, "critical 2 11:59 12:00 0 x1"},
 		{"nothing is lost", func(t *testing.T, db *pgxpool.Pool, c *Collector) {}, nil, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -322,7 +322,7 @@ func (c *Collector) lost(ctx context.Context, run Run, err error) {
 	if errors.As(err, &skew) {
 		run = failedRun(run.Timestamp, run.Expected, "S1", skew.Error())
 		c.report(ctx, c.cfg.Clock.Now(), Events(run, nil)...)
-		if err := c.store.KeepFailed(ctx, run); err != nil {
+		if err := c.keepFailed(ctx, run); err != nil {
 			c.cfg.Logger.Warn("keep failed run", "error", err)
 			c.remember(run)
 		}

@@ -124,7 +124,7 @@ func (c *Collector) saveUnsaved(ctx context.Context) {
 		}
 	}
 	for len(c.unsaved) > 0 {
-		if err := c.store.KeepFailed(ctx, c.unsaved[0]); err != nil {
+		if err := c.keepFailed(ctx, c.unsaved[0]); err != nil {
 			c.cfg.Logger.Debug("keep failed run", "error", err)
 			return
 		}
