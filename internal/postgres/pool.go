@@ -52,7 +52,7 @@ func Open(ctx context.Context, databaseURL, program string) (*pgxpool.Pool, erro
 func settle(ctx context.Context, conn *pgx.Conn) error {
 	const settings = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_session_timeout', 'transaction_timeout') AND source NOT IN ('user', 'database user', 'client');" +
 		"SELECT set_config(name, 'on', false) FROM pg_settings WHERE name = 'synchronous_commit' AND setting = 'off';" +
-		"SET search_path = public; SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off; SET idle_in_transaction_session_timeout = '60s'"
+		"SET search_path = public; SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off; SET idle_in_transaction_session_timeout = '60s'; SET jit = off"
 	return conn.PgConn().Exec(ctx, settings).Close() // no statement of the service's: it is not measured
 }
 

@@ -110,16 +110,25 @@ FROM (VALUES (1, 'HYPE'), (2, 'BTC'), (3, 'ETH')) AS a (place, asset)
 CROSS JOIN (SELECT whalegate_now() AS now) n
 LEFT JOIN LATERAL (SELECT timestamp FROM signals s WHERE s.asset = a.asset ORDER BY s.timestamp DESC LIMIT 1) s ON true;
 
--- dirty is how many of each asset's rows of a quarter of an hour are dirty.
+-- dirty is how many of each asset's rows of a quarter of an hour are dirty. A run wrote a row
+-- of each asset; only the dirty ones are looked up, which an index has.
 CREATE OR REPLACE VIEW facts.dirty AS
-SELECT asset, dirty, rows, 100 * dirty::numeric / nullif(rows, 0) > facts.dirty_high() AS is_high, 100 * dirty::numeric / nullif(rows, 0) > facts.dirty_halt() AS is_for_a_halt,
+SELECT a.asset, coalesce(d.dirty, 0) AS dirty, r.rows,
+    coalesce(100 * d.dirty::numeric / r.rows > facts.dirty_high(), false) AS is_high, coalesce(100 * d.dirty::numeric / r.rows > facts.dirty_halt(), false) AS is_for_a_halt,
     facts.dirty_high() AS high_pct, facts.dirty_halt() AS halt_pct
-FROM (
-    SELECT asset, count(*) FILTER (WHERE is_dirty) AS dirty, count(*) AS rows
+FROM (VALUES ('HYPE'), ('BTC'), ('ETH')) AS a (asset)
+CROSS JOIN (
+    SELECT sum(rows_written) / 3 AS rows
+    FROM ingest_runs
+    WHERE timestamp > (SELECT whalegate_now()) - interval '15 minutes' AND rows_written > 0 AND NOT superseded
+) r
+LEFT JOIN (
+    SELECT asset, count(*) AS dirty
     FROM wallet_snapshots s
-    WHERE timestamp > (SELECT whalegate_now()) - interval '15 minutes' AND NOT EXISTS (SELECT FROM ingest_runs r WHERE r.timestamp = s.timestamp AND r.superseded)
+    WHERE is_dirty AND timestamp > (SELECT whalegate_now()) - interval '15 minutes' AND NOT EXISTS (SELECT FROM ingest_runs r WHERE r.timestamp = s.timestamp AND r.superseded)
     GROUP BY asset
-) counted;
+) d USING (asset)
+WHERE r.rows > 0;
 
 -- spikes are the minutes of half an hour in which several wallets were dirty at once: one
 -- alone may have closed.

@@ -28,7 +28,7 @@ func connect(ctx context.Context, databaseURL string) (*pgx.Conn, error) {
 	// not know.
 	ctx, cancel := context.WithTimeout(ctx, answersWithin)
 	defer cancel()
-	if err := conn.PgConn().Exec(ctx, "SET statement_timeout = '"+statementTimeout+"'; SET lock_timeout = '"+lockWait+"'").Close(); err != nil {
+	if err := conn.PgConn().Exec(ctx, "SET statement_timeout = '"+statementTimeout+"'; SET lock_timeout = '"+lockWait+"'; SET jit = off").Close(); err != nil {
 		return nil, errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
 	}
 	return conn, nil

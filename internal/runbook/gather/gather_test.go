@@ -69,7 +69,7 @@ const wholeHour = `
 	CREATE FUNCTION pg_temp.minute() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT date_trunc(''minute'', now())';
 	INSERT INTO ingest_runs (timestamp, status, wallets_expected, wallet_success_count, wallet_fail_count, rows_expected, rows_written,
 		coverage_pct, hype_non_null_pct, btc_non_null_pct, eth_non_null_pct, duration_ms, finished_at)
-	SELECT m, 'success', 200, 200, 0, 600, 600, 100, 100, 100, 100, 5000, least(m + interval '5 seconds', now())
+	SELECT m, 'success', 200, 200, 0, 600, 60, 100, 100, 100, 100, 5000, least(m + interval '5 seconds', now())
 	FROM generate_series(pg_temp.minute() - interval '1 hour', pg_temp.minute(), '1 minute') m;
 	SELECT ensure_snapshot_partitions((now() - interval '1 day')::date, (now() + interval '1 day')::date);
 	INSERT INTO wallet_snapshots (timestamp, wallet_id, asset, position_szi, ingest_run_id)
@@ -98,7 +98,7 @@ func TestNothingIsFoundWhereNothingIsWrong(t *testing.T) {
 		}
 		s := f.Stored
 		if len(s.Runs) != 61 || s.Universe.Wallets != 1 || len(s.Universe.Refreshes) != 1 || len(s.Cycles) != 12 || len(s.Newest) != 3 || len(s.Rates) != 3 ||
-			s.Rates[0].Rows != 220 || s.Board.Rows["board.gate"] != 3 || s.Board.HeaderState != "HEALTHY" || len(s.Board.Rows) < 8 || s.Board.AsRole != (role == "") || s.Storage.Database == 0 || s.Storage.Most != 200 {
+			s.Rates[0].Rows != 300 || s.Board.Rows["board.gate"] != 3 || s.Board.HeaderState != "HEALTHY" || len(s.Board.Rows) < 8 || s.Board.AsRole != (role == "") || s.Storage.Database == 0 || s.Storage.Most != 200 {
 			t.Errorf("as %q: %+v", role, s)
 		}
 	}
