@@ -1,6 +1,7 @@
 package runbook
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -242,6 +243,12 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		{"5: sent within a cooldown", func(f *Facts) { f.Stored.Alerts.Broken = []string{"BTC exit_cluster"} }, "alert-spam", P2, "", 1},
 		{"5: paused", func(f *Facts) { until := noon.Add(time.Hour); f.Stored.Alerts.PausedTill = &until }, "alert-spam", P3, "", 1},
 		{"5: a receiver refuses", func(f *Facts) { f.Stored.Alerts.Failed = 1 }, "alert-spam", P2, "", 1},
+		{"5: receivers, each for a reason of its own", func(f *Facts) {
+			f.Stored.Alerts.Failed, f.Stored.Alerts.Waiting, f.Stored.Alerts.Oldest = 3, 4, time.Hour
+			for i, class := range []string{"answered 401", "answered 404", "answered 400", "answered 429", "answered 503", "no answer in time", "no such host", "connection refused", "TLS", "other", ""} {
+				f.Stored.Alerts.Queues = append(f.Stored.Alerts.Queues, Queue{fmt.Sprintf("phone%d", i), 1, i % 2, class})
+			}
+		}, "alert-spam", P2, "", 1},
 
 		{"6: killed, and the board still shows", func(f *Facts) {
 			f.silent(12)
@@ -258,6 +265,19 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		}, "board-truth", P1, "ingestion", 2},
 		{"6: the mask can be walked around", func(f *Facts) { f.Stored.Board.Open = []string{"whalegate_board may read signals"} }, "board-truth", P1, "", 2},
 		{"6: a function of the mask was changed", func(f *Facts) { f.Stored.Tampered = []string{"decision_surface() was changed"} }, "board-truth", P1, "", 2},
+		{"6: somebody may read too much", func(f *Facts) {
+			f.Stored.Tampered = []string{"signals: ann can SELECT, which the definitions do not grant"}
+		}, "board-truth", P1, "", 2},
+		{"6: edited signals", func(f *Facts) { f.audited("edited") }, "board-truth", P1, "", 2},
+		{"6: added signals, and deleted ones", func(f *Facts) { f.audited("deleted"); f.audited("added") }, "board-truth", P1, "", 2},
+		{"6: deleted signals", func(f *Facts) { f.audited("deleted") }, "board-truth", P2, "", 1},
+		{"6: deleted runs", func(f *Facts) { f.audited("runs_deleted") }, "board-truth", P2, "", 1},
+		{"7: a trigger on our table", func(f *Facts) {
+			f.Stored.Hindered = []string{"signals: trigger t was added, and is disabled", "alerts: rule r was added", "halts: row security is on", "halts: policy p was added", "ingest_runs: whalegate_writer can no longer INSERT", "alerts: 2 of its triggers that hold foreign keys and constraints are disabled", "halts: row security is forced"}
+		}, "database", P2, "", 1},
+		{"7: a second writer", func(f *Facts) {
+			f.Stored.Sessions = []Session{{PID: 4712, User: "ann", Program: "psql", State: "idle in transaction", For: 3 * time.Second, Writes: true, MayEnd: true}}
+		}, "database", P2, "", 1},
 		{"6: a view of the incident board was changed", func(f *Facts) { f.Stored.Tampered = []string{"ops.crash was changed"} }, "board-truth", P2, "", 1},
 		{"6: a function stands beside ours", func(f *Facts) {
 			f.Stored.Tampered = []string{"null_share_reasons(ingest_runs,integer) was added beside ours"}
@@ -638,6 +658,11 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 	}
 }
 
+// audited is something that the service found of the newest day.
+func (f *Facts) audited(kind string) {
+	f.Stored.Audit = append(f.Stored.Audit, AuditFinding{kind, 2, stamp(noon.Add(-2 * time.Hour)), stamp(noon.Add(-time.Hour)), noon.Add(-20 * time.Minute)})
+}
+
 // missed leaves no run of the minutes from n to last ago.
 func (f *Facts) missed(n, last int) { f.Stored.Runs = slices.Delete(f.Stored.Runs, n, last+1) }
 
@@ -649,6 +674,8 @@ func (f *Facts) refresh(status string, received, warnings int, why string) {
 // filled puts back what a page leaves to be filled in.
 func filled(command string) string {
 	for pattern, with := range map[string]string{
+		`REVOKE .* ON .* FROM (\S+)"`: `REVOKE <right> ON <object> FROM <role>"`, `audit --from \S+ --to \S+`: "audit --from <from> --to <to>",
+		`DROP (TRIGGER|RULE|POLICY) \S+ ON [^\s"]+`: "DROP $1 <name> ON <table>", `ALTER TABLE [^\s"]+`: "ALTER TABLE <table>", `alerts test --receiver \S+`: "alerts test --receiver <name>",
 		`backend\(\d+\)`: "backend(<pid>)", `ROLLBACK PREPARED '.*'`: "ROLLBACK PREPARED '<gid>'", `DROP FUNCTION public\..*"`: `DROP FUNCTION public.<function>"`,
 	} {
 		command = regexp.MustCompile(pattern).ReplaceAllString(command, with)
