@@ -2,7 +2,9 @@ package test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -44,6 +46,30 @@ var boardTruthDays = []day{
 		g.awaitOpen()
 		b.open(grafana.URL + boardPath)
 		b.shows(stateID, "HEALTHY")
+	}},
+	{6, "a signal edited by hand", func(g *gameday) {
+		g.awaitOpen()
+		boundary := g.awaitCycle(g.newest(), "computed") // it is looked at three minutes later
+		edit := func(by int) {
+			g.exec(fmt.Sprintf("UPDATE signals SET wallet_count = wallet_count + %d WHERE asset = 'BTC' AND timestamp = '%s'", by, boundary.Format(time.RFC3339)))
+		}
+		g.inject(func() { edit(1) })
+		d := g.diagnosed(2)
+		must(g, g.carryOut(d, "whalegate halt"))
+		if err := g.carryOut(d, "whalegate signals audit"); err == nil {
+			g.Error("the audit finds nothing")
+		}
+		g.repair(func() { edit(-1) })
+		must(g, g.carryOut(d, "whalegate signals audit"))
+		g.awaitVerified("board-truth")
+		await(g, "resume", func() error {
+			if r := g.cli("resume", "--cause=a signal was edited by hand", "--actions=put it back"); r.code != 0 {
+				return errors.New(r.String())
+			}
+			return nil
+		})
+		g.recovered()
+		g.awaitOpen()
 	}},
 	{6, "the mask replaced by hand, so that it never closes (what is read until the repair is the fault itself)", func(g *gameday) {
 		g.awaitOpen()

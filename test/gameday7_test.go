@@ -22,6 +22,14 @@ import (
 
 // databaseDays are the game days of runbook 7.
 var databaseDays = []day{
+	{7, "a trigger that somebody put on a table of the service", func(g *gameday) {
+		g.inject(func() {
+			g.exec("CREATE FUNCTION more() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.action_taken := 'more'; RETURN NEW; END$$; CREATE TRIGGER more BEFORE INSERT ON qa_events FOR EACH ROW EXECUTE FUNCTION more()")
+		})
+		d := g.diagnosed(1)
+		g.repair(func() { must(g, g.carryOut(d, `psql "$DATABASE_URL" -c "DROP TRIGGER more ON qa_events"`)) })
+		g.recovered()
+	}},
 	{7, "PostgreSQL stopped for more than ten minutes", func(g *gameday) {
 		g.watch()
 		last := g.newest()

@@ -439,7 +439,7 @@ func databaseRecovery(f Facts) []Criterion {
 	quick := fmt.Sprintf("it answers within %s, and nobody waits for a lock", threshold.Span(threshold.AnswerSlow))
 	clocks := fmt.Sprintf("its clock agrees with this machine's and the service's within %s, and with what is stored", threshold.Span(threshold.ClockSkew))
 	disk := fmt.Sprintf("disk more than %d %% free", threshold.DiskFilling)
-	const refusals, leads = "no minute is refused for a clock", "a collector leads"
+	const refusals, leads, tables = "no minute is refused for a clock", "a collector leads", "nobody changed the service's tables, or writes beside it"
 	d := f.Database
 	if f.Stored == nil || d.Trouble != "" && d.Trouble != Denied {
 		why := string(d.Trouble) + ": " + d.Error
@@ -447,7 +447,7 @@ func databaseRecovery(f Facts) []Criterion {
 		if d.Trouble.AsksWrongly() {
 			first = unsure(open, why)
 		}
-		return []Criterion{first, unsure(quick, why), unsure(writes, why), unsure(clocks, why), unsure(disk, why), unsure(refusals, why), unsure(leads, why)}
+		return []Criterion{first, unsure(quick, why), unsure(writes, why), unsure(clocks, why), unsure(disk, why), unsure(refusals, why), unsure(leads, why), unsure(tables, why)}
 	}
 	waiting := 0
 	for _, s := range f.Stored.Sessions {
@@ -473,7 +473,24 @@ func databaseRecovery(f Facts) []Criterion {
 	if free := f.Stored.Storage.FreePct; free != nil {
 		room = holds(disk, math.Floor(*free) > threshold.DiskFilling, "%.0f %%", *free)
 	}
-	return append(list, room, f.refusals(refusals), f.leads(leads))
+	return append(list, room, f.refusals(refusals), f.leads(leads), f.untouched(tables))
+}
+
+// untouched is the criterion that the tables are as the service made them, and that it
+// alone writes.
+func (f *Facts) untouched(name string) Criterion {
+	if why := f.dark(PartDefined, PartSessions); why != "" {
+		return unsure(name, why)
+	}
+	figure := "they are as they were made"
+	if len(f.Stored.Hindered) > 0 {
+		figure = strings.Join(f.Stored.Hindered, "; ")
+	}
+	writes := slices.ContainsFunc(f.Stored.Sessions, func(s Session) bool { return s.Writes })
+	if writes {
+		figure += "; somebody else writes"
+	}
+	return holds(name, len(f.Stored.Hindered) == 0 && !writes, "%s", figure)
 }
 
 // opens is told by our own connection, and by what the service says of its own.

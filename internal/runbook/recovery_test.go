@@ -69,8 +69,8 @@ func TestEachRecoveryCriterionIsHeldByItsFigure(t *testing.T) {
 		{boardTruth, "metrics that do not come", func(f *Facts) { f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"} }, []int{1}},
 		{boardTruth, "a view was changed", func(f *Facts) { f.Stored.Tampered = []string{"board.gate was changed"} }, []int{3}},
 		{boardTruth, "a role may read signals", func(f *Facts) { f.Stored.Board.Open = []string{"whalegate_ops may read signals"} }, []int{2}},
-		{database, "gone", func(f *Facts) { f.unreached(Unreachable, "refused") }, []int{0, 1, 2, 3, 4, 5, 6}},
-		{database, "an old schema", func(f *Facts) { f.Database.Trouble = SchemaPending }, []int{0, 1, 2, 3, 4, 5, 6}},
+		{database, "gone", func(f *Facts) { f.unreached(Unreachable, "refused") }, []int{0, 1, 2, 3, 4, 5, 6, 7}},
+		{database, "an old schema", func(f *Facts) { f.Database.Trouble = SchemaPending }, []int{0, 1, 2, 3, 4, 5, 6, 7}},
 		{database, "the service is not let in", func(f *Facts) {
 			f.Service.Ready, f.Service.NotReady = false, "too many connections for role (SQLSTATE 53300)"
 		}, []int{0}},
@@ -91,6 +91,10 @@ func TestEachRecoveryCriterionIsHeldByItsFigure(t *testing.T) {
 		{database, "refusals that cannot be read", func(f *Facts) {
 			f.Database.Unreadable[PartClocks] = Failure{pgerrcode.InsufficientPrivilege, "permission denied"}
 		}, []int{1, 5}},
+		{database, "a trigger of somebody's", func(f *Facts) { f.Stored.Hindered = []string{"signals: trigger t was added"} }, []int{7}},
+		{database, "somebody writes", func(f *Facts) { f.Stored.Sessions = []Session{{Writes: true}} }, []int{7}},
+		{boardTruth, "the audit finds something", func(f *Facts) { f.audited("deleted") }, []int{4}},
+		{boardTruth, "an audit that cannot be read", func(f *Facts) { f.Database.Unreadable[PartAudit] = Failure{Text: "permission denied"} }, []int{4}},
 		{database, "no collector leads", func(f *Facts) { f.gone(time.Minute) }, []int{6}},
 		{database, "a beat that stands still", func(f *Facts) { *f.Stored.Leader.BeatSeconds = 31 }, []int{6}},
 		{database, "a leader without a minute of its own", func(f *Facts) { f.Stored.Health.Reasons = []string{"no_collector"} }, []int{6}},

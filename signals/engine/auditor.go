@@ -39,6 +39,7 @@ type Auditor struct {
 
 	pass     *pass
 	verdicts map[time.Time]verdict // of the boundaries of the last day
+	differs  bool                  // something did when it was last concluded
 }
 
 // pass is one reading of the newest day.
@@ -79,6 +80,8 @@ const (
 	// decided by then.
 	auditAfter = 3 * time.Minute
 	auditEvery = time.Hour // between the beginnings of two passes
+	// auditAgain is that while something differs: whoever mends it wants to know.
+	auditAgain = 10 * time.Minute
 	auditIdle  = time.Minute
 	// auditPace is the least pause between two steps. A step rests for at least restFor
 	// times what it took, so that the audit costs a few per cent of a core at most,
@@ -161,7 +164,7 @@ func (a *Auditor) begin(ctx context.Context, tx pgx.Tx) (now time.Time, err erro
 	now = now.UTC()
 	oldest := now.Add(-signals.History)
 	p := a.pass
-	if p == nil || now.Before(p.began) || p.done && !now.Before(p.began.Add(auditEvery)) {
+	if p == nil || now.Before(p.began) || p.done && !now.Before(p.began.Add(a.every())) {
 		a.pass = &pass{memory: NewMemory(), began: now, next: oldest, scores: map[time.Time][asset.Count]signals.Past{}}
 	}
 	if a.pass.next.Before(oldest) {
@@ -169,6 +172,14 @@ func (a *Auditor) begin(ctx context.Context, tx pgx.Tx) (now time.Time, err erro
 	}
 	maps.DeleteFunc(a.verdicts, func(t time.Time, _ verdict) bool { return t.Before(oldest) || t.After(now) })
 	return now, nil
+}
+
+// every is how long after the beginning of a pass the next one begins.
+func (a *Auditor) every() time.Duration {
+	if a.differs {
+		return auditAgain
+	}
+	return auditEvery
 }
 
 // look computes the first of the boundaries again, once memory has the day before it.
@@ -257,7 +268,8 @@ func scoresOf(rows []Row) (scores [asset.Count]signals.Past) {
 const selectTold = `
 	SELECT subject, coalesce(array_agg(t), '{}')
 	FROM qa_events q LEFT JOIN LATERAL jsonb_array_elements_text(q.details -> 'times') t ON true
-	WHERE q.check_id = '` + check.Audit + `' AND q.last_ts > $1::timestamptz - interval '1 hour'
+	WHERE q.check_id = '` + check.Audit + `' AND q.last_ts > $1::timestamptz - interval '1 hour' AND q.subject <> '` + Clean + `'
+		AND q.last_ts > coalesce((SELECT max(last_ts) FROM qa_events WHERE check_id = '` + check.Audit + `' AND subject = '` + Clean + `'), '-infinity')
 	GROUP BY subject`
 
 // tell makes findings known: those that are new, and all of a kind when an hour has passed
@@ -281,6 +293,10 @@ func (a *Auditor) tell(ctx context.Context, now time.Time, found findings) error
 		if list, _ := event.Details["times"].([]string); !recent || slices.ContainsFunc(list, isNew) {
 			events = append(events, event)
 		}
+	}
+	a.differs = len(found) > 0
+	if !a.differs && len(told) > 0 {
+		events = append(events, qa.Event{Check: check.Audit, Severity: "info", Subject: Clean, Action: "what was found before is not there any more"})
 	}
 	unverifiable := 0
 	for _, v := range a.verdicts {

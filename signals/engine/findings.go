@@ -26,6 +26,9 @@ const (
 	RunsDeleted   Kind = "runs_deleted"   // minutes that a signal was computed from have no run
 )
 
+// Clean is the subject of the report that nothing differs any more.
+const Clean = "clean"
+
 // Kinds lists every kind.
 var Kinds = []Kind{Edited, Deleted, Added, CyclesDeleted, RunsDeleted}
 

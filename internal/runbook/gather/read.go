@@ -31,7 +31,8 @@ func readDefined(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err er
 func readAudit(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err error) {
 	s.Audit, err = list[runbook.AuditFinding](ctx, conn, `
 		SELECT DISTINCT ON (subject) subject, coalesce((details->>'count')::integer, 0), coalesce(details->'times'->>0, ''), coalesce(details->'times'->>-1, ''), last_ts
-		FROM qa_events WHERE check_id = 'audit' AND last_ts > whalegate_now() - interval '70 minutes'
+		FROM qa_events WHERE check_id = 'audit' AND subject <> 'clean' AND last_ts > whalegate_now() - interval '70 minutes'
+			AND last_ts > coalesce((SELECT max(last_ts) FROM qa_events WHERE check_id = 'audit' AND subject = 'clean'), '-infinity')
 		ORDER BY subject, last_ts DESC`)
 	return err
 }
