@@ -172,7 +172,8 @@ func (m *mailbox) hold() (meanwhile func(what func())) {
 }
 
 // restless makes the signals of the service go to and fro, so that there is
-// something to tell at every boundary.
+// something to tell at every boundary. A row that is marked by hand, as people may, keeps
+// the audit from saying who changed them.
 func (g *gameday) restless() {
 	g.Helper()
 	g.exec(`CREATE FUNCTION restless() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -182,7 +183,8 @@ func (g *gameday) restless() {
 			NEW.exit_cluster_score := CASE WHEN extract(epoch FROM NEW.timestamp)::bigint / 300 % 2 = 0 THEN 10 ELSE 30 END;
 			RETURN NEW;
 		END $$;
-		CREATE TRIGGER restless BEFORE INSERT ON signals FOR EACH ROW EXECUTE FUNCTION restless()`)
+		CREATE TRIGGER restless BEFORE INSERT ON signals FOR EACH ROW EXECUTE FUNCTION restless();
+		UPDATE wallet_snapshots SET dirty_reason = 'looked odd, and was right' WHERE NOT is_dirty AND (timestamp, wallet_id, asset) = (SELECT timestamp, wallet_id, asset FROM wallet_snapshots ORDER BY timestamp DESC LIMIT 1)`)
 }
 
 // exhaust lets the service have no more memory than it has, and then makes it need

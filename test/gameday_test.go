@@ -96,6 +96,7 @@ func (g *gameday) begin(w *world, settings ...string) {
 	g.env = append(append(g.environ(), settings...), "WHALEGATE_RECEIVERS_FILE="+receiversFile(g, map[string]string{"mail": "webhook+" + g.mail.URL}))
 	g.run()
 	g.awaitHealth(health.Healthy, "")
+	g.awaitTrue("a run of all wallets, once their accounts are known", "coverage_pct = 100 FROM ingest_runs ORDER BY timestamp DESC LIMIT 1")
 	g.awaitDiagnosis("", 0)
 	g.readBoards()
 }

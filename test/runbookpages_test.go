@@ -66,8 +66,8 @@ func blocks(t *testing.T) (list []block) {
 
 // Commands that cannot run in a test: they need an init system, another user, the
 // machine's own PostgreSQL, or a trouble that is not there. Each has to begin so.
-var notRun = []string{"journalctl ", "sudo ", "make run", "ss ", "timedatectl", "getent hosts ", `whalegate halt --reason "the exchange refuses`, `psql "$DATABASE_URL" -c "DROP FUNCTION public.<`, `psql "$DATABASE_URL" -c "ROLLBACK PREPARED`, "ps -o pid,stat,etime,args -C whalegate", `pg_isready -d "$DATABASE_URL"; sudo `, "export DATABASE_URL=", "createdb ", "whalegate migrate", "whalegate runbook verify halt", `whalegate halt --reason "restored from a backup"`,
-	"whalegate alerts test --receiver <name>", "whalegate baseline accept ", `psql "$DATABASE_URL" -c "ALTER ROLE whalegate_board `, `psql "$DATABASE_URL" -c "ALTER ROLE whalegate_ops `, `psql "$DATABASE_URL" -c "ALTER ROLE whalegate_writer `}
+var notRun = []string{"journalctl ", "sudo ", "systemctl cat ", `psql "$DATABASE_URL" -c "REVOKE <`, `psql "$DATABASE_URL" -c "DROP TRIGGER <`, `psql "$DATABASE_URL" -c "DROP RULE <`, `psql "$DATABASE_URL" -c "DROP POLICY <`, `psql "$DATABASE_URL" -c "ALTER TABLE <`, `psql "$DATABASE_URL" -c "SELECT pg_terminate_backend(<pid>)`, "whalegate signals audit --from <", "make run", "ss ", "timedatectl", "getent hosts ", `whalegate halt --reason "the exchange refuses`, `psql "$DATABASE_URL" -c "DROP FUNCTION public.<`, `psql "$DATABASE_URL" -c "ROLLBACK PREPARED`, "ps -o pid,stat,etime,args -C whalegate", `pg_isready -d "$DATABASE_URL"; sudo `, "export DATABASE_URL=", "createdb ", "whalegate migrate", "whalegate runbook verify halt", `whalegate halt --reason "restored from a backup"`,
+	"whalegate alerts test --receiver <name>", "whalegate baseline accept ", `psql "$DATABASE_URL" -c "ALTER ROLE whalegate_board `, `psql "$DATABASE_URL" -c "ALTER ROLE whalegate_ops `, `psql "$DATABASE_URL" -c "ALTER ROLE whalegate_writer `, `psql "$DATABASE_URL" -c "ALTER ROLE whalegate_watchdog `}
 
 // Commands whose exit code tells a state, and those that may have to be tried
 // until two clean minutes are in.

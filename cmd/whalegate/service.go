@@ -22,6 +22,7 @@ import (
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/clock"
 	"github.com/whalegate/whalegate/internal/duration"
+	"github.com/whalegate/whalegate/internal/facts"
 	"github.com/whalegate/whalegate/internal/halt"
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/health/watch"
@@ -147,7 +148,13 @@ func newService(ctx context.Context, databaseURL string, http httpFlags, exchang
 			}
 			return lead.CheckPrimary(ctx, pool)
 		},
-		Status: func(ctx context.Context) (status.Report, error) { return status.Read(ctx, pool, c.Now()) },
+		Status: func(ctx context.Context) (status.Report, error) {
+			report, err := status.Read(ctx, pool, c.Now())
+			if t, ok := client.LastTrouble(); ok {
+				report.Exchange = &facts.Exchange{At: t.At, Endpoint: t.Endpoint, Failure: string(t.Failure), Status: t.Status, Cause: t.Cause, Text: t.Text}
+			}
+			return report, err
+		},
 	})
 	if err != nil {
 		pool.Close()

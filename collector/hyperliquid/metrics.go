@@ -1,6 +1,7 @@
 package hyperliquid
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,6 +31,8 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 
 	retryAfter prometheus.Gauge
+
+	last atomic.Pointer[Trouble]
 }
 
 func newMetrics(registerer prometheus.Registerer, tokens func() float64) (*metrics, error) {

@@ -170,6 +170,7 @@ func (c *Client) finish(endpoint, success string, err error) error {
 	errors.As(err, &failed)
 	failed.Endpoint = endpoint
 	c.metrics.count(endpoint, string(failed.Failure))
+	c.remember(failed)
 	return failed
 }
 

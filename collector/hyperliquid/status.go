@@ -23,7 +23,7 @@ func (c *Client) refused(res *http.Response) error {
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, drained))
 	asked := retryAfter(res.Header.Get("Retry-After"), c.clock.Now())
 	c.metrics.retryAfter.Set(asked.Seconds())
-	return &Error{Failure: failureOfStatus(res.StatusCode), RetryAfter: min(asked, MaxRetryAfter)}
+	return &Error{Failure: failureOfStatus(res.StatusCode), Status: res.StatusCode, RetryAfter: min(asked, MaxRetryAfter)}
 }
 
 // failureOfStatus classifies a status other than success. A redirect is not

@@ -138,6 +138,22 @@ func changedSettings(ctx context.Context, tx pgx.Tx) (map[string]string, error) 
 	return changed, err
 }
 
+// Missing lists the tables of ours that are not there; none in a database that was never
+// migrated.
+func Missing(ctx context.Context, db querier) ([]string, error) {
+	rows, err := db.Query(ctx, `
+		SELECT t FROM unnest($1::text[]) AS t
+		WHERE to_regclass('public.schema_migrations') IS NOT NULL AND to_regclass('public.' || quote_ident(t)) IS NULL
+		ORDER BY 1`, tables())
+	if err == nil {
+		var missing []string
+		if missing, err = pgx.CollectRows(rows, pgx.RowTo[string]); err == nil {
+			return missing, nil
+		}
+	}
+	return nil, Because(ctx, "look for tables", err)
+}
+
 // Hindered lists what was done to our tables that changes what is stored in them, or keeps
 // the service from its work: triggers and rules, row security, and rights that our roles
 // had. It stands beside Tampered because it opens nothing to anybody. No migration takes

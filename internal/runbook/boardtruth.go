@@ -81,6 +81,9 @@ func rank(s health.State) int { return slices.Index(health.States, s) }
 func judgeBoardTruth(f Facts) *Finding {
 	rows := f.lies()
 	if len(rows) == 0 {
+		if f.Stored != nil && len(f.Stored.Missing) > 0 {
+			return nil // what is built on a table that is gone follows from that
+		}
 		if found := f.tampered(); found != nil {
 			return found
 		}
@@ -100,6 +103,16 @@ func judgeBoardTruth(f Facts) *Finding {
 		for _, open := range f.Stored.Board.Open {
 			if role, _, _ := strings.Cut(open, " "); !slices.Contains(roles, role) {
 				roles = append(roles, role)
+			}
+		}
+	}
+	if f.Stored != nil {
+		for _, open := range f.Stored.Board.Open {
+			if _, of, ok := strings.Cut(open, ", as a member of "); ok {
+				revoke := fmt.Sprintf(`psql "$DATABASE_URL" -c "REVOKE %s FROM %s"`, of, strings.Fields(open)[0])
+				if !slices.ContainsFunc(found.Actions, func(a Action) bool { return a.Command == revoke }) {
+					found.do("take the membership away that opens it, as an administrator", revoke)
+				}
 			}
 		}
 	}

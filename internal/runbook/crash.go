@@ -72,6 +72,7 @@ func (f *Facts) unwatched() *Finding {
 	}
 	found := crash.found(P3, "the dead man's switch at %s does not do its work: if the service, or the database, dies, nobody is told", f.Watchdog.URL)
 	found.figure("it says", "%s", oneLine(f.Watchdog.Error))
+	found.refusedLogin(f.Watchdog.Error, "whalegate_watchdog")
 	found.do("read why it ended, or what it waits for", "journalctl -u whalegate-watchdog -n 50")
 	found.do("start it again", "sudo systemctl restart whalegate-watchdog")
 	return found
@@ -89,11 +90,12 @@ func (f *Facts) replaced() bool {
 }
 
 func (f *Facts) replacement() *Finding {
-	found := crash.found(P3, "the process at %s is there and does not answer, and a collector took the lead %s: it replaced the one that hangs, which writes nothing more", f.Service.URL, duration.Since(f.Stored.Led))
+	found := crash.found(P3, "the process at %s is there and does not answer, and a collector took the lead %s: it replaced the one that hangs, which writes nothing more; or it is that one itself, and only its port hangs, as without a file descriptor left", f.Service.URL, duration.Since(f.Stored.Led))
 	found.figure("service", "%s: %s", f.Service.URL, f.Service.Error)
 	found.whoLeads(f)
 	found.lastRun(f)
 	found.do("see whether it was paused (state T), or waits for a disk (D)", showProcess)
+	found.do("see whether it has file descriptors left: how many it has open, of how many", showDescriptors)
 	found.do("let a paused one go on, on its machine: it notices that it does not lead any more, and waits", "sudo pkill -CONT -x whalegate")
 	found.do("if it still hangs after two minutes, keep the end of its log and restart it", "sudo systemctl restart whalegate")
 	found.do("wait until it has recovered", "whalegate runbook verify crash --watch")
@@ -168,6 +170,8 @@ func (f *Facts) restarted() *Finding {
 	found.do("wait until it has lived for "+threshold.Span(threshold.ProcessNew), "whalegate runbook verify crash --watch")
 	return found
 }
+
+const showDescriptors = `for pid in $(pgrep -x whalegate); do echo "$pid: $(ls /proc/$pid/fd | wc -l) of $(awk '/open files/ {print $4}' /proc/$pid/limits)"; done`
 
 const showProcess = "ps -o pid,stat,etime,args -C whalegate"
 

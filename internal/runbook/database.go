@@ -95,14 +95,20 @@ func (f *Facts) ailing() *Finding {
 	var found *Finding
 	c, at := f.broke()
 	switch {
+	case f.renamed() != nil:
+		found = f.renamed()
 	case f.readOnly() != nil:
 		found = f.readOnly()
 	case f.wrongClock() != nil:
 		found = f.wrongClock()
 	case f.lagging() != nil:
 		found = f.lagging()
+	case f.unconfirmed() != nil:
+		found = f.unconfirmed()
 	case f.locked() != nil:
 		found = f.locked()
+	case f.vanishing():
+		found = f.hindered(f.worst(P2))
 	case f.full() != nil:
 		found = f.full()
 	case f.serviceCannot() != "":
@@ -114,10 +120,7 @@ func (f *Facts) ailing() *Finding {
 			found.do("its address (DATABASE_URL) leads to a standby: give it the primary's, or both with target_session_attrs=read-write, and restart it", "sudo systemctl restart whalegate")
 			found.do("or promote that server, if its primary is gone for good: it leads then without a restart", "")
 		}
-		if strings.Contains(f.Service.NotReady, "SQLSTATE "+pgerrcode.TooManyConnections) {
-			found.do("no connection is left to it: see whether its role has a limit", ConnectionLimits)
-			found.do("take that away, as an administrator", liftLimit)
-		}
+		found.refusedLogin(f.Service.NotReady+" "+f.serviceMetTrouble(), "whalegate_writer")
 		found.do("read what it is told, and what it logs in with", "journalctl -u whalegate -n 50")
 		if waiting, _ := f.Service.unsaved(); waiting > 0 {
 			found.do("see whether its login is read-only by a setting of its own", ShowReadOnly)
@@ -139,8 +142,6 @@ func (f *Facts) ailing() *Finding {
 		found.do("if not: see who locks what, and the disk", ShowSessions)
 	case f.leaderless() != nil:
 		found = f.leaderless()
-	case f.hindered() != nil:
-		found = f.hindered()
 	case f.secondWriter() != nil:
 		found = f.secondWriter()
 	case f.strained() != nil:
@@ -158,20 +159,30 @@ func (f *Facts) ailing() *Finding {
 	return found
 }
 
+const whatWasDone = "what was done to the service's tables"
+
 var (
 	ofTrigger = regexp.MustCompile(`^(\S+): trigger (\S+?) was added`)
 	ofRule    = regexp.MustCompile(`^(\S+): rule (\S+) was added$`)
 	ofPolicy  = regexp.MustCompile(`^(\S+): policy (\S+) was added$`)
 )
 
+// vanishing tells that what was done to our tables keeps minutes from being stored: a
+// collector is at work, nothing else is known to be in its way, and no minute comes.
+func (f *Facts) vanishing() bool {
+	if len(f.Stored.Hindered) == 0 || !f.Service.answers() {
+		return false
+	}
+	waiting, _ := f.Service.unsaved()
+	c, _ := f.broke()
+	return waiting > 0 || c == stopped || c == gap || c == ofDatabase || f.because(health.ReasonNoCollector) && f.led()
+}
+
 // hindered is the finding for what somebody did to our tables that changes what is stored,
 // or keeps the service from its work.
-func (f *Facts) hindered() *Finding {
-	if len(f.Stored.Hindered) == 0 {
-		return nil
-	}
-	found := database.found(f.worst(P2), "somebody changed the tables of the service: what is written there may be changed, or refused")
-	found.rows("what was done", f.Stored.Hindered)
+func (f *Facts) hindered(s Severity) *Finding {
+	found := database.found(s, "somebody changed the tables of the service: what is written there may be changed, or refused")
+	found.rows(whatWasDone, f.Stored.Hindered)
 	undo := func(sql string) { found.do("undo it, as the owner of the table", `psql "$DATABASE_URL" -c "`+sql+`"`) }
 	migrate := false
 	for _, what := range f.Stored.Hindered {
@@ -221,6 +232,75 @@ func (f *Facts) secondWriter() *Finding {
 	found.do("if the service's password is known to somebody else: give it another one", "")
 	return found
 }
+
+// refusedLogin adds what to change where the server says why it refuses a login of ours:
+// said is what it told, with its SQLSTATE.
+func (f *Finding) refusedLogin(said, role string) {
+	is := func(codes ...string) bool {
+		return slices.ContainsFunc(codes, func(code string) bool { return strings.Contains(said, "SQLSTATE "+code) })
+	}
+	switch {
+	case is(pgerrcode.TooManyConnections):
+		f.do("no connection is left to it: see whether its role has a limit", ConnectionLimits)
+		f.do("take that away, as an administrator", liftLimit)
+	case is(pgerrcode.InvalidAuthorizationSpecification, pgerrcode.InvalidPassword):
+		f.do("its login is not let in: see whether the role may log in, and until when its password counts", showLogins)
+		f.do("let the role log in again, as an administrator; a password is given by ALTER ROLE … PASSWORD, and to the process by its DATABASE_URL", fmt.Sprintf(`psql "$DATABASE_URL" -c "ALTER ROLE %s LOGIN VALID UNTIL 'infinity'"`, role))
+	case is(pgerrcode.InsufficientPrivilege):
+		f.do("a right is missing: give the roles theirs again, as the owner of the database", "whalegate migrate")
+	case is(pgerrcode.QueryCanceled, pgerrcode.LockNotAvailable, "57P05", "25P03"):
+		f.do("its statements or sessions are ended: see whether somebody set a limit for its role or the database", showRoleSettings)
+		f.do("take that away, as an administrator, and restart the service: sessions keep what they began with", fmt.Sprintf(`psql "$DATABASE_URL" -c "ALTER ROLE %s RESET ALL"`, role))
+	}
+}
+
+const (
+	showLogins       = `psql "$DATABASE_URL" -c "SELECT rolname, rolcanlogin, rolvaliduntil, rolconnlimit FROM pg_roles WHERE rolname LIKE 'whalegate%'"`
+	showRoleSettings = `psql "$DATABASE_URL" -c "SELECT coalesce(r.rolname, 'every role') AS role, coalesce(d.datname, 'every database') AS database, s.setconfig FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase"`
+)
+
+// serviceMetTrouble is what the service told of the database in its report.
+func (f *Facts) serviceMetTrouble() string {
+	if f.Service.Told == nil {
+		return ""
+	}
+	return f.Service.Told.Error
+}
+
+// unconfirmed is the finding for commits that wait for a standby which does not confirm
+// them: everybody who writes hangs.
+func (f *Facts) unconfirmed() *Finding {
+	i := slices.IndexFunc(f.Stored.Sessions, func(s Session) bool { return s.Confirms && s.For > threshold.WaitsForLock })
+	if i < 0 {
+		return nil
+	}
+	found := database.found(f.worst(P2), "commits wait for a standby that does not confirm them: nothing is stored until it does (synchronous_standby_names)")
+	found.whoLeads(f)
+	found.do("see which standbys are waited for, and which there are", showStandbys)
+	found.do("start the standby that is missing; or wait for none, as an administrator: what hangs goes on at once", dropStandbys)
+	return found
+}
+
+const (
+	showStandbys = `psql "$DATABASE_URL" -c "SHOW synchronous_standby_names" -c "SELECT application_name, client_addr, state, sync_state FROM pg_stat_replication"`
+	dropStandbys = `sudo -u postgres psql -c "ALTER SYSTEM SET synchronous_standby_names = ''" -c "SELECT pg_reload_conf()"`
+)
+
+// renamed is the finding for tables of ours that are not there.
+func (f *Facts) renamed() *Finding {
+	if len(f.Stored.Missing) == 0 {
+		return nil
+	}
+	found := database.found(P1, "tables of the service are not there: %s; somebody renamed or dropped them", strings.Join(f.Stored.Missing, ", "))
+	found.rows("functions and views that follow from it", f.Stored.Tampered)
+	found.do("see whether they are there under another name, or in another schema", showStrangers)
+	found.do("one that was renamed: give it its name back, as its owner", fmt.Sprintf(`psql "$DATABASE_URL" -c "ALTER TABLE <name> RENAME TO %s"`, f.Stored.Missing[0]))
+	found.do("one that was dropped: put a backup back, and halt until then", `whalegate halt --reason "the schema is not the program's"`)
+	found.do("then put back what was built on them, as the owner of the database", "whalegate migrate")
+	return found
+}
+
+const showStrangers = `psql "$DATABASE_URL" -c "SELECT n.nspname, c.relname, c.reltuples FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid) ORDER BY 2"`
 
 // serviceCannot is what the service says of a database that answers us.
 func (f *Facts) serviceCannot() string {
@@ -421,6 +501,9 @@ func (f *Finding) measured(facts *Facts) {
 		rows = append(rows, l.text())
 	}
 	f.rows("minutes that the database came back without, within a day", rows)
+	if !slices.ContainsFunc(f.Evidence, func(e Evidence) bool { return e.What == whatWasDone }) {
+		f.rows(whatWasDone, s.Hindered)
+	}
 }
 
 func (s Session) text() string {

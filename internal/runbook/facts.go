@@ -85,11 +85,12 @@ type Service struct {
 // Told is what the service says of the state.
 type Told struct {
 	health.Health
-	Halt    *health.Halt
-	Leader  *facts.Leader // nil: it did not say
-	LastRun *Run          // as far as it says; nil: there is none
-	Signals int           // that it shows
-	Error   string        // why it could not ask the database; "": it could
+	Halt     *health.Halt
+	Leader   *facts.Leader   // nil: it did not say
+	LastRun  *Run            // as far as it says; nil: there is none
+	Signals  int             // that it shows
+	Exchange *facts.Exchange // the last request that gave nothing; nil: each was answered
+	Error    string          // why it could not ask the database; "": it could
 }
 
 // Watchdog is how the dead man's switch answered.
@@ -162,6 +163,7 @@ type Stored struct {
 	Coins    []facts.Coin   // by asset
 	Open     []OpenFailure  // failures of S11 that last
 	Tampered []string       // functions, views and rights that are not as the newest migration left them
+	Missing  []string       // tables of ours that are not there
 	Hindered []string       // what was done to our tables that changes or holds up what is stored
 	Audit    []AuditFinding // within the last hour and a bit: it is told hourly while it lasts
 }
@@ -298,6 +300,7 @@ type Session struct {
 	BlockedBy []int         // 0: a prepared transaction
 	MayEnd    bool          // this login may end it
 	Locks     []string      // tables that it alone may use at present
+	Confirms  bool          // its commit waits for a standby to confirm it
 	Writes    bool          // it has written into a table of ours, and not ended; and is none of ours
 	Query     string
 }
@@ -392,6 +395,19 @@ func (f *Facts) because(prefixes ...string) bool {
 	return h != nil && slices.ContainsFunc(h.Reasons, func(reason string) bool {
 		return slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(reason, prefix) })
 	})
+}
+
+// reasons are those of health that begin so, in a line.
+func (f *Facts) reasons(prefix string) string {
+	var list []string
+	if h := f.health(); h != nil {
+		for _, reason := range h.Reasons {
+			if strings.HasPrefix(reason, prefix) {
+				list = append(list, reason)
+			}
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 // worst is P1 while the state is STALE, and otherwise what it is without.

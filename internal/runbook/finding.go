@@ -107,6 +107,9 @@ func Diagnose(f Facts) Report {
 		report.Findings = slices.Insert(report.Findings, 0, *unexplained(report.Reasons))
 		critical = true
 	}
+	if f.Stored != nil && len(f.Stored.Hindered) > 0 && !slices.ContainsFunc(report.Findings, func(found Finding) bool { return found.Slug == database.Slug }) {
+		report.insert(*f.hindered(P3)) // nothing shows that anything follows from it
+	}
 	switch {
 	case critical:
 		report.Trading = allowed[health.Stale]
@@ -122,6 +125,15 @@ func Diagnose(f Facts) Report {
 	}
 	report.Exit = report.exit()
 	return report
+}
+
+// insert puts a finding behind all of its severity.
+func (r *Report) insert(found Finding) {
+	at := slices.IndexFunc(r.Findings, func(f Finding) bool { return f.Severity > found.Severity })
+	if at < 0 {
+		at = len(r.Findings)
+	}
+	r.Findings = slices.Insert(r.Findings, at, found)
 }
 
 // exit follows the convention of monitoring plugins.

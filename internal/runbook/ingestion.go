@@ -42,7 +42,7 @@ func judgeIngestion(f Facts) *Finding {
 		return found
 	case f.Stored != nil && f.because("null_szi") && (c == nothing || c != stopped && f.Stored.Runs[0].Clean):
 		// Such a run counts as clean; one that failed before it is another matter.
-		found := ingestion.found(f.worst(P2), "sizes cannot be read (%v): the exchange may have changed their form", f.health().Reasons)
+		found := ingestion.found(f.worst(P2), "sizes cannot be read (%s): the exchange may have changed their form", f.reasons("null_szi"))
 		found.do("look at the checks that failed", `psql "$DATABASE_URL" -c "SELECT check_id, subject, details, occurrences, last_ts FROM qa_events ORDER BY last_ts DESC LIMIT 10"`)
 		found.do("a changed form needs a new version: halt until there is one", haltForForm)
 		return found
@@ -55,7 +55,7 @@ func judgeIngestion(f Facts) *Finding {
 	case c == ofExchange && !f.over():
 		return f.failing(at)
 	case f.runsUnknown() && f.because("run_failed", "coverage", "null_szi", "snapshot_age", "no_runs") && !f.because(health.ReasonDatabase) && f.Service.answers():
-		found := ingestion.found(f.worst(P2), "its runs cannot be read, and they are not good enough (%v)", f.health().Reasons)
+		found := ingestion.found(f.worst(P2), "its runs cannot be read, and they are not good enough (%s)", f.reasons(""))
 		if s := f.Service.Told; s != nil && s.LastRun != nil {
 			run := s.LastRun
 			found.rows("newest run", []string{fmt.Sprintf("%s %s, coverage %.1f %%, %v", stamp(run.Timestamp), run.Status, run.CoveragePct, run.Failures)})
@@ -63,12 +63,12 @@ func judgeIngestion(f Facts) *Finding {
 		found.do("ask the service, as the database does not let you in", "curl -s "+f.Service.URL+"/api/v1/status")
 		return found
 	case c == nothing && !f.runsUnknown() && f.because("system_stale") && f.health().CleanRuns >= 2 && f.inForce() == nil:
-		found := ingestion.found(f.worst(P2), "the runs are good again, and the system alert has not cleared (%v): that takes seconds after the second clean minute", f.health().Reasons)
+		found := ingestion.found(f.worst(P2), "the runs are good again, and the system alert has not cleared (%s): that takes seconds after the second clean minute", f.reasons(""))
 		found.do("if it stays: is the service that clears it at work, and what does it say?", "journalctl -u whalegate -n 100")
 		found.do("see what is active", "whalegate alerts state")
 		return found
 	case c == nothing && f.because("recovering", "system_stale") && !f.because("snapshot_age") && f.inForce() == nil:
-		found := ingestion.found(f.worst(P2), "what was wrong is over, and two clean minutes are not in yet (%v)", f.health().Reasons)
+		found := ingestion.found(f.worst(P2), "what was wrong is over, and two clean minutes are not in yet (%s)", f.reasons(""))
 		found.do("wait for two clean minutes in a row", "whalegate runbook verify ingestion --watch")
 		return found
 	}
@@ -109,6 +109,37 @@ func (f *Facts) runsUnknown() bool {
 func (f *Facts) outlived(run Run) bool {
 	working := f.working()
 	return working > 0 && f.at().Sub(run.Timestamp) < working
+}
+
+// exchangeTrouble adds what the service met last when it asked the exchange, and what to
+// change about it where that is known.
+func (f *Facts) exchangeTrouble(found *Finding, reason string) {
+	if asked := f.Service.Metrics["whalegate_upstream_retry_after_seconds"]; asked > longWait.Seconds() {
+		found.figure("the exchange asks to be left alone for", "%s (it is asked again every five minutes all the same)", time.Duration(asked)*time.Second)
+		found.do("wait until then; halt if that is too long for whoever trades", `whalegate halt --reason "the exchange refuses us for long"`)
+	}
+	if f.Service.Told == nil || f.Service.Told.Exchange == nil {
+		return
+	}
+	e := *f.Service.Told.Exchange
+	if e.Failure != reason || f.at().Sub(e.At) > lookBack {
+		return
+	}
+	found.figure("the service met", "%s (%s)", oneLine(e.Text), duration.Since(f.at().Sub(e.At)))
+	switch {
+	case e.Cause == "name_unknown":
+		found.do("the exchange's name does not resolve for the service: mend the name service, or WHALEGATE_API_URL of the service, and restart it", "getent hosts api.hyperliquid.xyz || cat /etc/resolv.conf")
+	case e.Cause == "tls":
+		found.do("the service and what answers do not agree on TLS: mend WHALEGATE_API_URL of the service (https:// or http://), the certificate, or what stands in between, and restart it", "systemctl cat whalegate")
+	case e.Cause == "refused":
+		found.do("nobody listens where the service asks: mend WHALEGATE_API_URL of the service, or a firewall, and restart it", "systemctl cat whalegate")
+	case e.Status == 407:
+		found.do("a proxy wants a login: mend HTTPS_PROXY of the service, and restart it", "systemctl cat whalegate")
+	case e.Status == 401 || e.Status == 403 || e.Status == 451:
+		found.do("the exchange, or what stands before it, lets this address in no more: ask whoever runs the network, or the exchange; halt meanwhile", `whalegate halt --reason "the exchange refuses us for long"`)
+	case e.Status >= 300 && e.Status < 400:
+		found.do("something answers in the exchange's place, and leads elsewhere: see where to", askExchange+" -D -")
+	}
 }
 
 // failing is the finding for runs that come and are not good enough.
@@ -153,12 +184,9 @@ func (f *Facts) failing(bad Run) *Finding {
 		found.do("wait for two clean minutes in a row", "whalegate runbook verify ingestion --watch")
 		return found
 	}
+	f.exchangeTrouble(found, reason)
 	switch reason {
 	case "rate_limited", "throttled":
-		if asked := f.Service.Metrics["whalegate_upstream_retry_after_seconds"]; asked > longWait.Seconds() {
-			found.figure("the exchange asks to be left alone for", "%s (it is asked again every five minutes all the same)", time.Duration(asked)*time.Second)
-			found.do("wait until then; halt if that is too long for whoever trades", `whalegate halt --reason "the exchange refuses us for long"`)
-		}
 		found.do("see whether something else uses the exchange from this address, and end it", `ss -tnp state established '( dport = :443 )'`)
 		found.do("or give the service a smaller budget (WHALEGATE_API_WEIGHT=600), and restart it", "sudo systemctl restart whalegate")
 	case "timeout", "connection", abandoned:

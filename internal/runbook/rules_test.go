@@ -274,7 +274,53 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		{"6: deleted runs", func(f *Facts) { f.audited("runs_deleted") }, "board-truth", P2, "", 1},
 		{"7: a trigger on our table", func(f *Facts) {
 			f.Stored.Hindered = []string{"signals: trigger t was added, and is disabled", "alerts: rule r was added", "halts: row security is on", "halts: policy p was added", "ingest_runs: whalegate_writer can no longer INSERT", "alerts: 2 of its triggers that hold foreign keys and constraints are disabled", "halts: row security is forced"}
+		}, "database", P3, "", 1},
+		{"7: a trigger that lets minutes vanish", func(f *Facts) {
+			f.silent(4)
+			f.Stored.Hindered = []string{"ingest_runs: trigger eat was added"}
 		}, "database", P2, "", 1},
+		{"7: a trigger, and the exchange fails", func(f *Facts) {
+			f.storm(4, 200, "timeout")
+			f.Stored.Hindered = []string{"ingest_runs: trigger eat was added"}
+		}, "ingestion", P1, "database", 2},
+		{"7: a trigger, and the process died", func(f *Facts) {
+			f.silent(12)
+			f.died()
+			f.Stored.Hindered = []string{"ingest_runs: trigger eat was added"}
+		}, "crash", P1, "database", 2},
+		{"7: commits that a standby does not confirm", func(f *Facts) {
+			f.silent(4)
+			f.Stored.Sessions = []Session{{PID: 12, User: "whalegate_writer", Program: "whalegate run", State: "active", For: time.Minute, Confirms: true}, {PID: 13, For: time.Minute, BlockedBy: []int{12}}}
+		}, "database", P2, "", 1},
+		{"7: a table that was renamed", func(f *Facts) {
+			f.Stored.Missing, f.Stored.Tampered = []string{"alert_state"}, []string{"board.gate was changed"}
+			f.Stored.Health, f.Stored.Again, f.Service = nil, nil, Service{}
+			f.Database.Trouble, f.Database.Error = ReadFailed, "relation does not exist"
+		}, "database", P1, "", 2},
+		{"7: the service's statements are ended", func(f *Facts) {
+			f.silent(12)
+			f.Service.Ready, f.Service.NotReady = false, "ERROR: canceling statement due to statement timeout (SQLSTATE 57014)"
+		}, "database", P1, "signal-lock", 2},
+		{"7: the service's login is not let in", func(f *Facts) {
+			f.silent(12)
+			f.Service.Ready, f.Service.NotReady = false, "FATAL: role is not permitted to log in (SQLSTATE 28000)"
+		}, "database", P1, "signal-lock", 2},
+		{"9: the watchdog's login is not let in", func(f *Facts) {
+			f.Watchdog = Watchdog{"http://127.0.0.1:9466", "it cannot work: role is not permitted to log in (SQLSTATE 28000)"}
+		}, "crash", P3, "", 1},
+		{"6: a role that is a member of another one", func(f *Facts) {
+			f.Stored.Board.Open = []string{"whalegate_board may read alerts, as a member of pg_read_all_data", "whalegate_board may read signals, as a member of pg_read_all_data"}
+		}, "board-truth", P1, "", 2},
+		{"1: a name that does not resolve for the service", func(f *Facts) { f.met("connection", 0, "name_unknown") }, "ingestion", P1, "", 2},
+		{"1: TLS where there is none", func(f *Facts) { f.met("connection", 0, "tls") }, "ingestion", P1, "", 2},
+		{"1: nobody listens", func(f *Facts) { f.met("connection", 0, "refused") }, "ingestion", P1, "", 2},
+		{"1: a proxy that wants a login", func(f *Facts) { f.met("rejected", 407, "") }, "ingestion", P1, "", 2},
+		{"1: shut out", func(f *Facts) { f.met("rejected", 403, "") }, "ingestion", P1, "", 2},
+		{"1: led elsewhere", func(f *Facts) { f.met("rejected", 302, "") }, "ingestion", P1, "", 2},
+		{"1: an outage that is announced for an hour", func(f *Facts) {
+			f.met("server_error", 503, "")
+			f.Service.Metrics["whalegate_upstream_retry_after_seconds"] = 3600
+		}, "ingestion", P1, "", 2},
 		{"7: a second writer", func(f *Facts) {
 			f.Stored.Sessions = []Session{{PID: 4712, User: "ann", Program: "psql", State: "idle in transaction", For: 3 * time.Second, Writes: true, MayEnd: true}}
 		}, "database", P2, "", 1},
@@ -663,6 +709,12 @@ func (f *Facts) audited(kind string) {
 	f.Stored.Audit = append(f.Stored.Audit, AuditFinding{kind, 2, stamp(noon.Add(-2 * time.Hour)), stamp(noon.Add(-time.Hour)), noon.Add(-20 * time.Minute)})
 }
 
+// met is a storm of requests of which the service tells why.
+func (f *Facts) met(failure string, status int, cause string) {
+	f.storm(3, 200, failure)
+	f.Service.Told.Exchange = &facts.Exchange{At: noon.Add(-time.Minute), Endpoint: "state", Failure: failure, Status: status, Cause: cause, Text: "request state: " + failure}
+}
+
 // missed leaves no run of the minutes from n to last ago.
 func (f *Facts) missed(n, last int) { f.Stored.Runs = slices.Delete(f.Stored.Runs, n, last+1) }
 
@@ -674,7 +726,7 @@ func (f *Facts) refresh(status string, received, warnings int, why string) {
 // filled puts back what a page leaves to be filled in.
 func filled(command string) string {
 	for pattern, with := range map[string]string{
-		`REVOKE .* ON .* FROM (\S+)"`: `REVOKE <right> ON <object> FROM <role>"`, `audit --from \S+ --to \S+`: "audit --from <from> --to <to>",
+		`REVOKE .* ON .* FROM (\S+)"`: `REVOKE <right> ON <object> FROM <role>"`, `REVOKE [^ ]+ FROM (\S+)"`: `REVOKE <role> FROM <role>"`, `RENAME TO \S+"`: `RENAME TO <table>"`, `audit --from \S+ --to \S+`: "audit --from <from> --to <to>",
 		`DROP (TRIGGER|RULE|POLICY) \S+ ON [^\s"]+`: "DROP $1 <name> ON <table>", `ALTER TABLE [^\s"]+`: "ALTER TABLE <table>", `alerts test --receiver \S+`: "alerts test --receiver <name>",
 		`backend\(\d+\)`: "backend(<pid>)", `ROLLBACK PREPARED '.*'`: "ROLLBACK PREPARED '<gid>'", `DROP FUNCTION public\..*"`: `DROP FUNCTION public.<function>"`,
 	} {

@@ -43,7 +43,8 @@ type Report struct {
 	Alerts         *Alerts             `json:"alerts"`     // nil: nobody asked, or nobody answered
 	Deliveries     *Deliveries         `json:"deliveries"` // the same
 	Halt           *health.Halt        `json:"halt"`
-	Error          string              `json:"error,omitempty"` // why the database could not be asked
+	Exchange       *facts.Exchange     `json:"exchange_trouble"` // the last request that gave nothing; nil: each was answered, or another process asks
+	Error          string              `json:"error,omitempty"`  // why the database could not be asked
 }
 
 // Universe is how the tracked wallets came to be.

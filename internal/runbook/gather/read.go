@@ -25,6 +25,9 @@ func readDefined(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) (err er
 	if s.Tampered, err = postgres.Tampered(ctx, conn); err == nil {
 		s.Hindered, err = postgres.Hindered(ctx, conn)
 	}
+	if err == nil {
+		s.Missing, err = postgres.Missing(ctx, conn)
+	}
 	return err
 }
 

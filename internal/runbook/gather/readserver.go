@@ -22,7 +22,7 @@ func readSessions(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) error 
 			pg_blocking_pids(a.pid), coalesce(alone.tables, '{}'), left(a.query, 200),
 			coalesce((SELECT me.rolsuper OR NOT his.rolsuper AND (pg_has_role(his.oid, 'MEMBER') OR pg_has_role('pg_signal_backend', 'MEMBER'))
 				FROM pg_roles me, pg_roles his WHERE me.rolname = current_user AND his.oid = a.usesysid), false),
-			coalesce(a.application_name, '') NOT LIKE 'whalegate %' AND EXISTS (
+			coalesce(a.wait_event = 'SyncRep', false), coalesce(a.application_name, '') NOT LIKE 'whalegate %' AND EXISTS (
 				SELECT
 				FROM pg_locks l
 				JOIN pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
@@ -48,7 +48,7 @@ func readSessions(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) error 
 	}
 	s.Sessions, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (found runbook.Session, err error) {
 		var seconds float64
-		err = row.Scan(&found.PID, &found.User, &found.Program, &found.State, &seconds, &found.BlockedBy, &found.Locks, &found.Query, &found.MayEnd, &found.Writes)
+		err = row.Scan(&found.PID, &found.User, &found.Program, &found.State, &seconds, &found.BlockedBy, &found.Locks, &found.Query, &found.MayEnd, &found.Confirms, &found.Writes)
 		found.For = duration.Seconds(seconds)
 		return found, err
 	})
@@ -97,7 +97,8 @@ func readBoard(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) error {
 		return err
 	}
 	rows, err := conn.Query(ctx, `
-		SELECT format('%s may read %s', r.rolname, t.name)
+		SELECT format('%s may read %s%s', r.rolname, t.name, (
+			SELECT ', as a member of ' || string_agg(m.roleid::regrole::text, ', ' ORDER BY 1) FROM pg_auth_members m WHERE m.member = r.oid AND m.roleid::regrole::text NOT LIKE 'whalegate%'))
 		FROM pg_roles r, unnest('{signals,signal_contributors,signal_positioning,alerts,wallet_snapshots}'::text[]) AS t (name)
 		WHERE r.rolname IN ('whalegate_board', 'whalegate_ops')
 			AND (has_table_privilege(r.oid, 'public.' || t.name, 'SELECT') OR has_any_column_privilege(r.oid, 'public.' || t.name, 'SELECT'))

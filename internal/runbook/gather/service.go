@@ -93,6 +93,9 @@ func askService(ctx context.Context, from Source) runbook.Service {
 	}
 	if a.err != nil {
 		s.Error = "/metrics: " + said(a.err)
+		if s.Told == nil { // it is not ours, whatever it says of its health
+			s.Trouble = runbook.Answered
+		}
 	}
 	return s
 }
@@ -234,7 +237,7 @@ func series(name string, m *dto.Metric) string {
 
 // ofReport is what a diagnosis needs of the service's report.
 func ofReport(r status.Report) *runbook.Told {
-	t := &runbook.Told{Health: r.Health, Halt: r.Halt, Leader: r.Leader, Signals: len(r.Signals), Error: r.Error}
+	t := &runbook.Told{Health: r.Health, Halt: r.Halt, Leader: r.Leader, Signals: len(r.Signals), Error: r.Error, Exchange: r.Exchange}
 	if run := r.LastRun; run != nil {
 		t.LastRun = &runbook.Run{Timestamp: run.Timestamp, Status: run.Status, CoveragePct: run.CoveragePct, Failures: run.Failures}
 	}
