@@ -56,9 +56,10 @@ func TestTheOperatorsSeeWhatCannotBeTrue(t *testing.T) {
 		{"coverage says why itself", failsBy("S3", "") + `; UPDATE ingest_runs SET failures = '{"timeout": 190}'`, "ingestion", map[string]string{"Because": "timeout 190"}},
 		{"a check of before", failsBy("S2", ""), "ingestion", map[string]string{"Because": "check S2"}},
 
-		{"the leaderboard changes", "UPDATE wallet_universe_runs SET changed_at = '2026-03-01 10:00Z'", "universe", map[string]string{"Symptom": "ok", "Leaderboard changed": "2 h 1 min ago", "Wallets tracked": "2"}},
-		{"the leaderboard stands still", "UPDATE wallet_universe_runs SET changed_at = '2026-02-27 10:59Z'", "universe", map[string]string{"Symptom": "unchanged"}},
-		{"another size", "INSERT INTO wallet_universe_runs (as_of_ts, status, source, n_requested, n_received, duration_ms, error) VALUES ('2026-03-01 12:00Z', 'failed', 's', 500, 0, 5, 'x')", "universe",
+		{"the leaderboard changes", "UPDATE wallet_universe_runs SET n_requested = 2, n_received = 2, changed_at = '2026-03-01 10:00Z'", "universe", map[string]string{"Symptom": "ok", "Leaderboard changed": "2 h 1 min ago", "Wallets tracked": "2"}},
+		{"the leaderboard stands still", "UPDATE wallet_universe_runs SET n_requested = 2, n_received = 2, changed_at = '2026-02-27 10:59Z'", "universe", map[string]string{"Symptom": "unchanged"}},
+		{"wallets that somebody deleted", "", "universe", map[string]string{"Symptom": "wallets missing"}},
+		{"another size", "UPDATE wallet_universe_runs SET n_received = 2; INSERT INTO wallet_universe_runs (as_of_ts, status, source, n_requested, n_received, duration_ms, error) VALUES ('2026-03-01 12:00Z', 'failed', 's', 500, 0, 5, 'x')", "universe",
 			map[string]string{"Symptom": "refresh fails", "Wallets tracked": "2, made for 200"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -79,6 +79,9 @@ func (f *Facts) metricState() health.State {
 func rank(s health.State) int { return slices.Index(health.States, s) }
 
 func judgeBoardTruth(f Facts) *Finding {
+	if f.elsewhere() {
+		return nil // it is of another database
+	}
 	rows := f.lies()
 	if len(rows) == 0 {
 		if f.Stored != nil && len(f.Stored.Missing) > 0 {

@@ -71,7 +71,8 @@ func (f *Facts) clockIn(from, to time.Time) (which []string) {
 		}
 		ended := r.SettledAt != nil && within(*r.SettledAt, settledWithin)
 		back = back || r.Times > 0 && (ended || !r.First.After(to) && !r.Last.Before(from))
-		aside = aside || r.Times == 0 && ended
+		byHand := r.SettledBy != "a later minute" // which settles only what it sets aside
+		aside = aside || r.Times == 0 && ended && (r.Runs > 0 || !byHand)
 	}
 	if checked("S1", refusedWithin) {
 		// The check has the collector's date: that clock agrees with the runs around.

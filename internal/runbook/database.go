@@ -76,6 +76,11 @@ func judgeDatabase(f Facts) *Finding {
 		return f.troubled(P3)
 	case d.Trouble.AsksWrongly() && f.Service.answers() && f.Service.Ready:
 		return f.troubled(P3)
+	case d.Trouble == SchemaPending && f.Stored != nil && f.Stored.Health == nil && f.Service.answers() && f.Service.Ready:
+		found := f.troubled(P3)
+		found.Summary = "the database that you ask is not the one that the service uses: nothing of ours is in it, and the service is ready"
+		found.Actions = []Action{{"see which address the service has, and give diagnose that one; migrate nothing", "systemctl cat whalegate"}}
+		return found
 	case d.Trouble.AsksWrongly() && f.Service.answers():
 		return f.troubled(P1) // nor is the service let in: it is not this login alone
 	case d.Trouble.AsksWrongly():
@@ -95,6 +100,13 @@ func (f *Facts) ailing() *Finding {
 	var found *Finding
 	c, at := f.broke()
 	switch {
+	case f.elsewhere():
+		found = database.found(P2, "the service works on another database than the one that you ask: its collector, and its state, are not of this one")
+		found.figure("you ask", "%s", d.Address)
+		found.figure("the service says", "%s, %s", f.Service.Told.State, f.Service.Told.Leader.Text())
+		found.whoLeads(f)
+		found.do("see which address the service has, and compare it with yours", "systemctl cat whalegate")
+		found.do("if yours is wrong: give diagnose the service's; if the service's is, restart it with the right one", "sudo systemctl restart whalegate")
 	case f.renamed() != nil:
 		found = f.renamed()
 	case f.readOnly() != nil:
@@ -138,6 +150,10 @@ func (f *Facts) ailing() *Finding {
 			found.Summary = "minutes were lost: the database came back as another one, or somebody deleted rows"
 		}
 		found.rows("run", []string{at.text()})
+		if m := violated.FindStringSubmatch(at.Error); m != nil {
+			found.do("a constraint refuses them: see it; one that this version did not make, somebody added", showConstraints)
+			found.do("take that away, as the owner of the table", fmt.Sprintf(`psql "$DATABASE_URL" -c "ALTER TABLE %s DROP CONSTRAINT %s"`, cmp.Or(m[1], "<table>"), m[2]))
+		}
 		found.do("if it is over: wait for two clean minutes", twoCleanMinutes)
 		found.do("if not: see who locks what, and the disk", ShowSessions)
 	case f.leaderless() != nil:
@@ -158,6 +174,11 @@ func (f *Facts) ailing() *Finding {
 	found.measured(f)
 	return found
 }
+
+// violated finds the table and the constraint that a server names that refuses a row.
+var violated = regexp.MustCompile(`new row for relation "(\w+?)(?:_[0-9]{8})?" violates check constraint "(\w+)"`)
+
+const showConstraints = `psql "$DATABASE_URL" -c "SELECT conrelid::regclass, conname, convalidated, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'c' AND connamespace = 'public'::regnamespace ORDER BY oid DESC LIMIT 10"`
 
 const whatWasDone = "what was done to the service's tables"
 
@@ -243,6 +264,9 @@ func (f *Finding) refusedLogin(said, role string) {
 	case is(pgerrcode.TooManyConnections):
 		f.do("no connection is left to it: see whether its role has a limit", ConnectionLimits)
 		f.do("take that away, as an administrator", liftLimit)
+		f.do("or the database has one: take it away", liftDatabase)
+	case is(pgerrcode.ObjectNotInPrerequisiteState):
+		f.do("the database takes no connections: let it take them again, as a superuser, from another database", letIn)
 	case is(pgerrcode.InvalidAuthorizationSpecification, pgerrcode.InvalidPassword):
 		f.do("its login is not let in: see whether the role may log in, and until when its password counts", showLogins)
 		f.do("let the role log in again, as an administrator; a password is given by ALTER ROLE … PASSWORD, and to the process by its DATABASE_URL", fmt.Sprintf(`psql "$DATABASE_URL" -c "ALTER ROLE %s LOGIN VALID UNTIL 'infinity'"`, role))
@@ -255,6 +279,8 @@ func (f *Finding) refusedLogin(said, role string) {
 }
 
 const (
+	liftDatabase     = `psql "$DATABASE_URL" -c "ALTER DATABASE hyperliquid CONNECTION LIMIT -1"`
+	letIn            = `sudo -u postgres psql -c "ALTER DATABASE hyperliquid ALLOW_CONNECTIONS true"`
 	showLogins       = `psql "$DATABASE_URL" -c "SELECT rolname, rolcanlogin, rolvaliduntil, rolconnlimit FROM pg_roles WHERE rolname LIKE 'whalegate%'"`
 	showRoleSettings = `psql "$DATABASE_URL" -c "SELECT coalesce(r.rolname, 'every role') AS role, coalesce(d.datname, 'every database') AS database, s.setconfig FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase"`
 )
@@ -472,6 +498,9 @@ func (f *Facts) troubled(s Severity) *Finding {
 	if d.Trouble == Unreachable && strings.Contains(d.Error, "timeout") {
 		found.do("it takes connections, or its machine does, and says nothing: see whether it is paused (state T), or waits for a disk (D)", showPostgres)
 		found.do("let a paused one go on", "sudo pkill -CONT -x postgres")
+	}
+	if d.Trouble == Unreachable {
+		found.refusedLogin(d.Error, "whalegate_writer")
 	}
 	found.Actions = append(found.Actions, remedy.actions...)
 	if !d.Trouble.AsksWrongly() {

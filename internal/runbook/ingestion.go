@@ -75,7 +75,10 @@ func judgeIngestion(f Facts) *Finding {
 	if found := f.silentMeta(); found != nil {
 		return found
 	}
-	return f.unlisted()
+	if found := f.unlisted(); found != nil {
+		return found
+	}
+	return f.lacking()
 }
 
 // hangs is the finding for a process that is there and does not answer.
@@ -110,6 +113,30 @@ func (f *Facts) outlived(run Run) bool {
 	working := f.working()
 	return working > 0 && f.at().Sub(run.Timestamp) < working
 }
+
+// lacking is the finding for a few wallets that fail in every minute: runs count without
+// them, and somebody should know.
+func (f *Facts) lacking() *Finding {
+	const minutes = 10
+	if f.runsUnknown() || len(f.Stored.Runs) < minutes || f.starting() != nil {
+		return nil
+	}
+	fewest := f.Stored.Runs[0].Failed
+	for _, r := range f.Stored.Runs[:minutes] {
+		fewest = min(fewest, r.Failed)
+	}
+	if percent(fewest, f.Stored.Runs[0].Expected) < lackingPct {
+		return nil
+	}
+	found := ingestion.found(P4, "%d of %d wallets or more fail in every minute, mostly %s: the runs count without them", fewest, f.Stored.Runs[0].Expected, f.Stored.Runs[0].mostly())
+	found.newestRuns(f)
+	f.exchangeTrouble(found, f.Stored.Runs[0].mostly())
+	found.do("read which they are, and why", "journalctl -u whalegate -n 100")
+	return found
+}
+
+// lackingPct is from which share of the wallets on it is worth a word.
+const lackingPct = 5
 
 // exchangeTrouble adds what the service met last when it asked the exchange, and what to
 // change about it where that is known.

@@ -32,6 +32,18 @@ func (f *Facts) leader() *facts.Leader {
 	}
 }
 
+// elsewhere tells that the service works on another database than the one that was asked:
+// each knows another leader, and neither changed while both were asked.
+func (f *Facts) elsewhere() bool {
+	told := f.Service.Told
+	if f.Stored == nil || f.Stored.Leader == nil || told == nil || told.Leader == nil || told.Error != "" || f.Follows() {
+		return false
+	}
+	here, there := f.Stored.Leader, told.Leader
+	same := func(a, b *time.Time) bool { return a == b || a != nil && b != nil && a.Equal(*b) }
+	return !same(here.TakenAt, there.TakenAt)
+}
+
 // held tells that a collector holds the lead, and is alive.
 func held(w facts.Leader) bool {
 	beat := duration.Optional(w.BeatSeconds)

@@ -321,6 +321,36 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.met("server_error", 503, "")
 			f.Service.Metrics["whalegate_upstream_retry_after_seconds"] = 3600
 		}, "ingestion", P1, "", 2},
+		{"2: wallets that somebody deleted", func(f *Facts) { f.Stored.Universe.Wallets = 179 }, "universe", P2, "", 1},
+		{"2: a few fewer, as when accounts are another's", func(f *Facts) { f.Stored.Universe.Wallets = 180 }, "", "", "", 0},
+		{"7: the service works elsewhere", func(f *Facts) {
+			other := leading("db9", 5)
+			other.TakenAt = new(noon.Add(-time.Hour))
+			f.Service.Told.Leader = other
+			f.gone(time.Hour)
+		}, "database", P2, "", 1},
+		{"7: the service says the same", func(f *Facts) { f.Service.Told.Leader = leading("db1", 4711) }, "", "", "", 0},
+		{"7: another database of the server is asked", func(f *Facts) {
+			f.Stored, f.Database.Trouble = &Stored{At: noon}, SchemaPending
+			for _, part := range Parts {
+				f.Database.Unreadable[part] = Failure{pgerrcode.UndefinedTable, "relation does not exist"}
+			}
+		}, "database", P3, "", 3},
+		{"7: a constraint that somebody added", func(f *Facts) {
+			f.storm(2, 200, "database")
+			f.Stored.Runs[0].Error = `not written: ERROR: new row for relation "wallet_snapshots_20261127" violates check constraint "zz" (SQLSTATE 23514)`
+		}, "database", P1, "", 2},
+		{"7: a database that takes nobody", func(f *Facts) {
+			f.unreached(Unreachable, "FATAL: database is not currently accepting connections (SQLSTATE 55000)")
+		}, "database", P1, "", 2},
+		{"7: a clock that was accepted without a cause", func(f *Facts) {
+			f.Stored.Clocks.Settled = &Refusal{First: minute(1), Last: minute(1), Newest: minute(0), At: minute(1), SettledAt: new(minute(1)), SettledBy: "ann"}
+		}, "", "", "", 0},
+		{"1: a tenth of the wallets in every minute", func(f *Facts) {
+			for i := range 12 {
+				f.Stored.Runs[i].Status, f.Stored.Runs[i].Failed, f.Stored.Runs[i].Failures = "partial", 20, map[string]int{"server_error": 20}
+			}
+		}, "ingestion", P4, "", 0},
 		{"7: a second writer", func(f *Facts) {
 			f.Stored.Sessions = []Session{{PID: 4712, User: "ann", Program: "psql", State: "idle in transaction", For: 3 * time.Second, Writes: true, MayEnd: true}}
 		}, "database", P2, "", 1},
@@ -727,7 +757,7 @@ func (f *Facts) refresh(status string, received, warnings int, why string) {
 func filled(command string) string {
 	for pattern, with := range map[string]string{
 		`REVOKE .* ON .* FROM (\S+)"`: `REVOKE <right> ON <object> FROM <role>"`, `REVOKE [^ ]+ FROM (\S+)"`: `REVOKE <role> FROM <role>"`, `RENAME TO \S+"`: `RENAME TO <table>"`, `audit --from \S+ --to \S+`: "audit --from <from> --to <to>",
-		`DROP (TRIGGER|RULE|POLICY) \S+ ON [^\s"]+`: "DROP $1 <name> ON <table>", `ALTER TABLE [^\s"]+`: "ALTER TABLE <table>", `alerts test --receiver \S+`: "alerts test --receiver <name>",
+		`DROP (TRIGGER|RULE|POLICY) \S+ ON [^\s"]+`: "DROP $1 <name> ON <table>", `ALTER TABLE [^\s"<]+`: "ALTER TABLE <table>", `DROP CONSTRAINT \w+`: "DROP CONSTRAINT <name>", `alerts test --receiver \S+`: "alerts test --receiver <name>",
 		`backend\(\d+\)`: "backend(<pid>)", `ROLLBACK PREPARED '.*'`: "ROLLBACK PREPARED '<gid>'", `DROP FUNCTION public\..*"`: `DROP FUNCTION public.<function>"`,
 	} {
 		command = regexp.MustCompile(pattern).ReplaceAllString(command, with)

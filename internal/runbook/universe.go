@@ -33,6 +33,10 @@ func judgeUniverse(f Facts) *Finding {
 	switch overdue := f.at().Sub(last.AsOf); {
 	case u.Wallets == 0 && failed > 0:
 		found = universe.found(P1, "there is no universe: the refresh fails, and nothing can be snapshotted")
+	case u.cut():
+		found = universe.found(P2, "wallets are missing from the universe: %d of the %d that the last good refresh stored are there; somebody deleted rows, and signals stand on those that are left", u.Wallets, u.stored())
+		found.do("refresh it: with every check, and from the leaderboard", "whalegate universe refresh")
+		found.do("find out who works in the database", showOwners)
 	case last.Warnings >= threshold.ChurnRefused:
 		found = universe.found(P2, "churn is too high, %d times in a row: the last good universe is kept", last.Warnings)
 	case last.Check == "U6":
@@ -79,6 +83,21 @@ func judgeUniverse(f Facts) *Finding {
 	return found
 }
 
+// stored is how many wallets the last good refresh that is known stored; 0: none is known.
+func (u Universe) stored() int {
+	for _, r := range u.Refreshes {
+		if r.Status == "success" {
+			return r.Received
+		}
+	}
+	return 0
+}
+
+// cut tells that rows of the universe are gone since it was made.
+func (u Universe) cut() bool {
+	return u.Wallets > 0 && percent(u.Wallets, u.stored()) < threshold.ReceivedFew && u.stored() > 0
+}
+
 // madeFor is the size that the universe was made for, 0 when none of the refreshes that
 // are known succeeded.
 func (u Universe) madeFor() int {
@@ -108,14 +127,14 @@ func (r Refresh) text() string {
 }
 
 func universeRecovery(f Facts) []Criterion {
-	const succeeded, churn = "the newest refresh succeeded", "churn warnings 0"
+	const succeeded, churn, whole = "the newest refresh succeeded", "churn warnings 0", "the universe has the wallets that the last good refresh stored"
 	received := fmt.Sprintf("received at least %d %% of the wallets", threshold.ReceivedFew)
 	changes := "the leaderboard changed within " + threshold.Span(threshold.BoardSame)
 	if why := f.dark(PartUniverse); why != "" {
-		return []Criterion{unsure(succeeded, why), unsure(received, why), unsure(churn, why), unsure(changes, why)}
+		return []Criterion{unsure(succeeded, why), unsure(received, why), unsure(churn, why), unsure(changes, why), unsure(whole, why)}
 	}
 	if len(f.Stored.Universe.Refreshes) == 0 {
-		return []Criterion{holds(succeeded, false, "there is none"), holds(received, false, "0 of 0"), holds(churn, false, "no refresh yet"), holds(changes, false, "no refresh yet")}
+		return []Criterion{holds(succeeded, false, "there is none"), holds(received, false, "0 of 0"), holds(churn, false, "no refresh yet"), holds(changes, false, "no refresh yet"), holds(whole, false, "no refresh yet")}
 	}
 	last := f.Stored.Universe.Refreshes[0]
 	return []Criterion{
@@ -123,6 +142,7 @@ func universeRecovery(f Facts) []Criterion {
 		holds(received, percent(last.Received, last.Requested) >= threshold.ReceivedFew, "%d of %d", last.Received, last.Requested),
 		holds(churn, last.Warnings == 0, "%d", last.Warnings),
 		f.changing(changes),
+		holds(whole, !f.Stored.Universe.cut(), "%d of %d", f.Stored.Universe.Wallets, f.Stored.Universe.stored()),
 	}
 }
 

@@ -89,8 +89,9 @@ SELECT r.as_of_ts, r.status, r.n_requested, r.n_received, r.entered_count, r.exi
     n.now - r.as_of_ts > facts.refresh_old() AS is_old, extract(epoch FROM facts.refresh_old())::double precision AS old_after_seconds,
     g.as_of_ts AS good_ts, g.n_requested AS good_requested, g.changed_at AS good_changed_at,
     g.as_of_ts - g.changed_at > facts.board_same() AS is_unchanged, extract(epoch FROM facts.board_same())::double precision AS unchanged_after_seconds,
-    (SELECT count(*) FROM wallet_universe_current) AS tracked
+    t.tracked, t.tracked > 0 AND 100 * t.tracked::numeric / nullif(g.n_received, 0) < facts.received_few() AS is_cut
 FROM (SELECT whalegate_now() AS now) n
+CROSS JOIN (SELECT count(*) AS tracked FROM wallet_universe_current) t
 LEFT JOIN LATERAL (SELECT * FROM wallet_universe_runs ORDER BY run_id DESC LIMIT 1) r ON true
 LEFT JOIN LATERAL (SELECT * FROM wallet_universe_runs WHERE status = 'success' ORDER BY run_id DESC LIMIT 1) g ON true;
 

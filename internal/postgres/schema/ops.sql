@@ -169,6 +169,7 @@ CROSS JOIN LATERAL (
     VALUES
         (0, 'Symptom', CASE
             WHEN f.as_of_ts IS NULL THEN 'no refresh yet'
+            WHEN f.is_cut THEN 'wallets missing'
             WHEN f.status = 'failed' THEN 'refresh fails'
             WHEN f.is_too_few THEN 'too few'
             WHEN f.churn_warning_count > 0 THEN 'churn'

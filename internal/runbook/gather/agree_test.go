@@ -44,6 +44,7 @@ func TestTheReadersAgreeOnWhatIsBroken(t *testing.T) {
 		{"an old refresh", "ops.universe", "universe", refreshed("as_of_ts = " + ago(threshold.RefreshOld-moment) + ", changed_at = as_of_ts - interval '8 hours'"), refreshed("as_of_ts = " + ago(threshold.RefreshOld+moment) + ", changed_at = as_of_ts - interval '8 hours'")},
 		{"a leaderboard that stands still", "ops.universe", "universe", refreshed("changed_at = as_of_ts - interval '47 hours 59 minutes'"), refreshed("changed_at = as_of_ts - interval '48 hours 1 minute'")},
 		{"too few wallets", "ops.universe", "universe", refreshed("n_received = 180"), refreshed("n_received = 179")},
+		{"wallets that somebody deleted", "ops.universe", "universe", "DELETE FROM wallet_universe_current WHERE rank > 180", "DELETE FROM wallet_universe_current WHERE rank > 179"},
 		{"a boundary that is missing", "ops.signal_lock", "signal-lock", "", "DELETE FROM signals WHERE timestamp > now() - interval '8 minutes'; DELETE FROM signal_cycles WHERE timestamp > now() - interval '8 minutes'"},
 		{"rows that vanished", "ops.dirty_spike", "dirty-spike", dirty(0), dirty(15)},
 		{"minutes in which several vanished", "ops.dirty_spike", "dirty-spike", "", dirty(60) + " AND timestamp = date_trunc('minute', now()) - interval '3 minutes'"},

@@ -76,8 +76,8 @@ const wholeHour = `
 	SELECT m, 'wallet' || w, a, 5, 1
 	FROM generate_series(pg_temp.minute() - interval '10 minutes', pg_temp.minute(), '1 minute') m, generate_series(1, 20) w, unnest('{HYPE,BTC,ETH}'::text[]) a;
 	INSERT INTO wallet_universe_runs (as_of_ts, status, source, n_requested, n_received, duration_ms, changed_at) VALUES (now(), 'success', 's', 200, 200, 5, now());
-	INSERT INTO wallet_universe_current (wallet_id, rank, month_pnl, as_of_ts) VALUES ('0x' || repeat('a', 40), 1, 5, now());
-	INSERT INTO wallet_accounts (wallet_id, sub_accounts, checked_at) VALUES ('0x' || repeat('a', 40), '{}', now());
+	INSERT INTO wallet_universe_current (wallet_id, rank, month_pnl, as_of_ts) SELECT '0x' || lpad(to_hex(w), 40, '0'), w, 5, now() FROM generate_series(1, 200) w;
+	INSERT INTO wallet_accounts (wallet_id, sub_accounts, checked_at) SELECT wallet_id, '{}', now() FROM wallet_universe_current;
 	INSERT INTO exchange_meta VALUES ('HYPE', true, false, 2, now()), ('BTC', true, false, 5, now()), ('ETH', true, false, 4, now());
 	INSERT INTO signal_cycles (timestamp, outcome, judged_at, health_state)
 	SELECT b, 'computed', b, 'HEALTHY' FROM generate_series(date_bin('5 minutes', now(), 'epoch') - interval '1 hour', now(), '5 minutes') b;
@@ -97,7 +97,7 @@ func TestNothingIsFoundWhereNothingIsWrong(t *testing.T) {
 			t.Errorf("as %q: the write: %v %s", role, f.Database.WriteTried, f.Database.WriteError)
 		}
 		s := f.Stored
-		if len(s.Runs) != 61 || s.Universe.Wallets != 1 || len(s.Universe.Refreshes) != 1 || len(s.Cycles) != 12 || len(s.Newest) != 3 || len(s.Rates) != 3 ||
+		if len(s.Runs) != 61 || s.Universe.Wallets != 200 || len(s.Universe.Refreshes) != 1 || len(s.Cycles) != 12 || len(s.Newest) != 3 || len(s.Rates) != 3 ||
 			s.Rates[0].Rows != 300 || s.Board.Rows["board.gate"] != 3 || s.Board.HeaderState != "HEALTHY" || len(s.Board.Rows) < 8 || s.Board.AsRole != (role == "") || s.Storage.Database == 0 || s.Storage.Most != 200 {
 			t.Errorf("as %q: %+v", role, s)
 		}

@@ -38,7 +38,7 @@ func TestWhatCannotBeTrueIsRead(t *testing.T) {
 		if s.Runs[0].Check != "S11" || s.Runs[0].Subject != "rescaled:BTC" || s.Universe.Refreshes[0].Check != "U6" || s.Universe.Refreshes[1].Check != "" || s.Universe.Refreshes[1].Changed == nil {
 			t.Errorf("as %q: %+v, %+v", role, s.Runs[0], s.Universe.Refreshes)
 		}
-		if s.Accounts.Known != 1 || s.Search == nil || s.Search.Late || s.Search.RunningSeconds < 300 || len(s.Coins) != 3 || s.Coins[0].Wrong != nil {
+		if s.Accounts.Known != 200 || s.Search == nil || s.Search.Late || s.Search.RunningSeconds < 300 || len(s.Coins) != 3 || s.Coins[0].Wrong != nil {
 			t.Errorf("as %q: %+v, %+v, %+v", role, s.Accounts, s.Search, s.Coins)
 		}
 		if r := runbook.Diagnose(f); r.Matching[0] != "dirty-spike" || r.Starting != "" {
