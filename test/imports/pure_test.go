@@ -15,13 +15,13 @@ import (
 // that stand beside them, and nothing of time that asks what time it is.
 var (
 	pure = map[string][]string{
-		"signals":           nil,
-		"signals/series":    {module + "signals"},
-		"alerting":          {module + "signals"},
-		"internal/duration": nil,
-		"internal/health":   nil,
-		"internal/qa/check": nil,
-		"internal/facts":    {"strings", module + "internal/duration"},
+		"signals":            nil,
+		"signals/series":     {module + "signals"},
+		"alerting":           {module + "signals"},
+		"internal/duration":  nil,
+		"internal/health":    nil,
+		"internal/qa/check":  nil,
+		"internal/facts":     {"strings", module + "internal/duration"},
 		"internal/threshold": {"regexp", "strconv", "strings"},
 		// What is judged, and its words: the pages are embedded text, and writing is to
 		// whatever it is given.
