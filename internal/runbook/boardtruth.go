@@ -111,6 +111,9 @@ func judgeBoardTruth(f Facts) *Finding {
 	}
 	if f.Stored != nil {
 		for _, open := range f.Stored.Board.Open {
+			if role, ok := strings.CutSuffix(open, " may read everything: it is a superuser"); ok {
+				found.do("take that from it, as an administrator", `psql "$DATABASE_URL" -c "ALTER ROLE `+role+` NOSUPERUSER"`)
+			}
 			if _, of, ok := strings.Cut(open, ", as a member of "); ok {
 				revoke := fmt.Sprintf(`psql "$DATABASE_URL" -c "REVOKE %s FROM %s"`, of, strings.Fields(open)[0])
 				if !slices.ContainsFunc(found.Actions, func(a Action) bool { return a.Command == revoke }) {

@@ -132,7 +132,11 @@ func (f *Facts) ailing() *Finding {
 			found.do("its address (DATABASE_URL) leads to a standby: give it the primary's, or both with target_session_attrs=read-write, and restart it", "sudo systemctl restart whalegate")
 			found.do("or promote that server, if its primary is gone for good: it leads then without a restart", "")
 		}
-		found.refusedLogin(f.Service.NotReady+" "+f.serviceMetTrouble(), "whalegate_writer")
+		said := f.Service.NotReady + " " + f.serviceMetTrouble()
+		found.refusedLogin(said, "whalegate_writer")
+		if strings.Contains(said, "unreachable") && !strings.Contains(said, "SQLSTATE") {
+			found.do("you reach it, and the service does not: ask from the service's machine; what lies between (address, firewall, route, a pooler) is in the way", `pg_isready -d "$DATABASE_URL"`)
+		}
 		found.do("read what it is told, and what it logs in with", "journalctl -u whalegate -n 50")
 		if waiting, _ := f.Service.unsaved(); waiting > 0 {
 			found.do("see whether its login is read-only by a setting of its own", ShowReadOnly)

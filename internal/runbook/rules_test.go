@@ -308,6 +308,14 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		{"9: the watchdog's login is not let in", func(f *Facts) {
 			f.Watchdog = Watchdog{"http://127.0.0.1:9466", "it cannot work: role is not permitted to log in (SQLSTATE 28000)"}
 		}, "crash", P3, "", 1},
+		{"6: the board's role a superuser", func(f *Facts) {
+			f.Stored.Board.Open = []string{"whalegate_board may read everything: it is a superuser", "whalegate_board may read signals"}
+		}, "board-truth", P1, "", 2},
+		{"7: the service alone does not reach it", func(f *Facts) {
+			f.silent(12)
+			f.Service.Ready, f.Service.NotReady = false, "database unreachable: context deadline exceeded"
+		}, "database", P1, "signal-lock", 2},
+		{"1: the collector's clock is behind", func(f *Facts) { f.storm(3, 200, "future_state"); f.Service.ClockAhead = new(-87 * time.Second) }, "ingestion", P1, "", 2},
 		{"6: a role that is a member of another one", func(f *Facts) {
 			f.Stored.Board.Open = []string{"whalegate_board may read alerts, as a member of pg_read_all_data", "whalegate_board may read signals, as a member of pg_read_all_data"}
 		}, "board-truth", P1, "", 2},

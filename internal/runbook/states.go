@@ -31,6 +31,10 @@ func (r Run) aged() (n int) {
 
 // lag adds how far behind the answers are, where the service that leads says so.
 func (f *Finding) lag(facts *Facts) {
+	if ahead := facts.Service.ClockAhead; ahead != nil && ahead.Abs() > agreeWithin {
+		f.figure("the service's clock, beside this machine's", "%s", agrees(*ahead))
+		f.do("the service's clock and this machine's are apart: put the wrong one right, by one that is surely right", rightTime)
+	}
 	seconds, ok := facts.Service.Metrics["whalegate_state_lag_seconds"]
 	if !ok || math.IsNaN(seconds) || math.IsInf(seconds, 0) || facts.Service.waits() {
 		return

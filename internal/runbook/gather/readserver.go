@@ -102,6 +102,8 @@ func readBoard(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) error {
 		FROM pg_roles r, unnest('{signals,signal_contributors,signal_positioning,alerts,wallet_snapshots}'::text[]) AS t (name)
 		WHERE r.rolname IN ('whalegate_board', 'whalegate_ops')
 			AND (has_table_privilege(r.oid, 'public.' || t.name, 'SELECT') OR has_any_column_privilege(r.oid, 'public.' || t.name, 'SELECT'))
+		UNION ALL
+		SELECT format('%s may read everything: it is a superuser', rolname) FROM pg_roles WHERE rolname IN ('whalegate_board', 'whalegate_ops') AND rolsuper
 		ORDER BY 1`)
 	if err == nil {
 		s.Board.Open, err = pgx.CollectRows(rows, pgx.RowTo[string])
