@@ -276,7 +276,7 @@ func (f *Finding) refusedLogin(said, role string) {
 		f.do("let the role log in again, as an administrator; a password is given by ALTER ROLE … PASSWORD, and to the process by its DATABASE_URL", fmt.Sprintf(`psql "$DATABASE_URL" -c "ALTER ROLE %s LOGIN VALID UNTIL 'infinity'"`, role))
 	case is(pgerrcode.InsufficientPrivilege):
 		f.do("a right is missing: give the roles theirs again, as the owner of the database", "whalegate migrate")
-	case is(pgerrcode.QueryCanceled, pgerrcode.LockNotAvailable, "57P05", "25P03"):
+	case is(pgerrcode.QueryCanceled, pgerrcode.LockNotAvailable, pgerrcode.IdleSessionTimeout, pgerrcode.IdleInTransactionSessionTimeout):
 		f.do("its statements or sessions are ended: see whether somebody set a limit for its role or the database", showRoleSettings)
 		f.do("take that away, as an administrator, and restart the service: sessions keep what they began with", fmt.Sprintf(`psql "$DATABASE_URL" -c "ALTER ROLE %s RESET ALL"`, role))
 	}
