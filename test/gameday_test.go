@@ -83,6 +83,7 @@ func newGameday(t testing.TB, d day) *gameday {
 	must(t, err)
 	g := &gameday{played: played{day: d, slug: r.Slug}}
 	g.begin(quietWorld(t))
+	g.awaitTrue("a run of all wallets, once their accounts are known", "coverage_pct = 100 FROM ingest_runs ORDER BY timestamp DESC LIMIT 1")
 	return g
 }
 
@@ -96,7 +97,6 @@ func (g *gameday) begin(w *world, settings ...string) {
 	g.env = append(append(g.environ(), settings...), "WHALEGATE_RECEIVERS_FILE="+receiversFile(g, map[string]string{"mail": "webhook+" + g.mail.URL}))
 	g.run()
 	g.awaitHealth(health.Healthy, "")
-	g.awaitTrue("a run of all wallets, once their accounts are known", "coverage_pct = 100 FROM ingest_runs ORDER BY timestamp DESC LIMIT 1")
 	g.awaitDiagnosis("", 0)
 	g.readBoards()
 }
