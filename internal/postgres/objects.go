@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/whalegate/whalegate/internal/facts"
 )
 
 // objects are the functions and the views of the schema, each with its name and a digest
@@ -32,7 +34,7 @@ const majorVersion = "current_setting('server_version_num')::integer / 10000"
 // until it is migrated. Whoever may read the ledgers of the schema may ask.
 func Tampered(ctx context.Context, db interface {
 	Begin(ctx context.Context) (pgx.Tx, error)
-}) (tampered []string, err error) {
+}) (tampered []facts.Change, err error) {
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		if tampered, err = tamperedObjects(ctx, tx); err != nil {
 			return err
@@ -46,7 +48,7 @@ func Tampered(ctx context.Context, db interface {
 
 // tamperedObjects lists the functions and views that are not as they were left. It leaves
 // the search path at public: a view is worded by where names are looked for.
-func tamperedObjects(ctx context.Context, tx pgx.Tx) ([]string, error) {
+func tamperedObjects(ctx context.Context, tx pgx.Tx) ([]facts.Change, error) {
 	if _, err := tx.Exec(ctx, "SET LOCAL search_path = public"); err != nil {
 		return nil, err
 	}
@@ -55,7 +57,8 @@ func tamperedObjects(ctx context.Context, tx pgx.Tx) ([]string, error) {
 		return nil, err
 	}
 	rows, err := tx.Query(ctx, `
-		SELECT coalesce(s.object, n.object), CASE WHEN n.object IS NULL THEN ' is missing' WHEN s.object IS NULL THEN ' was added beside ours' ELSE ' was changed' END
+		SELECT coalesce(s.object, n.object), CASE WHEN n.object IS NULL THEN ' is missing' WHEN s.object IS NULL THEN ' was added beside ours' ELSE ' was changed' END,
+			coalesce(CASE WHEN s.object IS NULL THEN 'DROP FUNCTION ' || CASE WHEN n.name LIKE 'facts.%' THEN n.object ELSE 'public.' || n.object END END, '')
 		FROM schema_objects s FULL JOIN (`+objects+`) n USING (object)
 		WHERE s.digest IS DISTINCT FROM n.digest AND (s.object IS NOT NULL OR n.name IN (SELECT name FROM schema_objects))
 			AND (n.object IS NULL OR n.object LIKE '%)' OR (SELECT server = `+majorVersion+` FROM schema_definitions))
@@ -64,7 +67,7 @@ func tamperedObjects(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	type line struct{ Object, What string }
+	type line struct{ Object, What, Undo string }
 	lines, err := pgx.CollectRows(rows, pgx.RowToStructByPos[line])
 	if err != nil || len(lines) == 0 {
 		return nil, err
@@ -73,13 +76,13 @@ func tamperedObjects(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list []string
+	var list []facts.Change
 	for _, l := range lines {
-		text := l.Object + l.What
+		change := facts.Change{Text: l.Object + l.What, Undo: l.Undo}
 		if how := changed[l.Object]; how != "" {
-			text += ": " + how
+			change.Text += ": " + how
 		}
-		list = append(list, text)
+		list = append(list, change)
 	}
 	return list, nil
 }

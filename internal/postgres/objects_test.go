@@ -23,7 +23,7 @@ func migrated(t *testing.T, db *pgxpool.Pool) (before, after []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return found
+		return texts(found)
 	}
 	before = tampered()
 	conn, err := db.Acquire(t.Context())

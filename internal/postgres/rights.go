@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/whalegate/whalegate/internal/facts"
 )
 
 // declaredTable finds the tables, and the views that are only locked, of the numbered steps.
@@ -93,23 +95,24 @@ func rightsMarked(ctx context.Context, tx pgx.Tx) (marked bool, err error) {
 }
 
 // tamperedRights lists who owns what is ours, or may do something with it, and should not.
-func tamperedRights(ctx context.Context, tx pgx.Tx) ([]string, error) {
+func tamperedRights(ctx context.Context, tx pgx.Tx) ([]facts.Change, error) {
 	if marked, err := rightsMarked(ctx, tx); err != nil || !marked {
 		return nil, err
 	}
 	rows, err := tx.Query(ctx, `
-		SELECT format('%s: its owner is %s, not %s', o.object, pg_get_userbyid(o.owner), s.value)
+		SELECT format('%s: its owner is %s, not %s', o.object, pg_get_userbyid(o.owner), s.value), ''
 		FROM (`+ownObjects+`) o JOIN schema_rights s ON s.object = o.pattern AND s.aspect = 'owner'
 		WHERE s.value <> `+ownerOf+`
 		UNION ALL
-		SELECT format('%s: %s can %s, which the definitions do not grant', n.object, n.grantee, string_agg(n.privilege, ', ' ORDER BY n.privilege))
+		SELECT format('%s: %s can %s, which the definitions do not grant', n.object, n.grantee, string_agg(n.privilege, ', ' ORDER BY n.privilege)),
+			CASE WHEN n.known THEN '' ELSE format('REVOKE %s ON %s FROM %I', replace(string_agg(n.privilege, ', ' ORDER BY n.privilege), ' WITH GRANT OPTION', ''), n.granted, n.grantee) END
 		`+tooMany+`
-		GROUP BY n.object, n.grantee
+		GROUP BY n.object, n.granted, n.grantee, n.known
 		ORDER BY 1`, tables(), roleNames())
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[facts.Change])
 }
 
 // changedSettings tells of functions whether their security or their settings were changed,
@@ -160,7 +163,7 @@ func Missing(ctx context.Context, db querier) ([]string, error) {
 // it back, but for the rights.
 func Hindered(ctx context.Context, db interface {
 	Begin(ctx context.Context) (pgx.Tx, error)
-}) (hindered []string, err error) {
+}) (hindered []facts.Change, err error) {
 	err = pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SET LOCAL search_path = public"); err != nil {
 			return err
@@ -170,36 +173,37 @@ func Hindered(ctx context.Context, db interface {
 		}
 		rows, err := tx.Query(ctx, `
 			WITH ours AS (SELECT * FROM (`+ownObjects+`) o), theirs AS (SELECT * FROM (`+ownRights+`) n)
-			SELECT format('%s: %s can no longer %s', s.object, split_part(s.value, ' ', 1), string_agg(substring(s.value FROM ' (.*)$'), ', ' ORDER BY s.value))
+			SELECT format('%s: %s can no longer %s', s.object, split_part(s.value, ' ', 1), string_agg(substring(s.value FROM ' (.*)$'), ', ' ORDER BY s.value)), ''
 			FROM schema_rights s
 			WHERE s.aspect = 'right' AND s.object IN (SELECT object FROM ours)
 				AND NOT EXISTS (SELECT FROM theirs n WHERE n.object = s.object AND n.grantee || ' ' || n.privilege = s.value)
 			GROUP BY s.object, split_part(s.value, ' ', 1)
 			UNION ALL
-			SELECT format('%s: trigger %I was added%s', o.object, t.tgname, CASE WHEN t.tgenabled = 'D' THEN ', and is disabled' END)
+			SELECT format('%s: trigger %I was added%s', o.object, t.tgname, CASE WHEN t.tgenabled = 'D' THEN ', and is disabled' END), format('DROP TRIGGER %I ON %s', t.tgname, o.relid::regclass)
 			FROM ours o JOIN pg_trigger t ON t.tgrelid = o.relid
 			WHERE NOT t.tgisinternal
 			UNION ALL
-			SELECT format('%s: %s of its triggers that hold foreign keys and constraints are disabled', o.object, count(*))
+			SELECT format('%s: %s of its triggers that hold foreign keys and constraints are disabled', o.object, count(*)), format('ALTER TABLE %s ENABLE TRIGGER ALL', o.relid::regclass)
 			FROM ours o JOIN pg_trigger t ON t.tgrelid = o.relid
 			WHERE t.tgisinternal AND t.tgenabled <> 'O'
-			GROUP BY o.object
+			GROUP BY o.object, o.relid
 			UNION ALL
-			SELECT format('%s: rule %I was added', o.object, r.rulename)
+			SELECT format('%s: rule %I was added', o.object, r.rulename), format('DROP RULE %I ON %s', r.rulename, o.relid::regclass)
 			FROM ours o JOIN pg_rewrite r ON r.ev_class = o.relid
 			WHERE r.rulename <> '_RETURN'
 			UNION ALL
-			SELECT format('%s: row security is %s', o.object, CASE WHEN c.relrowsecurity THEN 'on' ELSE 'forced' END)
+			SELECT format('%s: row security is %s', o.object, CASE WHEN c.relrowsecurity THEN 'on' ELSE 'forced' END),
+				format('ALTER TABLE %s %s ROW LEVEL SECURITY', o.relid::regclass, CASE WHEN c.relrowsecurity THEN 'DISABLE' ELSE 'NO FORCE' END)
 			FROM ours o JOIN pg_class c ON c.oid = o.relid
 			WHERE c.relrowsecurity OR c.relforcerowsecurity
 			UNION ALL
-			SELECT format('%s: policy %I was added', o.object, p.polname)
+			SELECT format('%s: policy %I was added', o.object, p.polname), format('DROP POLICY %I ON %s', p.polname, o.relid::regclass)
 			FROM ours o JOIN pg_policy p ON p.polrelid = o.relid
 			ORDER BY 1`, tables(), roleNames())
 		if err != nil {
 			return err
 		}
-		hindered, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		hindered, err = pgx.CollectRows(rows, pgx.RowToStructByPos[facts.Change])
 		return err
 	})
 	return hindered, Because(ctx, "look at triggers, rules and rights", err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/whalegate/whalegate/internal/facts"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
 )
@@ -19,7 +20,14 @@ func hindered(t *testing.T, db *pgxpool.Pool) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return found
+	return texts(found)
+}
+
+func texts(changes []facts.Change) (list []string) {
+	for _, c := range changes {
+		list = append(list, c.Text)
+	}
+	return list
 }
 
 // outsider makes a role that is none of ours, by a name of its own in the cluster.
@@ -158,6 +166,42 @@ func TestARestoredDumpOfAnotherOwnerIsNoTampering(t *testing.T) {
 	}
 }
 
+// Whatever the names are, the statement that is told with a change takes it back.
+func TestWhatWasDoneIsTakenBackByItsStatement(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	other := outsider(t, db)
+	for _, sql := range []string{
+		"CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'", `CREATE TRIGGER "sw""a $(id)" BEFORE INSERT ON signals FOR EACH ROW EXECUTE FUNCTION theirs()`,
+		`CREATE RULE "no'thing" AS ON DELETE TO qa_events DO INSTEAD NOTHING`, `ALTER TABLE halts ENABLE ROW LEVEL SECURITY; CREATE POLICY "p` + "`" + `" ON halts`, "ALTER TABLE alerts FORCE ROW LEVEL SECURITY",
+		"ALTER TABLE signal_positioning DISABLE TRIGGER ALL", "GRANT SELECT (asset), DELETE ON signals TO " + other, "GRANT USAGE ON SCHEMA ops TO " + other + " WITH GRANT OPTION",
+		"GRANT EXECUTE ON FUNCTION board_health() TO " + other, `CREATE FUNCTION public.board_health("$(id)" integer) RETURNS integer LANGUAGE sql AS 'SELECT 1'`, "CREATE FUNCTION facts.beat_old(integer) RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+	} {
+		if _, err := db.Exec(t.Context(), sql); err != nil {
+			t.Fatal(sql, err)
+		}
+	}
+	tampered, err := postgres.Tampered(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := postgres.Hindered(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(tampered) != 5 || len(found) != 6 {
+		t.Errorf("%q\n%q", texts(tampered), texts(found))
+	}
+	for _, c := range append(tampered, found...) {
+		if _, err := db.Exec(t.Context(), c.Undo); err != nil || c.Undo == "" {
+			t.Errorf("%s: %q: %v", c.Text, c.Undo, err)
+		}
+	}
+	if tampered, _ = postgres.Tampered(t.Context(), db); len(tampered) > 0 || len(hindered(t, db)) > 0 {
+		t.Errorf("it is not taken back: %q %q", texts(tampered), hindered(t, db))
+	}
+}
+
 // The login of the service, which may change none of it, sees the same.
 func TestTheServiceSeesWhatWasTampered(t *testing.T) {
 	t.Parallel()
@@ -167,7 +211,7 @@ func TestTheServiceSeesWhatWasTampered(t *testing.T) {
 	}
 	writer := pgtest.As(t, db, "whalegate_writer")
 	tampered, err := postgres.Tampered(t.Context(), writer)
-	if err != nil || !slices.Equal(tampered, []string{"signals: whalegate_ops can SELECT, which the definitions do not grant"}) {
+	if err != nil || !slices.Equal(texts(tampered), []string{"signals: whalegate_ops can SELECT, which the definitions do not grant"}) {
 		t.Errorf("%q, %v", tampered, err)
 	}
 	if found := hindered(t, writer); !slices.Equal(found, []string{"signals: row security is on"}) {

@@ -98,7 +98,7 @@ func (f *Finding) undelivered(queues []Queue) {
 		}
 		if remedy != "" && !told[q.Error] {
 			told[q.Error] = true
-			f.do(q.Receiver+": "+remedy+"; then try it, with the service's file in WHALEGATE_RECEIVERS_FILE", fmt.Sprintf("whalegate alerts test --receiver %s", q.Receiver))
+			f.do(q.Receiver+": "+remedy+"; then try it, with the service's file in WHALEGATE_RECEIVERS_FILE", "whalegate alerts test --receiver "+word(q.Receiver))
 		}
 	}
 	f.rows("receivers", rows)

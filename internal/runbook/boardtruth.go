@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/whalegate/whalegate/internal/duration"
+	"github.com/whalegate/whalegate/internal/facts"
 	"github.com/whalegate/whalegate/internal/health"
 )
 
@@ -31,7 +31,7 @@ func (f *Facts) lies() (rows []string) {
 	}
 	b := f.Stored.Board
 	for _, open := range b.Open {
-		rows = append(rows, "beside its views "+open)
+		rows = append(rows, "beside its views "+open.Text)
 	}
 	state, steady := f.steady()
 	if !steady {
@@ -104,23 +104,13 @@ func judgeBoardTruth(f Facts) *Finding {
 	if f.Stored != nil && len(f.Stored.Board.Open) > 0 {
 		roles = nil
 		for _, open := range f.Stored.Board.Open {
-			if role, _, _ := strings.Cut(open, " "); !slices.Contains(roles, role) {
+			if role, _, _ := strings.Cut(open.Text, " "); !slices.Contains(roles, role) {
 				roles = append(roles, role)
 			}
 		}
 	}
 	if f.Stored != nil {
-		for _, open := range f.Stored.Board.Open {
-			if role, ok := strings.CutSuffix(open, " may read everything: it is a superuser"); ok {
-				found.do("take that from it, as an administrator", `psql "$DATABASE_URL" -c "ALTER ROLE `+role+` NOSUPERUSER"`)
-			}
-			if _, of, ok := strings.Cut(open, ", as a member of "); ok {
-				revoke := fmt.Sprintf(`psql "$DATABASE_URL" -c "REVOKE %s FROM %s"`, of, strings.Fields(open)[0])
-				if !slices.ContainsFunc(found.Actions, func(a Action) bool { return a.Command == revoke }) {
-					found.do("take the membership away that opens it, as an administrator", revoke)
-				}
-			}
-		}
+		found.undo(f.Stored.Board.Open, "take away what opens it, as an administrator")
 	}
 	for _, role := range roles {
 		found.do("lock out who shows it, as an administrator of the database", lockOut(role))
@@ -140,39 +130,34 @@ func (f *Facts) tampered() *Finding {
 		return nil
 	}
 	severity := P2
-	if slices.ContainsFunc(f.Stored.Tampered, func(what string) bool { return !strings.HasPrefix(what, "ops.") && !strings.HasPrefix(what, "ops_") }) {
+	if slices.ContainsFunc(f.Stored.Tampered, func(c facts.Change) bool {
+		return !strings.HasPrefix(c.Text, "ops.") && !strings.HasPrefix(c.Text, "ops_")
+	}) {
 		severity = P1 // what decides, or what is shown to whoever trades
 	}
 	found := boardTruth.found(severity, "functions, views or rights of the database are not as this version made them: what they say, or who may read what, cannot be trusted")
-	found.rows("not as they were made", f.Stored.Tampered)
+	found.rows("not as they were made", texts(f.Stored.Tampered))
 	found.do("stop using every board until they are put back, and tell whoever trades", "")
 	found.do("put them back, as the owner of the database", "whalegate migrate")
-	found.revoke(f.Stored.Tampered)
-	for _, what := range f.Stored.Tampered {
-		if function, added := strings.CutSuffix(what, " was added beside ours"); added {
-			found.do("one of the same name stands beside ours, and is called in its place: drop it, as its owner", `psql "$DATABASE_URL" -c "DROP FUNCTION public.`+function+`"`)
-		}
-	}
+	found.undo(f.Stored.Tampered, "what migrating leaves, because somebody may have meant it: take it away, as its owner")
 	found.do("find out who did it: only the owner, and a superuser, can", showOwners)
 	return found
 }
 
-var grantedBeside = regexp.MustCompile(`^(\S+|schema \S+): (\S+) can (.*), which the definitions do not grant$`)
-
-// revoke adds how to take away what others than our roles were granted: a migration leaves
-// that, because somebody meant it.
-func (f *Finding) revoke(tampered []string) {
-	for _, what := range tampered {
-		m := grantedBeside.FindStringSubmatch(what)
-		if m == nil || m[2] == "PUBLIC" || strings.HasPrefix(m[2], "whalegate_") {
-			continue
+// undo adds how to take back what somebody did, each once.
+func (f *Finding) undo(changes []facts.Change, what string) {
+	for _, c := range changes {
+		if command := psql(c.Undo); c.Undo != "" && !slices.ContainsFunc(f.Actions, func(a Action) bool { return a.Command == command }) {
+			f.do(what, command)
 		}
-		on := m[1]
-		if strings.HasSuffix(on, ")") {
-			on = "FUNCTION " + on
-		}
-		f.do("take away from "+m[2]+" what the definitions do not give it, as the owner", fmt.Sprintf(`psql "$DATABASE_URL" -c "REVOKE %s ON %s FROM %s"`, strings.ReplaceAll(m[3], " WITH GRANT OPTION", ""), on, m[2]))
 	}
+}
+
+func texts(changes []facts.Change) (list []string) {
+	for _, c := range changes {
+		list = append(list, c.Text)
+	}
+	return list
 }
 
 // auditWords are what the service found to be wrong with what is stored.

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgerrcode"
 
 	"github.com/whalegate/whalegate/internal/duration"
+	"github.com/whalegate/whalegate/internal/facts"
 	"github.com/whalegate/whalegate/internal/health"
 	"github.com/whalegate/whalegate/internal/qa/check"
 	"github.com/whalegate/whalegate/internal/threshold"
@@ -186,12 +187,6 @@ const showConstraints = `psql "$DATABASE_URL" -c "SELECT conrelid::regclass, con
 
 const whatWasDone = "what was done to the service's tables"
 
-var (
-	ofTrigger = regexp.MustCompile(`^(\S+): trigger (\S+?) was added`)
-	ofRule    = regexp.MustCompile(`^(\S+): rule (\S+) was added$`)
-	ofPolicy  = regexp.MustCompile(`^(\S+): policy (\S+) was added$`)
-)
-
 // vanishing tells that what was done to our tables keeps minutes from being stored: a
 // collector is at work, nothing else is known to be in its way, and no minute comes.
 func (f *Facts) vanishing() bool {
@@ -207,32 +202,9 @@ func (f *Facts) vanishing() bool {
 // or keeps the service from its work.
 func (f *Facts) hindered(s Severity) *Finding {
 	found := database.found(s, "somebody changed the tables of the service: what is written there may be changed, or refused")
-	found.rows(whatWasDone, f.Stored.Hindered)
-	undo := func(sql string) { found.do("undo it, as the owner of the table", `psql "$DATABASE_URL" -c "`+sql+`"`) }
-	migrate := false
-	for _, what := range f.Stored.Hindered {
-		table, _, _ := strings.Cut(what, ":")
-		switch {
-		case ofTrigger.MatchString(what):
-			m := ofTrigger.FindStringSubmatch(what)
-			undo(fmt.Sprintf("DROP TRIGGER %s ON %s", m[2], m[1]))
-		case ofRule.MatchString(what):
-			m := ofRule.FindStringSubmatch(what)
-			undo(fmt.Sprintf("DROP RULE %s ON %s", m[2], m[1]))
-		case ofPolicy.MatchString(what):
-			m := ofPolicy.FindStringSubmatch(what)
-			undo(fmt.Sprintf("DROP POLICY %s ON %s", m[2], m[1]))
-		case strings.HasSuffix(what, "row security is on"):
-			undo("ALTER TABLE " + table + " DISABLE ROW LEVEL SECURITY")
-		case strings.HasSuffix(what, "row security is forced"):
-			undo("ALTER TABLE " + table + " NO FORCE ROW LEVEL SECURITY")
-		case strings.HasSuffix(what, "are disabled"):
-			undo("ALTER TABLE " + table + " ENABLE TRIGGER ALL")
-		case strings.Contains(what, " can no longer "):
-			migrate = true
-		}
-	}
-	if migrate {
+	found.rows(whatWasDone, texts(f.Stored.Hindered))
+	found.undo(f.Stored.Hindered, "undo it, as the owner of the table")
+	if slices.ContainsFunc(f.Stored.Hindered, func(c facts.Change) bool { return c.Undo == "" }) {
 		found.do("give the roles their rights back, as the owner of the database", "whalegate migrate")
 	}
 	found.do("find out who did it: only the owner, and a superuser, can", showOwners)
@@ -322,7 +294,7 @@ func (f *Facts) renamed() *Finding {
 		return nil
 	}
 	found := database.found(P1, "tables of the service are not there: %s; somebody renamed or dropped them", strings.Join(f.Stored.Missing, ", "))
-	found.rows("functions and views that follow from it", f.Stored.Tampered)
+	found.rows("functions and views that follow from it", texts(f.Stored.Tampered))
 	found.do("see whether they are there under another name, or in another schema", showStrangers)
 	found.do("one that was renamed: give it its name back, as its owner", fmt.Sprintf(`psql "$DATABASE_URL" -c "ALTER TABLE <name> RENAME TO %s"`, f.Stored.Missing[0]))
 	found.do("one that was dropped: put a backup back, and halt until then", `whalegate halt --reason "the schema is not the program's"`)
@@ -383,7 +355,7 @@ func (f *Finding) endOf(facts *Facts) {
 		f.do("the session in the way is of a login that yours may not end: as a superuser, or its own login, if it is nobody's work in progress", end)
 	case len(prepared) > 0:
 		f.figure("prepared transaction", "%s, of %s, since %s: it has no session, and keeps its locks", oneLine(prepared[0].Name), prepared[0].Owner, stamp(prepared[0].Since))
-		f.do("end the prepared transaction, as its owner or a superuser, unless whoever coordinates it is about to", fmt.Sprintf(`psql "$DATABASE_URL" -c "ROLLBACK PREPARED %s"`, prepared[0].Name))
+		f.do("end the prepared transaction, as its owner or a superuser, unless whoever coordinates it is about to", psql("ROLLBACK PREPARED "+prepared[0].Name))
 	default:
 		f.do("who is in the way is not seen from here: look again in a moment, as an operator", "whalegate runbook diagnose")
 	}
@@ -535,7 +507,7 @@ func (f *Finding) measured(facts *Facts) {
 	}
 	f.rows("minutes that the database came back without, within a day", rows)
 	if !slices.ContainsFunc(f.Evidence, func(e Evidence) bool { return e.What == whatWasDone }) {
-		f.rows(whatWasDone, s.Hindered)
+		f.rows(whatWasDone, texts(s.Hindered))
 	}
 }
 
@@ -600,7 +572,7 @@ func (f *Facts) untouched(name string) Criterion {
 	}
 	figure := "they are as they were made"
 	if len(f.Stored.Hindered) > 0 {
-		figure = strings.Join(f.Stored.Hindered, "; ")
+		figure = strings.Join(texts(f.Stored.Hindered), "; ")
 	}
 	writes := slices.ContainsFunc(f.Stored.Sessions, func(s Session) bool { return s.Writes })
 	if writes {

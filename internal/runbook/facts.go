@@ -162,9 +162,9 @@ type Stored struct {
 	Search   *facts.Search  // of the first start; nil: none yet
 	Coins    []facts.Coin   // by asset
 	Open     []OpenFailure  // failures of S11 that last
-	Tampered []string       // functions, views and rights that are not as the newest migration left them
+	Tampered []facts.Change // functions, views and rights that are not as the newest migration left them
 	Missing  []string       // tables of ours that are not there
-	Hindered []string       // what was done to our tables that changes or holds up what is stored
+	Hindered []facts.Change // what was done to our tables that changes or holds up what is stored
 	Audit    []AuditFinding // within the last hour and a bit: it is told hourly while it lasts
 }
 
@@ -287,7 +287,7 @@ type Board struct {
 	HeaderState string
 	Rows        map[string]int // of each view of the decision surface
 	AsRole      bool           // they were read as the board's own role
-	Open        []string       // what a role of Grafana may read beside its views
+	Open        []facts.Change // what a role of Grafana may read beside its views
 }
 
 // Session is somebody at work in the database for long, or in somebody's way.

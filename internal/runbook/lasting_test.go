@@ -59,7 +59,7 @@ func TestAFindingNeverGetsWeakerWhileItsFaultLasts(t *testing.T) {
 			f.Stored.Cycles = f.Stored.Cycles[1+n/5:]
 		}},
 		{"signals that were edited", "board-truth", func(f *Facts, n int) { f.audited("edited") }},
-		{"a trigger on a table of ours", "database", func(f *Facts, n int) { f.Stored.Hindered = []string{"signals: trigger t was added"} }},
+		{"a trigger on a table of ours", "database", func(f *Facts, n int) { f.Stored.Hindered = changes("signals: trigger t was added") }},
 	} {
 		worst := P4
 		for _, n := range []int{3, 4, 5, 8, 10, 11, 12, 15, 20, 30, 45} {

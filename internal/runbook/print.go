@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 )
 
 // WriteJSON prints each finding as an object on a line of its own, most severe
@@ -44,8 +45,16 @@ func (r Report) WriteText(w io.Writer) error {
 			fmt.Fprintf(&t, "  - %s\n", u)
 		}
 	}
-	_, err := io.WriteString(w, t.String())
+	_, err := io.WriteString(w, strings.Map(plain, t.String()))
 	return err
+}
+
+// plain keeps what others have named from moving the cursor of a terminal.
+func plain(r rune) rune {
+	if unicode.IsControl(r) && r != '\n' {
+		return '?'
+	}
+	return r
 }
 
 func (f Finding) write(t *strings.Builder) {

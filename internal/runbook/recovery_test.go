@@ -67,8 +67,8 @@ func TestEachRecoveryCriterionIsHeldByItsFigure(t *testing.T) {
 			f.Stored.Board.HeaderState = "HEALTHY"
 		}, []int{1}},
 		{boardTruth, "metrics that do not come", func(f *Facts) { f.Service = Service{URL: f.Service.URL, Trouble: Hanging, Error: "no answer"} }, []int{1}},
-		{boardTruth, "a view was changed", func(f *Facts) { f.Stored.Tampered = []string{"board.gate was changed"} }, []int{3}},
-		{boardTruth, "a role may read signals", func(f *Facts) { f.Stored.Board.Open = []string{"whalegate_ops may read signals"} }, []int{2}},
+		{boardTruth, "a view was changed", func(f *Facts) { f.Stored.Tampered = changes("board.gate was changed") }, []int{3}},
+		{boardTruth, "a role may read signals", func(f *Facts) { f.Stored.Board.Open = changes("whalegate_ops may read signals") }, []int{2}},
 		{database, "gone", func(f *Facts) { f.unreached(Unreachable, "refused") }, []int{0, 1, 2, 3, 4, 5, 6, 7}},
 		{database, "an old schema", func(f *Facts) { f.Database.Trouble = SchemaPending }, []int{0, 1, 2, 3, 4, 5, 6, 7}},
 		{database, "the service is not let in", func(f *Facts) {
@@ -91,7 +91,7 @@ func TestEachRecoveryCriterionIsHeldByItsFigure(t *testing.T) {
 		{database, "refusals that cannot be read", func(f *Facts) {
 			f.Database.Unreadable[PartClocks] = Failure{pgerrcode.InsufficientPrivilege, "permission denied"}
 		}, []int{1, 5}},
-		{database, "a trigger of somebody's", func(f *Facts) { f.Stored.Hindered = []string{"signals: trigger t was added"} }, []int{7}},
+		{database, "a trigger of somebody's", func(f *Facts) { f.Stored.Hindered = changes("signals: trigger t was added") }, []int{7}},
 		{database, "somebody writes", func(f *Facts) { f.Stored.Sessions = []Session{{Writes: true}} }, []int{7}},
 		{boardTruth, "the audit finds something", func(f *Facts) { f.audited("deleted") }, []int{4}},
 		{boardTruth, "an audit that cannot be read", func(f *Facts) { f.Database.Unreadable[PartAudit] = Failure{Text: "permission denied"} }, []int{4}},
@@ -143,7 +143,7 @@ func TestExitCodesOfVerify(t *testing.T) {
 	calmly, stale := calm(), calm()
 	stale.Stored.Health.State = health.Stale
 	lying := calm()
-	lying.Stored.Board.Open = []string{"whalegate_ops may read signals"}
+	lying.Stored.Board.Open = changes("whalegate_ops may read signals")
 	yes, no, dark := Criterion{Holds: true}, Criterion{}, Criterion{Unknown: true}
 	for _, tt := range []struct {
 		name     string

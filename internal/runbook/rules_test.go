@@ -263,37 +263,37 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.storm(2, 200, "timeout")
 			f.Service.Metrics = map[string]float64{`whalegate_health_state{state="HEALTHY"}`: 1}
 		}, "board-truth", P1, "ingestion", 2},
-		{"6: the mask can be walked around", func(f *Facts) { f.Stored.Board.Open = []string{"whalegate_board may read signals"} }, "board-truth", P1, "", 2},
-		{"6: a function of the mask was changed", func(f *Facts) { f.Stored.Tampered = []string{"decision_surface() was changed"} }, "board-truth", P1, "", 2},
+		{"6: the mask can be walked around", func(f *Facts) { f.Stored.Board.Open = changes("whalegate_board may read signals") }, "board-truth", P1, "", 2},
+		{"6: a function of the mask was changed", func(f *Facts) { f.Stored.Tampered = changes("decision_surface() was changed") }, "board-truth", P1, "", 2},
 		{"6: somebody may read too much", func(f *Facts) {
-			f.Stored.Tampered = []string{"signals: ann can SELECT, which the definitions do not grant"}
+			f.Stored.Tampered = changes("signals: ann can SELECT, which the definitions do not grant")
 		}, "board-truth", P1, "", 2},
 		{"6: edited signals", func(f *Facts) { f.audited("edited") }, "board-truth", P1, "", 2},
 		{"6: added signals, and deleted ones", func(f *Facts) { f.audited("deleted"); f.audited("added") }, "board-truth", P1, "", 2},
 		{"6: deleted signals", func(f *Facts) { f.audited("deleted") }, "board-truth", P2, "", 1},
 		{"6: deleted runs", func(f *Facts) { f.audited("runs_deleted") }, "board-truth", P2, "", 1},
 		{"7: a trigger on our table", func(f *Facts) {
-			f.Stored.Hindered = []string{"signals: trigger t was added, and is disabled", "alerts: rule r was added", "halts: row security is on", "halts: policy p was added", "ingest_runs: whalegate_writer can no longer INSERT", "alerts: 2 of its triggers that hold foreign keys and constraints are disabled", "halts: row security is forced"}
+			f.Stored.Hindered = changes("signals: trigger t was added, and is disabled", "alerts: rule r was added", "halts: row security is on", "halts: policy p was added", "ingest_runs: whalegate_writer can no longer INSERT", "alerts: 2 of its triggers that hold foreign keys and constraints are disabled", "halts: row security is forced")
 		}, "database", P3, "", 1},
 		{"7: a trigger that lets minutes vanish", func(f *Facts) {
 			f.silent(4)
-			f.Stored.Hindered = []string{"ingest_runs: trigger eat was added"}
+			f.Stored.Hindered = changes("ingest_runs: trigger eat was added")
 		}, "database", P2, "", 1},
 		{"7: a trigger, and the exchange fails", func(f *Facts) {
 			f.storm(4, 200, "timeout")
-			f.Stored.Hindered = []string{"ingest_runs: trigger eat was added"}
+			f.Stored.Hindered = changes("ingest_runs: trigger eat was added")
 		}, "ingestion", P1, "database", 2},
 		{"7: a trigger, and the process died", func(f *Facts) {
 			f.silent(12)
 			f.died()
-			f.Stored.Hindered = []string{"ingest_runs: trigger eat was added"}
+			f.Stored.Hindered = changes("ingest_runs: trigger eat was added")
 		}, "crash", P1, "database", 2},
 		{"7: commits that a standby does not confirm", func(f *Facts) {
 			f.silent(4)
 			f.Stored.Sessions = []Session{{PID: 12, User: "whalegate_writer", Program: "whalegate run", State: "active", For: time.Minute, Confirms: true}, {PID: 13, For: time.Minute, BlockedBy: []int{12}}}
 		}, "database", P2, "", 1},
 		{"7: a table that was renamed", func(f *Facts) {
-			f.Stored.Missing, f.Stored.Tampered = []string{"alert_state"}, []string{"board.gate was changed"}
+			f.Stored.Missing, f.Stored.Tampered = []string{"alert_state"}, changes("board.gate was changed")
 			f.Stored.Health, f.Stored.Again, f.Service = nil, nil, Service{}
 			f.Database.Trouble, f.Database.Error = ReadFailed, "relation does not exist"
 		}, "database", P1, "", 2},
@@ -309,7 +309,7 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.Watchdog = Watchdog{"http://127.0.0.1:9466", "it cannot work: role is not permitted to log in (SQLSTATE 28000)"}
 		}, "crash", P3, "", 1},
 		{"6: the board's role a superuser", func(f *Facts) {
-			f.Stored.Board.Open = []string{"whalegate_board may read everything: it is a superuser", "whalegate_board may read signals"}
+			f.Stored.Board.Open = changes("whalegate_board may read everything: it is a superuser", "whalegate_board may read signals")
 		}, "board-truth", P1, "", 2},
 		{"7: the service alone does not reach it", func(f *Facts) {
 			f.silent(12)
@@ -317,7 +317,7 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		}, "database", P1, "signal-lock", 2},
 		{"1: the collector's clock is behind", func(f *Facts) { f.storm(3, 200, "future_state"); f.Service.ClockAhead = new(-87 * time.Second) }, "ingestion", P1, "", 2},
 		{"6: a role that is a member of another one", func(f *Facts) {
-			f.Stored.Board.Open = []string{"whalegate_board may read alerts, as a member of pg_read_all_data", "whalegate_board may read signals, as a member of pg_read_all_data"}
+			f.Stored.Board.Open = changes("whalegate_board may read alerts, as a member of pg_read_all_data", "whalegate_board may read signals, as a member of pg_read_all_data")
 		}, "board-truth", P1, "", 2},
 		{"1: a name that does not resolve for the service", func(f *Facts) { f.met("connection", 0, "name_unknown") }, "ingestion", P1, "", 2},
 		{"1: TLS where there is none", func(f *Facts) { f.met("connection", 0, "tls") }, "ingestion", P1, "", 2},
@@ -362,9 +362,9 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 		{"7: a second writer", func(f *Facts) {
 			f.Stored.Sessions = []Session{{PID: 4712, User: "ann", Program: "psql", State: "idle in transaction", For: 3 * time.Second, Writes: true, MayEnd: true}}
 		}, "database", P2, "", 1},
-		{"6: a view of the incident board was changed", func(f *Facts) { f.Stored.Tampered = []string{"ops.crash was changed"} }, "board-truth", P2, "", 1},
+		{"6: a view of the incident board was changed", func(f *Facts) { f.Stored.Tampered = changes("ops.crash was changed") }, "board-truth", P2, "", 1},
 		{"6: a function stands beside ours", func(f *Facts) {
-			f.Stored.Tampered = []string{"null_share_reasons(ingest_runs,integer) was added beside ours"}
+			f.Stored.Tampered = changes("null_share_reasons(ingest_runs,integer) was added beside ours")
 		}, "board-truth", P1, "", 2},
 		{"6: a metric holds a value", func(f *Facts) { f.Service.Named = append(f.Service.Named, "whalegate_playbook") }, "board-truth", P1, "", 2},
 		{"6: the state changed while it was looked at", func(f *Facts) {
@@ -959,7 +959,7 @@ func TestTheRoleThatShowsTooMuchIsLockedOut(t *testing.T) {
 	for _, roles := range [][]string{{"whalegate_board"}, {"whalegate_ops"}, {"whalegate_board", "whalegate_ops"}} {
 		f := calm()
 		for _, role := range roles {
-			f.Stored.Board.Open = append(f.Stored.Board.Open, role+" may read signals", role+" may read alerts")
+			f.Stored.Board.Open = append(f.Stored.Board.Open, changes(role+" may read signals", role+" may read alerts")...)
 		}
 		found := Diagnose(f).Findings[0]
 		locked := 0

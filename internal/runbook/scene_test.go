@@ -243,3 +243,22 @@ func (f *Facts) search(running time.Duration, known int) {
 	f.Stored.Runs = f.Stored.Runs[:min(int(running/time.Minute), 60)]
 	f.storm(len(f.Stored.Runs), 200-known, "accounts_unknown")
 }
+
+// changes are what somebody did, of which some are taken back by a statement.
+func changes(of ...string) (list []facts.Change) {
+	undone := []struct{ what, undo string }{
+		{" trigger ", "DROP TRIGGER t ON signals"}, {" rule ", "DROP RULE r ON alerts"}, {" policy ", "DROP POLICY p ON halts"}, {"row security is on", "ALTER TABLE halts DISABLE ROW LEVEL SECURITY"},
+		{"row security is forced", "ALTER TABLE halts NO FORCE ROW LEVEL SECURITY"}, {"are disabled", "ALTER TABLE alerts ENABLE TRIGGER ALL"}, {"ann can SELECT", "REVOKE SELECT ON TABLE signals FROM ann"},
+		{"beside ours", "DROP FUNCTION public.board_health(integer)"}, {"as a member of pg_read_all_data", "REVOKE pg_read_all_data FROM whalegate_board"}, {"is a superuser", "ALTER ROLE whalegate_board NOSUPERUSER"},
+	}
+	for _, text := range of {
+		c := facts.Change{Text: text}
+		for _, u := range undone {
+			if strings.Contains(text, u.what) {
+				c.Undo = u.undo
+			}
+		}
+		list = append(list, c)
+	}
+	return list
+}

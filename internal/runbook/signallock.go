@@ -89,7 +89,7 @@ func (f *Facts) dead(due time.Time, why string) *Finding {
 	if f.Stored.Checks != nil {
 		found.checks(f, "G")
 	}
-	found.rows(whatWasDone, f.Stored.Hindered)
+	found.rows(whatWasDone, texts(f.Stored.Hindered))
 	found.do("read why", "journalctl -u whalegate -n 200 | grep -i signal")
 	found.do("compute the newest day again without writing: does the computation itself fail?", "whalegate signals replay")
 	found.do("if the job is dead, restart the service", "sudo systemctl restart whalegate")

@@ -26,7 +26,7 @@ var (
 		// What is judged, and its words: the pages are embedded text, and writing is to
 		// whatever it is given.
 		"internal/runbook": {
-			"encoding/json", "io", "maps", "regexp", "strconv", "strings", "github.com/jackc/pgerrcode", module + "docs/runbooks",
+			"encoding/json", "io", "maps", "regexp", "strconv", "strings", "unicode", "github.com/jackc/pgerrcode", module + "docs/runbooks",
 			module + "internal/duration", module + "internal/facts", module + "internal/health", module + "internal/qa/check", module + "internal/threshold",
 		},
 	}

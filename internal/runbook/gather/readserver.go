@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/whalegate/whalegate/internal/duration"
+	"github.com/whalegate/whalegate/internal/facts"
 	"github.com/whalegate/whalegate/internal/runbook"
 )
 
@@ -97,16 +98,16 @@ func readBoard(ctx context.Context, conn *pgx.Conn, s *runbook.Stored) error {
 		return err
 	}
 	rows, err := conn.Query(ctx, `
-		SELECT format('%s may read %s%s', r.rolname, t.name, (
-			SELECT ', as a member of ' || string_agg(m.roleid::regrole::text, ', ' ORDER BY 1) FROM pg_auth_members m WHERE m.member = r.oid AND m.roleid::regrole::text NOT LIKE 'whalegate%'))
-		FROM pg_roles r, unnest('{signals,signal_contributors,signal_positioning,alerts,wallet_snapshots}'::text[]) AS t (name)
+		SELECT format('%s may read %s', r.rolname, t.name) || coalesce(', as a member of ' || o.roles, ''), coalesce(format('REVOKE %s FROM %I', o.roles, r.rolname), '')
+		FROM pg_roles r
+		CROSS JOIN LATERAL (SELECT string_agg(m.roleid::regrole::text, ', ' ORDER BY 1) AS roles FROM pg_auth_members m WHERE m.member = r.oid) o, unnest('{signals,signal_contributors,signal_positioning,alerts,wallet_snapshots}'::text[]) AS t (name)
 		WHERE r.rolname IN ('whalegate_board', 'whalegate_ops')
 			AND (has_table_privilege(r.oid, 'public.' || t.name, 'SELECT') OR has_any_column_privilege(r.oid, 'public.' || t.name, 'SELECT'))
 		UNION ALL
-		SELECT format('%s may read everything: it is a superuser', rolname) FROM pg_roles WHERE rolname IN ('whalegate_board', 'whalegate_ops') AND rolsuper
+		SELECT format('%s may read everything: it is a superuser', rolname), format('ALTER ROLE %I NOSUPERUSER', rolname) FROM pg_roles WHERE rolname IN ('whalegate_board', 'whalegate_ops') AND rolsuper
 		ORDER BY 1`)
 	if err == nil {
-		s.Board.Open, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		s.Board.Open, err = pgx.CollectRows(rows, pgx.RowToStructByPos[facts.Change])
 	}
 	if err != nil {
 		return err
