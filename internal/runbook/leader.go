@@ -32,12 +32,30 @@ func (f *Facts) leader() *facts.Leader {
 	}
 }
 
+// workedElsewhere is the finding for a service that works on another database than the one
+// that is asked.
+func (f *Facts) workedElsewhere() *Finding {
+	if !f.elsewhere() {
+		return nil
+	}
+	found := database.found(P2, "the service works on another database than the one that you ask: its collector, and its state, are not of this one")
+	found.figure("you ask", "%s", f.Database.Address)
+	found.figure("the service says", "%s, %s", f.Service.Told.State, f.Service.Told.Leader.Text())
+	found.whoLeads(f)
+	found.do("see which address the service has, and compare it with yours", "systemctl cat whalegate")
+	found.do("if yours is wrong: give diagnose the service's; if the service's is, restart it with the right one", "sudo systemctl restart whalegate")
+	return found
+}
+
 // elsewhere tells that the service works on another database than the one that was asked:
-// each knows another leader, and neither changed while both were asked.
+// each knows another leader, and it was not taken while both were asked.
 func (f *Facts) elsewhere() bool {
 	told := f.Service.Told
 	if f.Stored == nil || f.Stored.Leader == nil || told == nil || told.Leader == nil || told.Error != "" || f.Follows() {
 		return false
+	}
+	if f.Stored.Leader.TakenAt != nil && f.Stored.Led < takesLead {
+		return false // the service may have looked before
 	}
 	here, there := f.Stored.Leader, told.Leader
 	same := func(a, b *time.Time) bool { return a == b || a != nil && b != nil && a.Equal(*b) }

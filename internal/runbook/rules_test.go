@@ -611,7 +611,16 @@ func TestTheCauseIsNamedFirst(t *testing.T) {
 			f.unreached(NoDatabase, "does not exist")
 			f.died()
 		}, "database", P2, "crash", 3},
-		{"7: an old schema", func(f *Facts) { f.Database.Trouble, f.Database.Error = SchemaPending, "migration 9 is pending" }, "database", P1, "", 2},
+		{"7: an old schema", func(f *Facts) {
+			f.Database.Trouble, f.Database.Error = SchemaPending, "migration 9 is pending"
+			f.Service.Ready, f.Service.NotReady = false, "schema not current: migration 9 (more) is pending" // as it says then
+		}, "database", P1, "", 2},
+		{"7: an old schema, for this program alone", func(f *Facts) { f.Database.Trouble, f.Database.Error = SchemaPending, "migration 9 is pending" }, "database", P3, "", 3},
+		{"7: the lead was taken while all were asked", func(f *Facts) {
+			f.taken("db2", 5*time.Second)
+			f.Stored.Leader.TakenAt = new(noon.Add(-5 * time.Second))
+			f.Service.Told.Leader = leading("db1", 4711)
+		}, "crash", P3, "", 1},
 		{"7: a schema from the future", func(f *Facts) { f.Database.Trouble, f.Database.Error = SchemaNewer, "migration 99" }, "database", P3, "", 3},
 		{"7: an altered migration", func(f *Facts) { f.Database.Trouble, f.Database.Error = SchemaBroken, "another text" }, "database", P1, "", 2},
 		{"7: a role that may not read", func(f *Facts) {
