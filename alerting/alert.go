@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/whalegate/whalegate/internal/threshold"
 	"github.com/whalegate/whalegate/signals"
 )
 
@@ -67,7 +68,7 @@ const (
 	ConfirmPeriods   = 2    // periods in a row before a playbook counts as changed
 	FiresAbove       = 25.0 // exit cluster score, in percent
 	ClearsBelow      = 20.0
-	DailyCap         = 4 // alerts of an asset that are sent in any 24 hours
+	DailyCap         = threshold.AlertsOfADay // alerts of an asset that are sent in any 24 hours
 	CapWindow        = 24 * time.Hour
 	StaleAfter       = 10 * time.Minute
 	FirstStartAtMost = 30 * time.Minute

@@ -10,10 +10,11 @@ import (
 
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/postgres"
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 // accountsFor is how long a list of accounts is believed without being confirmed.
-const accountsFor = 24 * time.Hour
+const accountsFor = threshold.AccountsOld
 
 // Tracked is a wallet of the universe with the accounts that its position is the sum of.
 type Tracked struct {

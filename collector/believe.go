@@ -12,6 +12,7 @@ import (
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/qa"
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 // fail makes the run a failed one for a check and its subject. The first check that
@@ -104,8 +105,8 @@ func keepOpened(ctx context.Context, tx session, m Minute) error {
 }
 
 const (
-	coinsEvery = 5 * time.Minute // how often the exchange is asked for its coins
-	coinsFor   = 24 * time.Hour  // how long its answer counts
+	coinsEvery = 5 * time.Minute   // how often the exchange is asked for its coins
+	coinsFor   = threshold.MetaOld // how long its answer counts
 )
 
 // coins is what the exchange last said of our coins (S12).

@@ -13,6 +13,7 @@ import (
 	"github.com/whalegate/whalegate/internal/clock"
 	"github.com/whalegate/whalegate/internal/lead"
 	"github.com/whalegate/whalegate/internal/qa"
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 // Config is what the collector is told. Durations are of Clock.
@@ -36,7 +37,7 @@ type Config struct {
 const (
 	DefaultRefreshEvery = 6 * time.Hour
 	DefaultAttempts     = 3
-	DefaultMaxStateAge  = 2 * time.Minute
+	DefaultMaxStateAge  = threshold.StateOld
 	interval            = time.Minute
 	reserve             = 5 * time.Second  // of every minute, kept free of asking
 	worthStarting       = 20 * time.Second // a first cycle with less budget than this waits for the next minute

@@ -29,16 +29,19 @@ func (c *Collector) keep(run Run, readings []Reading, finished time.Time) {
 	// A clock that was ahead, and is right now, committed what is not before this one.
 	c.kept = slices.DeleteFunc(c.kept, func(k kept) bool { return !k.run.Timestamp.Before(run.Timestamp) })
 	c.kept = append(c.kept, kept{run, finished, readings})
-	first, room := 0, keptReadings
-	for c.kept[first].run.Timestamp.Before(run.Timestamp.Add(-keptFor)) {
-		first++
-	}
-	c.kept = c.kept[first:]
+	c.forgetOld()
+	room := keptReadings
 	for i := len(c.kept) - 1; i >= 0; i-- {
 		if room -= len(c.kept[i].readings); room < 0 {
 			c.kept[i].readings = nil
 		}
 	}
+}
+
+// forgetOld drops minutes that lie too far before the newest that is remembered.
+func (c *Collector) forgetOld() {
+	oldest := c.kept[len(c.kept)-1].run.Timestamp.Add(-keptFor)
+	c.kept = slices.DeleteFunc(c.kept, func(k kept) bool { return k.run.Timestamp.Before(oldest) })
 }
 
 // keepFailed stores a failed minute and remembers it: what the database takes it may lose,
@@ -50,12 +53,10 @@ func (c *Collector) keepFailed(ctx context.Context, run Run) error {
 	if run.failedRunCheck == "S1" {
 		return nil // a clock was wrong: it may be stored at another minute, or at none
 	}
-	at := slices.IndexFunc(c.kept, func(k kept) bool { return !k.run.Timestamp.Before(run.Timestamp) })
-	switch {
-	case at < 0:
-		c.kept = append(c.kept, kept{run: run})
-	case !c.kept[at].run.Timestamp.Equal(run.Timestamp):
+	at, known := slices.BinarySearchFunc(c.kept, run.Timestamp, func(k kept, t time.Time) int { return k.run.Timestamp.Compare(t) })
+	if !known {
 		c.kept = slices.Insert(c.kept, at, kept{run: run})
+		c.forgetOld()
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/whalegate/whalegate/collector/hyperliquid"
 	"github.com/whalegate/whalegate/internal/asset"
 	"github.com/whalegate/whalegate/internal/qa"
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 // Status is the verdict on a run.
@@ -28,9 +29,9 @@ var Statuses = []Status{Success, Partial, Failed}
 
 const (
 	maxMissingPct  = 5.0
-	minCoveragePct = 80.0
+	minCoveragePct = float64(threshold.CoverageLow)
 	// of a run that counts towards recovery
-	cleanCoveragePct = 90.0
+	cleanCoveragePct = float64(threshold.CoverageThin)
 )
 
 // Reading is what a wallet held at a minute, over all of its accounts.

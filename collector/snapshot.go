@@ -17,6 +17,7 @@ import (
 	"github.com/whalegate/whalegate/internal/duration"
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/qa/check"
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 // maxClockLead and maxClockLag bound how far a snapshot's timestamp may be from
@@ -24,7 +25,7 @@ import (
 // a little drift. Beyond, one of the two clocks is wrong, and the age of every
 // snapshot with it. The function admit_minute has the same figures.
 const (
-	maxClockLead = 30 * time.Second
+	maxClockLead = threshold.ClockSkew
 	maxClockLag  = 3 * time.Minute
 )
 

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/whalegate/whalegate/collector/hyperliquid"
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 // Member is a tracked wallet with its standing on the leaderboard.
@@ -36,12 +36,12 @@ type CheckError struct {
 func (e *CheckError) Error() string { return e.Check + ": " + e.Reason }
 
 const (
-	minReceivedShare = 0.9
-	maxChurnPct      = 30.0
-	maxChurnWarnings = 3
-	leadersLooked    = 200            // of the first ranks U6 looks at no more
-	maxWithoutPnLPct = 10.0           // of those may have none
-	maxUnchanged     = 48 * time.Hour // the leaderboard changes about hourly (U7)
+	minReceivedShare = threshold.ReceivedFew / 100.0
+	maxChurnPct      = float64(threshold.ChurnHigh)
+	maxChurnWarnings = threshold.ChurnRefused
+	leadersLooked    = 200                 // of the first ranks U6 looks at no more
+	maxWithoutPnLPct = 10.0                // of those may have none
+	maxUnchanged     = threshold.BoardSame // the leaderboard changes about hourly (U7)
 )
 
 var walletID = regexp.MustCompile(`^0x[0-9a-f]{40}$`)

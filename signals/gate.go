@@ -5,17 +5,19 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 // Limits of the gates.
 const (
-	Snapshots         = 5  // G2: in a window; one less degrades the signal, fewer skip the asset
-	maxMissingPct     = 10 // G3
-	alarmMissingPct   = 25 // G3: beyond this it is an error of its own
-	maxDirtyPct       = 10 // G4
-	neutralCAS        = 50 // what says nothing
-	unknownDispersion = 50 // with too few wallets to tell
-	minCompared       = 5  // wallets that a deviation needs
+	Snapshots         = 5                   // G2: in a window; one less degrades the signal, fewer skip the asset
+	maxMissingPct     = 10                  // G3
+	alarmMissingPct   = 25                  // G3: beyond this it is an error of its own
+	maxDirtyPct       = threshold.DirtyHigh // G4
+	neutralCAS        = 50                  // what says nothing
+	unknownDispersion = 50                  // with too few wallets to tell
+	minCompared       = 5                   // wallets that a deviation needs
 )
 
 // Gates lists the gates that a computation passes, G0 being health.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 // Leader is who leads and who waits, as the database knows it.
@@ -29,7 +31,7 @@ func (w Leader) Text() string {
 		text = fmt.Sprintf("%s/%d since %s (epoch %d)", *w.Host, *w.Process, w.TakenAt.UTC().Format(time.RFC3339), *w.Epoch)
 		switch {
 		case w.Leads:
-		case w.BeatSeconds == nil || *w.BeatSeconds > 30 || *w.BeatSeconds < -5:
+		case w.BeatSeconds == nil || *w.BeatSeconds > threshold.BeatOld.Seconds() || *w.BeatSeconds < -threshold.BeatAhead.Seconds():
 			text += ", no recent beat"
 		case w.RunAgeSeconds == nil:
 			text += ", no good run of its own yet"

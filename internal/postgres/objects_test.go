@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/whalegate/whalegate/internal/postgres"
 	"github.com/whalegate/whalegate/internal/postgres/pgtest"
+	"github.com/whalegate/whalegate/internal/threshold"
 )
 
 // migrated migrates again, and returns what was not as it must be before, and after.
@@ -191,5 +193,14 @@ func TestTheClockOfATestIsPutBack(t *testing.T) {
 		if err := db.QueryRow(t.Context(), "SELECT whalegate_now() = '2026-03-01 12:00Z'").Scan(&stands); err != nil || stands != tt.stands {
 			t.Errorf("%+v: %t, %v", tt, stands, err)
 		}
+	}
+}
+
+// What is stored with a run as clean, and by Go, is the same: the table has the figure in a
+// column that is computed when a run is stored.
+func TestARunIsCleanAsTheFigureSays(t *testing.T) {
+	text, err := os.ReadFile("schema/tables/0001_tables.sql")
+	if err != nil || !strings.Contains(string(text), fmt.Sprintf("coverage_pct >= %d) STORED", threshold.CoverageThin)) {
+		t.Errorf("another figure needs a migration of ingest_runs.is_clean: %v", err)
 	}
 }

@@ -78,6 +78,15 @@ func (r *Recorder) Report(ctx context.Context, stage string, at time.Time, event
 	}
 }
 
+// Over records that what a check had found is not there any more: no failure.
+func (r *Recorder) Over(ctx context.Context, stage string, at time.Time, e Event) {
+	r.logger.InfoContext(ctx, "check holds again", "check", e.Check, "subject", e.Subject, "action", e.Action)
+	if err := Keep(ctx, r.db, r.fence, stage, at, e); err != nil {
+		r.lost.Inc()
+		r.logger.Error("keep a check that holds again", "error", err)
+	}
+}
+
 // Keep stores failed checks. The same failure of a day is one row with a count.
 func Keep(ctx context.Context, db Database, fence *lead.Fence, stage string, at time.Time, events ...Event) error {
 	ctx, cancel := postgres.Writing(ctx)

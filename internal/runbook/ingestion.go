@@ -149,7 +149,7 @@ func (f *Facts) exchangeTrouble(found *Finding, reason string) {
 		return
 	}
 	e := *f.Service.Told.Exchange
-	if e.Failure != reason || f.at().Sub(e.At) > lookBack {
+	if e.Endpoint == "leaderboard" || e.Failure != reason || f.at().Sub(e.At) > lookBack {
 		return
 	}
 	found.figure("the service met", "%s (%s)", oneLine(e.Text), duration.Since(f.at().Sub(e.At)))

@@ -300,7 +300,7 @@ func (a *Auditor) tell(ctx context.Context, now time.Time, found findings) error
 	}
 	a.differs = len(found) > 0
 	if !a.differs && len(told) > 0 {
-		events = append(events, qa.Event{Check: check.Audit, Severity: "info", Subject: Clean, Action: "what was found before is not there any more"})
+		a.cfg.QA.Over(ctx, qa.Signals, now, qa.Event{Check: check.Audit, Severity: "info", Subject: Clean, Action: "what was found before is not there any more"})
 	}
 	unverifiable := 0
 	for _, v := range a.verdicts {

@@ -27,10 +27,10 @@ var (
 		// whatever it is given.
 		"internal/runbook": {
 			"encoding/json", "io", "maps", "regexp", "strconv", "strings", "unicode", "github.com/jackc/pgerrcode", module + "docs/runbooks",
-			module + "internal/duration", module + "internal/facts", module + "internal/health", module + "internal/qa/check", module + "internal/threshold",
+			module + "internal/duration", module + "internal/facts", module + "internal/health", module + "internal/qa/check",
 		},
 	}
-	allowed = []string{"cmp", "fmt", "math", "math/big", "math/bits", "slices", "sort", "time", module + "internal/asset"}
+	allowed = []string{"cmp", "fmt", "math", "math/big", "math/bits", "slices", "sort", "time", module + "internal/asset", module + "internal/threshold"}
 	clocks  = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTicker", "NewTimer"}
 )
 

@@ -59,7 +59,7 @@ DECLARE
     -- judged by what had been stored by then.
     upto          CONSTANT timestamptz := CASE WHEN live THEN 'infinity' ELSE at END;
     -- The minute of a run may be so far ahead of its end (S1).
-    latest        CONSTANT timestamptz := upto + interval '30 seconds';
+    latest        CONSTANT timestamptz := upto + facts.clock_skew();
     newest        ingest_runs;
     last_good     ingest_runs;
     age           interval;

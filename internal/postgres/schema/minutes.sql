@@ -121,7 +121,7 @@ DECLARE
     marked bigint := 0;
     open   clock_refusals;
 BEGIN
-    IF lead > interval '30 seconds' OR lead < interval '-3 minutes' THEN
+    IF lead > facts.clock_skew() OR lead < interval '-3 minutes' THEN
         RAISE EXCEPTION 'the snapshot''s timestamp is not of the database''s present' USING ERRCODE = 'WG002', DETAIL = extract(epoch FROM lead)::text;
     END IF;
     SELECT * INTO newest FROM ingest_runs r WHERE NOT r.superseded ORDER BY r.timestamp DESC LIMIT 1;
@@ -229,7 +229,7 @@ BEGIN
         RAISE EXCEPTION 'no failure of S11 is open for %: there is nothing to accept', what USING ERRCODE = 'WG005';
     END IF;
     SELECT * INTO newest FROM ingest_runs r WHERE NOT r.superseded ORDER BY r.timestamp DESC LIMIT 1;
-    IF newest.timestamp < whalegate_now() - interval '5 minutes' OR newest.coverage_pct < 80 THEN
+    IF newest.timestamp < whalegate_now() - interval '5 minutes' OR newest.coverage_pct < facts.coverage_low() THEN
         RAISE EXCEPTION 'the present sizes are not known: the newest run, of %, covers % %% of the wallets', newest.timestamp, newest.coverage_pct USING ERRCODE = 'WG005';
     END IF;
     IF newest.status = 'failed' AND newest.failed_check IS DISTINCT FROM 'S11' THEN

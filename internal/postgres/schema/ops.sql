@@ -398,17 +398,16 @@ GROUP BY k.place, k.alert_type;
 -- The outbox by receiver. An error is told as its class: what a receiver answered
 -- may repeat the message.
 CREATE OR REPLACE VIEW ops.deliveries WITH (security_barrier) AS
-SELECT d.receiver,
-    count(*) FILTER (WHERE d.state = 'pending') AS pending,
-    count(*) FILTER (WHERE d.state = 'unknown') AS unknown,
-    coalesce((SELECT f.failed FROM facts.deliveries f WHERE f.receiver = d.receiver), 0) AS failed,
-    count(*) FILTER (WHERE d.state = 'delivered' AND d.delivered_at > (SELECT public.whalegate_now()) - interval '1 day') AS delivered,
-    extract(epoch FROM (SELECT public.whalegate_now()) - min(d.created_at) FILTER (WHERE d.state IN ('pending', 'unknown')))::double precision AS oldest_seconds,
-    max(d.attempts) FILTER (WHERE d.state <> 'delivered') AS attempts,
-    (SELECT f.last_error FROM facts.deliveries f WHERE f.receiver = d.receiver) AS last_error
-FROM public.alert_deliveries d
-WHERE d.state IN ('pending', 'unknown') OR d.created_at > (SELECT public.whalegate_now()) - interval '7 days'
-GROUP BY d.receiver;
+SELECT d.receiver, coalesce(f.pending, 0) AS pending, coalesce(f.unknown, 0) AS unknown, coalesce(f.failed, 0) AS failed, d.delivered, f.oldest_seconds, d.attempts, f.last_error
+FROM (
+    SELECT receiver,
+        count(*) FILTER (WHERE state = 'delivered' AND delivered_at > (SELECT public.whalegate_now()) - interval '1 day') AS delivered,
+        max(attempts) FILTER (WHERE state <> 'delivered') AS attempts
+    FROM public.alert_deliveries
+    WHERE state IN ('pending', 'unknown') OR created_at > (SELECT public.whalegate_now()) - interval '7 days'
+    GROUP BY receiver
+) d
+LEFT JOIN facts.deliveries f USING (receiver);
 
 CREATE OR REPLACE VIEW ops.alert_spam WITH (security_barrier) AS
 WITH facts AS MATERIALIZED (

@@ -36,6 +36,19 @@ func verify(t *testing.T, name string, f runbook.Facts) []runbook.Criterion {
 	return r.Verify(f)
 }
 
+// Each part that a diagnosis knows is read, and nothing else is.
+func TestEveryPartIsRead(t *testing.T) {
+	byThemselves := []string{runbook.PartSettings, runbook.PartHealth}
+	for _, part := range runbook.Parts {
+		if (readers[part] != nil) == slices.Contains(byThemselves, part) {
+			t.Errorf("%s: is it read?", part)
+		}
+	}
+	if len(readers)+len(byThemselves) != len(runbook.Parts) {
+		t.Errorf("%d readers for %d parts", len(readers), len(runbook.Parts))
+	}
+}
+
 func must(t *testing.T, db *pgxpool.Pool, sql string) {
 	t.Helper()
 	if _, err := db.Exec(t.Context(), sql); err != nil {
