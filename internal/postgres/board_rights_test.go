@@ -133,7 +133,7 @@ func checkRights(t *testing.T, role, schema, functions string) {
 		{"attributes", `SELECT rolname FROM pg_roles WHERE rolname = ROLE AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)`, ""},
 		{"connection limit", `SELECT rolconnlimit::text FROM pg_roles WHERE rolname = ROLE`, "30"},
 		{"settings", `SELECT unnest(setconfig) FROM pg_db_role_setting WHERE setrole = ROLE::regrole`,
-			"default_transaction_read_only=on idle_in_transaction_session_timeout=10s jit=off statement_timeout=5s"},
+			"default_transaction_read_only=on idle_in_transaction_session_timeout=10s jit=off row_security=off statement_timeout=5s"},
 	} {
 		rows, err := db.Query(t.Context(), fill(tt.sql))
 		if err != nil {

@@ -45,14 +45,15 @@ func Open(ctx context.Context, databaseURL, program string) (*pgxpool.Pool, erro
 // settle undoes what a person may have set for the whole database: where our names are
 // looked for, for how long a statement may run and a session may rest, whether a commit waits for the disk (a halt
 // that was acknowledged must not be lost), and how a transaction sees what others
-// commit; ours rely on seeing it once they have waited for a lock. A time-out of the login
+// commit; ours rely on seeing it once they have waited for a lock. Rows that a policy would
+// hide are an error, as a halt or an alert that is hidden would be over without a word. A time-out of the login
 // itself stays: readers are held short by theirs. And the server may end a transaction
 // whose process was frozen or cut off in its middle, whose locks would stop everybody.
 // These are no parameters of the connection, which a pooler may refuse.
 func settle(ctx context.Context, conn *pgx.Conn) error {
 	const settings = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_session_timeout', 'transaction_timeout') AND source NOT IN ('user', 'database user', 'client');" +
 		"SELECT set_config(name, 'on', false) FROM pg_settings WHERE name = 'synchronous_commit' AND setting = 'off';" +
-		"SET search_path = public; SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off; SET idle_in_transaction_session_timeout = '60s'; SET jit = off"
+		"SET search_path = public; SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off; SET idle_in_transaction_session_timeout = '60s'; SET jit = off; SET row_security = off"
 	return conn.PgConn().Exec(ctx, settings).Close() // no statement of the service's: it is not measured
 }
 

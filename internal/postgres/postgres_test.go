@@ -296,3 +296,39 @@ func TestOpenSettlesWhatTransactionsRelyOn(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
+
+// A row that somebody's policy hides is an error to the service, whichever table it is in: a
+// halt in force that it does not see would be over, and a wallet that it does not see flat.
+func TestNothingIsHiddenFromTheService(t *testing.T) {
+	t.Parallel()
+	owner := pgtest.New(t)
+	for _, role := range []string{"whalegate_writer", "whalegate_watchdog"} {
+		rows, err := owner.Query(t.Context(), `SELECT c.oid::regclass::text FROM pg_class c
+			WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace AND has_any_column_privilege($1, c.oid, 'SELECT')`, role)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if role == "whalegate_writer" && len(tables) < 10 {
+			t.Errorf("%s reads only %q", role, tables)
+		}
+		pool := pgtest.As(t, owner, role)
+		for _, table := range tables {
+			if _, err := owner.Exec(t.Context(), "ALTER TABLE "+table+" ENABLE ROW LEVEL SECURITY"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := pool.Exec(t.Context(), "SELECT count(*) FROM "+table); err == nil {
+				t.Errorf("%s sees nothing wrong with %s", role, table)
+			}
+			if _, err := owner.Exec(t.Context(), "ALTER TABLE "+table+" DISABLE ROW LEVEL SECURITY"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := pool.Exec(t.Context(), "SELECT count(*) FROM "+table); err != nil {
+				t.Errorf("without it: %v", err)
+			}
+		}
+	}
+}

@@ -31,7 +31,7 @@ var Roles = []Role{
 // readerSettings keep one of Grafana's sessions from holding the database: they
 // are no protection (a session may change them), the rights are. To compile a query takes
 // a hundred times as long as any of ours runs.
-var readerSettings = []string{"jit = off", "statement_timeout = '5s'", "default_transaction_read_only = on", "idle_in_transaction_session_timeout = '10s'"}
+var readerSettings = []string{"jit = off", "row_security = off", "statement_timeout = '5s'", "default_transaction_read_only = on", "idle_in_transaction_session_timeout = '10s'"}
 
 // duplicateCodes are what the server answers when the role is there already, or
 // is being made at the same moment for another database of the cluster.

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/whalegate/whalegate/internal/clock"
+	"github.com/whalegate/whalegate/internal/postgres/pgtest"
 	"github.com/whalegate/whalegate/internal/qa"
 	"github.com/whalegate/whalegate/internal/retention"
 )
@@ -177,6 +178,31 @@ func TestTheAuditorTellsAFindingOnceAnHour(t *testing.T) {
 	same(t, "told", s.told(), "edited 12:05,12:10")
 	if got := a.gauge(t, "whalegate_audit_differences{kind=edited}"); got != 0 {
 		t.Errorf("%v differences after all was put right", got)
+	}
+}
+
+// Rows that a policy hides from the service are not gone. Who cannot read them all says so,
+// and accuses nobody.
+func TestTheAuditorTakesNoHiddenRowForADeletedOne(t *testing.T) {
+	t.Parallel()
+	for _, table := range []string{"ingest_runs", "signal_cycles", "signals", "wallet_snapshots"} {
+		t.Run(table, func(t *testing.T) {
+			t.Parallel()
+			s := quarter(t)
+			a := s.auditor()
+			a.cfg.Pool = pgtest.As(t, s.db, "whalegate_writer")
+			s.clock(19 * time.Minute)
+			s.concludes(a)
+			same(t, "told before", s.told())
+
+			s.exec("ALTER TABLE " + table + " ENABLE ROW LEVEL SECURITY")
+			a = s.auditor()
+			a.cfg.Pool = pgtest.As(t, s.db, "whalegate_writer")
+			if _, err := a.step(t.Context()); err == nil || !strings.Contains(err.Error(), table) {
+				t.Errorf("the error is %v", err)
+			}
+			same(t, "told", s.told())
+		})
 	}
 }
 
